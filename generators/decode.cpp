@@ -1,0 +1,35 @@
+// One token of the recurrence, one head: S' = a S + k^T v; num = q S'. MATH.md B2, B3 with K, V as they come.
+//
+// q(K), k(K), v(V), h(V, K), num(V); V a multiple of a vector. h_out may be h.
+#include "kernel.h"
+
+using namespace Halide;
+using namespace lathe::gen;
+
+LATHE_KERNEL(decode, once) {
+  auto q = kernel.tile("q", 1), k = kernel.tile("k", 1), v = kernel.tile("v", 1), h = kernel.tile("h");
+  auto a = kernel.number<float>("a");
+  auto inv = kernel.number<float>("inv");
+  Var x("x"), key("key");
+  RDom r(0, q.dim(0).extent(), "r");
+  Func h_out("h_out"), numerator("numerator"), o("o");
+  h_out(x, key) = a * h(x, key) + k(key) * v(x);
+  numerator(x) += q(r) * h_out(x, r);
+  o(x) = numerator(x) * inv;
+  kernel.output(Role::recurrence, h_out);
+  kernel.label(Role::column_sum, numerator);
+  kernel.output(Role::vector, o);
+}
+
+// A further query of a state that is already up to date: num = q S. q(K), h(V, K).
+LATHE_KERNEL(recall, once) {
+  auto q = kernel.tile("q", 1), h = kernel.tile("h");
+  auto inv = kernel.number<float>("inv");
+  Var x("x");
+  RDom r(0, q.dim(0).extent(), "r");
+  Func numerator("numerator"), o("o");
+  numerator(x) += q(r) * h(x, r);
+  o(x) = numerator(x) * inv;
+  kernel.label(Role::column_sum, numerator);
+  kernel.output(Role::vector, o);
+}

@@ -1,0 +1,99 @@
+// A kernel under construction: what an algorithm sees of the world. It names its buffers and numbers in the order of
+// the calling convention, builds Funcs, and labels each with its role. No schedule verb belongs in generators/.
+#pragma once
+
+#include <Halide.h>
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "roles.h"
+
+namespace lathe::gen {
+
+struct Labelled {
+  Role role;
+  Halide::Func func;
+};
+
+// One instance: kernel x transition | map | storage type, and the numbers of its record.
+struct Instance {
+  std::string kernel;  // "causal"
+  std::string axis;    // "plain", "elu1", "bf16"; empty where the kernel has one instance
+};
+
+class Kernel {
+ public:
+  Kernel(Instance instance, int chunk, int grain) : instance_(std::move(instance)), chunk_(chunk), grain_(grain) {}
+
+  const std::string& axis() const { return instance_.axis; }
+  const Instance& instance() const { return instance_; }
+  int chunk() const { return chunk_; }  // tokens of a chunk
+  int grain() const { return grain_; }  // rows that walk the causal triangle together: the one leak of a schedule
+
+  // A dense buffer whose innermost extent and row stride are multiples of a vector, starting at index 0.
+  Halide::ImageParam tile(const std::string& name, int dims = 2, Halide::Type type = Halide::Float(32)) {
+    Halide::ImageParam image(type, dims, name);
+    for (int d = 0; d < dims; d++) image.dim(d).set_min(0);
+    inputs_.push_back(image);
+    arguments_.emplace_back(name, Halide::Argument::InputBuffer, type, dims, Halide::ArgumentEstimates{});
+    return image;
+  }
+
+  // Keys or tokens of a tile; always a multiple of eight, which lets sums over them be unrolled without a remainder.
+  static Halide::Expr extent(const Halide::ImageParam& image, int dim) { return image.dim(dim).extent() / 8 * 8; }
+
+  // A tile with one column per token of the chunk: (token, row), rows one chunk apart.
+  Halide::ImageParam columns(const std::string& name) {
+    auto image = tile(name);
+    image.dim(1).set_stride(chunk_);
+    return image;
+  }
+
+  template <typename T>
+  Halide::Param<T> number(const std::string& name) {
+    Halide::Param<T> param(name);
+    arguments_.emplace_back(name, Halide::Argument::InputScalar, param.type(), 0, Halide::ArgumentEstimates{});
+    return param;
+  }
+
+  void label(Role role, const Halide::Func& func) { labelled_.push_back({role, func}); }
+  void output(Role role, const Halide::Func& func) {
+    label(role, func);
+    outputs_.push_back(func);
+    for (auto& buffer : outputs_.back().output_buffers())
+      for (int d = 0; d < buffer.dimensions(); d++) buffer.dim(d).set_min(0);
+  }
+
+  const std::vector<Labelled>& labelled() const { return labelled_; }
+  std::vector<Halide::ImageParam>& inputs() { return inputs_; }
+  const std::vector<Halide::Func>& outputs() const { return outputs_; }
+  const std::vector<Halide::Argument>& arguments() const { return arguments_; }
+
+ private:
+  Instance instance_;
+  int chunk_, grain_;
+  std::vector<Halide::ImageParam> inputs_;
+  std::vector<Halide::Argument> arguments_;
+  std::vector<Labelled> labelled_;
+  std::vector<Halide::Func> outputs_;
+};
+
+// Kernels announce themselves; the build reads the same lines to know what to generate.
+struct Announced {
+  const char *name, *axis;
+  void (*define)(Kernel&);
+};
+std::vector<Announced>& announced();
+struct Announce {
+  explicit Announce(Announced kernel) { announced().push_back(kernel); }
+};
+
+}  // namespace lathe::gen
+
+// LATHE_KERNEL(name, axis): axis is once | transitions | maps | storage, the list that its instances range over.
+#define LATHE_KERNEL(name, axis)                                                                              \
+  static void lathe_define_##name(::lathe::gen::Kernel& kernel);                                              \
+  static const ::lathe::gen::Announce lathe_announce_##name({#name, #axis, lathe_define_##name});             \
+  static void lathe_define_##name([[maybe_unused]] ::lathe::gen::Kernel& kernel)

@@ -1,0 +1,107 @@
+// lathe-gen: one kernel for one target row, ahead of time. One process an object: names stay stable, a crash stays here.
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <set>
+
+#include "../schedules/records.h"
+#include "../schedules/schedule.h"
+#include "../schedules/targets.h"
+#include "kernel.h"
+
+namespace lathe::gen {
+
+std::vector<Announced>& announced() {
+  static std::vector<Announced> all;
+  return all;
+}
+
+namespace {
+
+using Output = Halide::OutputFileType;
+
+struct Options {
+  std::string kernel, axis, row, records, tune_for = "generic", directory = ".";
+  std::vector<std::string> emit{"object"}, set;
+  bool asserts = false;
+};
+
+// The one line that the library's registry is made of.
+void write_entry(const std::string& path, const Options& options, const std::string& symbol, const Grains& grains,
+                 const Choice& choice) {
+  std::string numbers;
+  for (const auto& [name, value] : choice.numbers) numbers += fmt::format("{}{}={}", numbers.empty() ? "" : " ", name, value);
+  std::ofstream out(path);
+  out << fmt::format("LATHE_ENTRY({}, \"{}\", \"{}\", \"{}\", {}, {}, {}, {}, \"{}\", \"{}\")\n", symbol, options.kernel,
+                     options.axis, options.row, choice.numbers.at("chunk"), grains.key, grains.value, grains.rows,
+                     numbers, choice.source);
+  if (!out.flush()) throw std::runtime_error("cannot write " + path);
+}
+
+Kernel define(const Options& options, const Choice& choice) {
+  for (const Announced& a : announced())
+    if (a.name == options.kernel) {
+      const auto grain = choice.numbers.find("row_tile");
+      Kernel kernel({options.kernel, options.axis}, choice.numbers.at("chunk"),
+                    grain == choice.numbers.end() ? 1 : grain->second);
+      a.define(kernel);
+      return kernel;
+    }
+  throw std::invalid_argument("unknown kernel '" + options.kernel + "'");
+}
+
+void generate(const Options& options) {
+  const Row& row = find_row(options.row);
+  const Halide::Target target(row.halide + "-no_runtime-no_bounds_query" + (options.asserts ? "" : "-no_asserts"));
+  const Family& family_of_row = family(row.family);
+  const Instance instance{options.kernel, options.axis};
+  const Space space = family_of_row.space(instance, target);
+  const Choice choice = choose(options.records, row, options.kernel, options.tune_for, space, options.set);
+  Kernel kernel = define(options, choice);
+  family_of_row.apply(kernel, choice.numbers, target);
+
+  const std::string symbol = fmt::format("lathe_{}{}{}_{}{}", options.kernel, options.axis.empty() ? "" : "_",
+                                         options.axis, row.name, options.asserts ? "_asserting" : "");
+  const std::string stem = (std::filesystem::path(options.directory) / symbol).string();
+  static const std::map<std::string, std::pair<Output, const char*>> kinds{
+      {"object", {Output::object, ".o"}},     {"assembly", {Output::assembly, ".s"}},
+      {"stmt", {Output::stmt, ".stmt"}},      {"header", {Output::c_header, ".h"}},
+      {"device_code", {Output::device_code, ".device"}}};
+  std::map<Output, std::string> files;
+  for (const std::string& kind : options.emit) {
+    const auto found = kinds.find(kind);
+    if (found == kinds.end()) throw std::invalid_argument("unknown output kind '" + kind + "'");
+    files[found->second.first] = stem + found->second.second;
+  }
+  std::filesystem::create_directories(options.directory);
+  Halide::Pipeline(kernel.outputs()).compile_to(files, kernel.arguments(), symbol, target);
+  write_entry(stem + ".inc", options, symbol, family_of_row.grains(instance, choice.numbers, target), choice);
+}
+
+}  // namespace
+}  // namespace lathe::gen
+
+int main(int argc, char** argv) {
+  lathe::gen::Options options;
+  CLI::App app("Generates one lathe kernel for one target row.");
+  app.add_option("--kernel", options.kernel, "causal, state, map_keys ...")->required();
+  app.add_option("--axis", options.axis, "the instance: a transition, feature map or storage type");
+  app.add_option("--row", options.row, "a row of schedules/targets.def")->required();
+  app.add_option("--records", options.records, "directory of tuned records");
+  app.add_option("--tune-for", options.tune_for, "micro-architecture whose records to prefer");
+  app.add_option("--out", options.directory, "directory for the outputs");
+  app.add_option("--emit", options.emit, "object, assembly, stmt, header, device_code")->delimiter(',');
+  app.add_option("--set", options.set, "knob=value, instead of the record's");
+  app.add_flag("--asserts", options.asserts, "keep Halide's run-time checks");
+  CLI11_PARSE(app, argc, argv);
+  try {
+    lathe::gen::generate(options);
+  } catch (const std::exception& error) {  // Halide's errors among them
+    fmt::print(stderr, "lathe-gen: {} {} for {}: {}\n", options.kernel, options.axis, options.row, error.what());
+    return 1;
+  }
+  return 0;
+}

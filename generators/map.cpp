@@ -1,0 +1,117 @@
+// A feature map over rows of float32: y = scale * phi(x), zero past the valid rows and columns. MATH.md B0.
+//
+// x(D, C), w(M, D): the projection, transposed; y(K, C); kt(C, K): y transposed, for keys; u(M, C): scratch of projected
+// maps. All extents are multiples of 16; width, features and rows say how much of them is real.
+#include "feature_formula.h"
+#include "kernel.h"
+
+using namespace Halide;
+using namespace lathe::gen;
+
+namespace {
+
+constexpr int kBlock = 16;
+
+struct Mapping {
+  Kernel& kernel;
+  ImageParam x, w;
+  Param<int32_t> width, features, rows, position;
+  Param<float> scale, attribute;
+  Var c{"c"}, i{"i"};
+  Func u{"u"}, square{"square"}, u_max{"u_max"}, total{"total"}, y{"y"};
+
+  explicit Mapping(Kernel& k)
+      : kernel(k), x(k.tile("x")), w(k.tile("w")), width(k.number<int32_t>("width")),
+        features(k.number<int32_t>("features")), rows(k.number<int32_t>("rows")),
+        position(k.number<int32_t>("position")), scale(k.number<float>("scale")),
+        attribute(k.number<float>("attribute")) {}
+
+  static Expr blocks(const Expr& n) { return (n + kBlock - 1) / kBlock; }
+  static Expr in_part(const Expr& value, const Words& words, const Expr& column, const Expr& behind = 0) {
+    return Internal::substitute(words.behind.name(), behind, Internal::substitute(words.c.name(), column, value));
+  }
+
+  Words words() {
+    RDom d(0, Kernel::extent(x, 0), "d"), lane(0, kBlock, 0, blocks(width), "lane"), m(0, kBlock, 0, blocks(features), "m");
+    Func product("product");
+    product(c, i) += x(d, i) * w(c, d);
+    u(c, i) = product(c, i);
+    Expr column = lane.y * kBlock + lane.x, feature = m.y * kBlock + m.x;
+    square(i) += select(column < width, x(column, i) * x(column, i), 0.f);
+    u_max(i) = 0.f;
+    u_max(i) = max(u_max(i), select(feature < features, abs(u(feature, i)), 0.f));
+    kernel.label(Role::outer, product);
+    kernel.label(Role::row_sum, square);
+    kernel.label(Role::row_sum, u_max);
+    Words words;
+    words.x = x(words.c, i);
+    words.x_behind = x(words.behind, i);
+    words.u = u(words.c, i);
+    words.u_max = u_max(i);
+    words.square = square(i);
+    words.row = position + i;
+    words.D = width;
+    words.M = features;
+    words.A = attribute;
+    words.x_at = [this](const Expr& at) { return x(clamp(at, 0, width - 1), i); };
+    return words;
+  }
+
+  void rows_of(const std::string& map) {
+    const Words w_ = words();
+    const Formula f = formula(map, w_);
+    Expr factor = scale;
+    if (f.over_sum) {
+      total(i) = 0.f;
+      for (const Part& part : f.parts) {
+        RDom r(0, kBlock, 0, blocks(part.width), "r");
+        Expr column = r.y * kBlock + r.x;
+        total(i) += select(column < part.width, in_part(part.value, w_, column), 0.f);
+      }
+      kernel.label(Role::row_sum, total);
+      factor = scale / total(i);
+    }
+    const auto valid = [&](const Expr& inside, const Expr& value) { return select(inside && i < rows, value * factor, 0.f); };
+    if (projects(map)) kernel.output(Role::projected, u);
+    if (f.parts.size() == 1 && f.parts[0].shape == Part::kFlat) {
+      y(c, i) = valid(c < f.parts[0].width, in_part(f.parts[0].value, w_, c));
+    } else {
+      y(c, i) = 0.f;
+      Expr start = 0;
+      for (const Part& part : f.parts) {
+        place(part, start, w_, valid);
+        start += part.width;
+      }
+    }
+    kernel.output(Role::rows, y);
+  }
+
+  // Blocks run over the end of their part; the next part, or zeros, overwrite what they leave there.
+  template <typename Valid>
+  void place(const Part& part, const Expr& start, const Words& w_, Valid valid) {
+    if (part.shape == Part::kFlat) {
+      RDom r(0, kBlock, 0, blocks(part.width), "r");
+      Expr column = r.y * kBlock + r.x;
+      y(start + column, i) = valid(column < part.width, in_part(part.value, w_, column));
+    } else {
+      RDom r(0, kBlock, 0, blocks(width), 0, width, "r");
+      Expr ahead = r.y * kBlock + r.x, column = r.z + 1 + ahead;
+      r.where(r.y * kBlock + r.z + 1 < width);
+      y(start + r.z * width - r.z * (r.z + 1) / 2 + ahead, i) =
+          valid(column < width, in_part(part.value, w_, column, r.z));
+    }
+  }
+};
+
+}  // namespace
+
+LATHE_KERNEL(map_rows, maps) { Mapping(kernel).rows_of(kernel.axis()); }
+
+LATHE_KERNEL(map_keys, maps) {
+  Mapping mapping(kernel);
+  mapping.rows_of(kernel.axis());
+  Func kt("kt");
+  Var token("token"), key("key");
+  kt(token, key) = mapping.y(key, token);
+  kernel.output(Role::columns, kt);
+}

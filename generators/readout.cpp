@@ -1,0 +1,19 @@
+// Outputs of a state that no longer changes: O = inv * (Q G). MATH.md B1.
+//
+// q(K, C), h(V, K), inv(C).
+#include "kernel.h"
+
+using namespace Halide;
+using namespace lathe::gen;
+
+LATHE_KERNEL(readout, once) {
+  auto q = kernel.tile("q"), h = kernel.tile("h");
+  auto inv = kernel.tile("inv", 1);
+  Var x("x"), i("i");
+  RDom key(0, kernel.extent(q, 0), "key");
+  Func numerator("numerator"), o("o");
+  numerator(x, i) += q(key, i) * h(x, key);
+  o(x, i) = numerator(x, i) * inv(i);
+  kernel.label(Role::numerator, numerator);
+  kernel.output(Role::output, o);
+}

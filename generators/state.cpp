@@ -1,0 +1,33 @@
+// The state that leaves a chunk: H' = exp(b_C) H + (K * exp(b_C - b))^T V. MATH.md B2, B3.
+//
+// kt(C, K), v(V, C), h(V, K); b(C) as in causal.cpp. h_out may be h. Any number of tokens: C is v's second extent.
+#include "kernel.h"
+#include "transitions.h"
+#include "vmath.h"
+
+using namespace Halide;
+using namespace lathe::gen;
+
+LATHE_KERNEL(state, transitions) {
+  const bool decay = decays(kernel.axis());
+  auto kt = kernel.columns("kt"), v = kernel.tile("v"), h = kernel.tile("h");
+  Var x("x"), key("key"), j("j");
+  RDom token(0, kernel.extent(v, 1), "token");
+
+  Func outer("outer"), h_out("h_out");
+  Expr kept = h(x, key);
+  if (decay) {
+    auto b = kernel.tile("b", 1);
+    Expr last = b(v.dim(1).extent() - 1);
+    Func scaled("scaled");
+    scaled(x, j) = v(x, j) * exponential(last - b(j));
+    kernel.label(Role::scaled, scaled);
+    outer(x, key) += kt(token, key) * scaled(x, token);
+    kept *= exponential(last);
+  } else {
+    outer(x, key) += kt(token, key) * v(x, token);
+  }
+  h_out(x, key) = kept + outer(x, key);
+  kernel.label(Role::outer, outer);
+  kernel.output(Role::state, h_out);
+}

@@ -1,0 +1,41 @@
+// How numbers are stored in the caller's tensors. One row each; arithmetic is float32 throughout.
+#pragma once
+
+#include <Halide.h>
+
+#include <string>
+
+#define LATHE_STORAGE(name)
+LATHE_STORAGE(f32)
+LATHE_STORAGE(f16)
+LATHE_STORAGE(bf16)
+#undef LATHE_STORAGE
+
+namespace lathe::gen {
+
+// bfloat16 travels as its bits: Halide has no bfloat16 on some targets and rounds NaN to -0 on others.
+inline Halide::Type storage_type(const std::string& name) {
+  if (name == "f16") return Halide::Float(16);
+  if (name == "bf16") return Halide::UInt(16);
+  return Halide::Float(32);
+}
+
+inline Halide::Expr widened(const std::string& name, const Halide::Expr& x) {
+  using namespace Halide;
+  if (name == "bf16") return reinterpret<float>(cast<uint32_t>(x) << 16);
+  return cast<float>(x);
+}
+
+inline Halide::Expr narrowed(const std::string& name, const Halide::Expr& x) {
+  using namespace Halide;
+  if (name == "f16") return cast<float16_t>(x);
+  if (name == "bf16") {
+    Expr bits = reinterpret<uint32_t>(x);
+    Expr to_even = bits + 0x7fff + ((bits >> 16) & 1);
+    Expr nan = (bits & 0x7fffffff) > cast<uint32_t>(0x7f800000);
+    return cast<uint16_t>(select(nan, (bits >> 16) | 0x40, to_even >> 16));
+  }
+  return x;
+}
+
+}  // namespace lathe::gen

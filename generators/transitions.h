@@ -1,0 +1,15 @@
+// What happens to the state between two tokens. One row each; MATH.md B2 and B3.
+#pragma once
+
+#include <string>
+
+#define LATHE_TRANSITION(name)
+LATHE_TRANSITION(plain)  // S_t = S_{t-1} + k v^T
+LATHE_TRANSITION(decay)  // S_t = exp(g_t) S_{t-1} + k v^T, one g per token and head; a constant g is RetNet's
+#undef LATHE_TRANSITION
+
+namespace lathe::gen {
+
+inline bool decays(const std::string& transition) { return transition == "decay"; }
+
+}  // namespace lathe::gen

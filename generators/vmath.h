@@ -1,0 +1,21 @@
+// Vector functions with stated errors. NaN in is NaN out: Halide's own exp(NaN) is 0 and its sin is scalar.
+#pragma once
+
+#include <Halide.h>
+
+namespace lathe::gen {
+
+
+// a < b, false where either is NaN. The plain operator lets LLVM assume that there are no NaNs, and turn it round.
+Halide::Expr less(const Halide::Expr& a, const Halide::Expr& b);
+
+// e^x. 0 below -87.33 (no denormals), +inf above 88.72.
+Halide::Expr exponential(const Halide::Expr& x);
+// The same for x <= 0 or NaN; garbage but never a trap above 0, for callers that discard it.
+Halide::Expr exponential_of_negative(const Halide::Expr& x);
+
+// For |x| < 6000; beyond it the error grows with |x|.
+Halide::Expr sine(const Halide::Expr& x);
+Halide::Expr cosine(const Halide::Expr& x);
+
+}  // namespace lathe::gen

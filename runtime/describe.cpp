@@ -1,0 +1,58 @@
+#include "describe.h"
+
+#include <cmath>
+
+#include "processor.h"
+#include "maps.h"
+#include "operators.h"
+#include "registry.h"
+#include "status.h"
+#include "tensor.h"
+
+namespace lathe {
+
+namespace {
+
+template <typename Range, typename Item>
+std::string array(const Range& range, Item item) {
+  std::string text;
+  for (const auto& element : range) text += fmt::format("{}{}", text.empty() ? "" : ", ", item(element));
+  return "[" + text + "]";
+}
+
+std::string map_item(const FeatureMap& m) {
+  constexpr const char* inputs[] = {"none", "projection", "position"};
+  const bool required = std::isnan(m.fallback(1));
+  return fmt::format("{{\"name\": \"{}\", \"input\": \"{}\", \"attribute\": {}, \"attribute_required\": {}}}", m.name,
+                     inputs[static_cast<int>(m.inputs)],
+                     *m.attribute ? fmt::format("\"{}\"", m.attribute) : std::string("null"), required);
+}
+
+std::string target_item(const char* row) {
+  int kernels = 0;
+  for (const Entry& e : registry()) kernels += std::string_view(e.row) == row;
+  const char* missing = missing_feature(row);
+  return fmt::format("{{\"name\": \"{}\", \"kernels\": {}, \"runs\": {}, \"missing\": {}}}", row, kernels, !missing,
+                     missing ? fmt::format("\"{}\"", missing) : std::string("null"));
+}
+
+std::string kernel_item(const Entry& e) {
+  return fmt::format("{{\"name\": \"{}\", \"kernel\": \"{}\", \"instance\": \"{}\", \"target\": \"{}\", \"chunk\": {}, \"numbers\": \"{}\", \"record\": \"{}\"}}",
+                     e.symbol, e.kernel, e.axis, e.row, e.chunk, e.numbers, e.record);
+}
+
+std::string quoted(const char* text) { return fmt::format("\"{}\"", text); }
+
+}  // namespace
+
+std::string list(const std::string& what) {
+  if (what == "ops") return array(operators(), [](const Operator& o) { return quoted(o.name); });
+  if (what == "variants") return "[\"plain\", \"decay\"]";
+  if (what == "maps") return array(feature_maps(), map_item);
+  if (what == "dtypes") return array(std::initializer_list<Storage>{Storage::kF32, Storage::kF16, Storage::kBF16}, [](Storage s) { return quoted(name_of(s)); });
+  if (what == "targets") return array(row_names(), target_item);
+  if (what == "kernels") return array(registry(), kernel_item);
+  fail(LATHE_INVALID, "what: unknown list \"{}\"; expected ops, variants, maps, dtypes, targets or kernels", what);
+}
+
+}  // namespace lathe

@@ -1,0 +1,50 @@
+// Calls of generated kernels: buffers on the stack, numbers by address.
+#pragma once
+
+#include <HalideRuntime.h>
+
+#include <cstdint>
+
+#include "registry.h"
+#include "tensor.h"
+
+namespace lathe {
+
+class Buffer {
+ public:
+  Buffer(const void* data, int64_t width) : Buffer(data, Storage::kF32, width, 1, 0) { raw_.dimensions = 1; }
+  Buffer(const void* data, int64_t width, int64_t rows, int64_t stride)
+      : Buffer(data, Storage::kF32, width, rows, stride) {}
+  Buffer(const void* data, Storage storage, int64_t width, int64_t rows, int64_t stride) {
+    dims_[0] = halide_dimension_t(0, static_cast<int32_t>(width), 1);
+    dims_[1] = halide_dimension_t(0, static_cast<int32_t>(rows), static_cast<int32_t>(stride));
+    raw_.host = static_cast<uint8_t*>(const_cast<void*>(data));
+    raw_.dim = dims_;
+    raw_.dimensions = 2;
+    raw_.type = storage == Storage::kF32   ? halide_type_t(halide_type_float, 32)
+                : storage == Storage::kF16 ? halide_type_t(halide_type_float, 16)
+                                           : halide_type_t(halide_type_uint, 16);
+  }
+  Buffer(const Buffer&) = delete;
+  Buffer& operator=(const Buffer&) = delete;
+  void* address() { return &raw_; }
+
+ private:
+  halide_buffer_t raw_{};
+  halide_dimension_t dims_[2];
+};
+
+inline void* address_of(Buffer& b) { return b.address(); }
+template <typename Number>
+void* address_of(Number& n) {
+  return &n;
+}
+
+// Kernels are generated without checks and cannot fail: everything was checked before.
+template <typename... Args>
+void call(const Entry& entry, Args&&... args) {
+  void* argv[] = {address_of(args)...};
+  entry.call(argv);
+}
+
+}  // namespace lathe

@@ -1,0 +1,162 @@
+/* lathe: linear attention and its relatives, ahead-of-time compiled.
+ *
+ * A call is a plan (what to compute, on which shapes: every decision is taken once) and a run (which buffers).
+ * Every function returns a status; none prints, aborts, throws, or touches a byte outside the tensors it was given.
+ * The definitions of the operators are those of docs/operators.md.                                                  */
+#ifndef LATHE_H
+#define LATHE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#if defined(_WIN32) || defined(__CYGWIN__)
+#define LATHE_API
+#else
+#define LATHE_API __attribute__((visibility("default")))
+#endif
+
+#define LATHE_VERSION_MAJOR 0
+#define LATHE_VERSION_MINOR 1
+#define LATHE_VERSION_PATCH 0
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct lathe_context lathe_context; /* threads, scratch memory, the last error; one caller at a time       */
+typedef struct lathe_plan lathe_plan;       /* immutable; any number of threads may run it, each with its context */
+
+typedef int32_t lathe_status;
+enum {
+  LATHE_OK = 0,
+  LATHE_INVALID = 1,     /* an argument is wrong: lathe_last_error says which, what was expected and what came */
+  LATHE_UNSUPPORTED = 2, /* a legal request that this build or machine has no kernel for, and why              */
+  LATHE_NO_MEMORY = 3,
+  LATHE_WORKSPACE = 4, /* the workspace of lathe_exec is too small or misaligned */
+  LATHE_DEVICE = 5,
+  LATHE_INTERNAL = 6
+};
+
+/* The layout of DLPack's DLTensor, field for field. Strides count elements; NULL strides mean compact row-major. */
+typedef struct {
+  void *data;
+  int32_t device_type; /* 1 = CPU */
+  int32_t device_id;
+  int32_t ndim;
+  uint8_t code; /* 0 int, 1 uint, 2 float, 4 bfloat */
+  uint8_t bits;
+  uint16_t lanes;
+  int64_t *shape;
+  int64_t *strides;
+  uint64_t byte_offset;
+} lathe_tensor;
+
+/* What a tensor is to the operator. Sizes: B batch, T tokens, HQ/HK/HV heads, D head width, K key width after the
+ * feature map, V value width, N sequences, M projection columns. Float means float32, float16 or bfloat16.       */
+enum {
+  LATHE_Q = 1,           /* float [B,T,HQ,D]                                                            */
+  LATHE_K = 2,           /* float [B,T,HK,D]                                                            */
+  LATHE_V = 3,           /* float [B,T,HV,V]                                                            */
+  LATHE_O = 4,           /* float [B,T,max(HQ,HV),V]                                                    */
+  LATHE_STATE_IN = 5,    /* float32 [N,max(HK,HV),K,V], inner two contiguous; absent = zero             */
+  LATHE_STATE_OUT = 6,   /* the same; may be the very tensor of STATE_IN; absent = dropped              */
+  LATHE_Z_IN = 7,        /* float32 [N,HK,K]: the normaliser's running sum of mapped keys               */
+  LATHE_Z_OUT = 8,       /* the same                                                                    */
+  LATHE_STABILISER = 9,  /* float32 [N,HK], in and out: the running maximum of FAVOR+ keys              */
+  LATHE_LENGTHS = 10,    /* int32 or int64 [B]: tokens of each row that count; outputs past it are zero */
+  LATHE_CU_SEQLENS = 11, /* int32 or int64 [N+1]: sequence n is tokens [c[n],c[n+1]) of a B=1 tensor    */
+  LATHE_SLOTS = 12,      /* int32 or int64 [N]: row of the state tensors that sequence n uses           */
+  LATHE_POSITION = 13,   /* int32 or int64 [N]: position of the first token (cosFormer)                 */
+  LATHE_PROJECTION = 14, /* float32 [M,D] or [HQ,M,D]: the rows w of FAVOR+, RFF, Hedgehog              */
+  LATHE_SNAPSHOTS = 15,  /* float32 [B,T,max(HK,HV),K,V]: the state after each token (decode)           */
+  LATHE_GATE = 16,
+  LATHE_DECAY = 17, /* float32 [max(HK,HV)]: log of the decay per token, <= 0 */
+  LATHE_BETA = 18,
+  LATHE_BONUS = 19,
+  LATHE_DT = 20,
+  LATHE_GRAD = 1 << 16 /* LATHE_GRAD | role is its gradient */
+};
+
+typedef struct {
+  uint32_t role;
+  const lathe_tensor *tensor; /* the tensor is read during the call only */
+} lathe_arg;
+
+typedef struct {
+  const char *name;
+  double value;
+} lathe_attr;
+
+enum {
+  LATHE_NORMALISE = 1,   /* divide by q.z + eps                                                                   */
+  LATHE_DENOM_MAX = 2,   /* ... by max(q.z, eps) instead (cosFormer)                                              */
+  LATHE_HEADS_TILED = 4, /* head h of the larger side uses head h mod n of the smaller; without it h / (group)    */
+  LATHE_STABILISE = 8    /* FAVOR+: subtract the running maximum of the keys, kept in LATHE_STABILISER            */
+};
+
+/* op: "causal" | "noncausal" | "accumulate" | "readout" | "decode"; variant: "plain" | "decay" | ...; map: "elu1" | ...
+ * (lathe_list names them all). NULL variant = "plain", NULL map = "identity". scale multiplies mapped queries.          */
+typedef struct {
+  uint32_t size; /* sizeof(lathe_desc): later versions append */
+  const char *op, *variant, *map;
+  float scale, eps;
+  uint64_t flags;
+  const lathe_attr *attrs;
+  size_t n_attrs;
+} lathe_desc;
+
+typedef struct {
+  uint32_t size;
+  void *workspace; /* 64-byte aligned, lathe_plan_workspace bytes; NULL = the context's own */
+  size_t workspace_bytes;
+  void *device_context, *stream;
+} lathe_exec;
+
+typedef struct {
+  uint32_t size;
+  int threads; /* 0 = as many as the calling thread may run on */
+  void *user;  /* passed to the functions below; each of them may be NULL */
+  void *(*alloc)(void *user, size_t bytes, size_t alignment);
+  void (*dealloc)(void *user, void *pointer, size_t bytes);
+  void (*parallel_for)(void *user, int n, void (*task)(void *closure, int i), void *closure);
+} lathe_config;
+
+/* config NULL = all defaults. */
+LATHE_API lathe_status lathe_context_create(const lathe_config *config, lathe_context **context);
+LATHE_API void lathe_context_destroy(lathe_context *context);
+
+/* Takes every decision for calls of these shapes. Only shape, strides and dtype of the arguments are read, never data;
+ * an extent of -1 (batch, tokens or sequences) is free, and then so are the strides of its tensor.                     */
+LATHE_API lathe_status lathe_plan_create(lathe_context *context, const lathe_desc *desc, const lathe_arg *args,
+                                         size_t n_args, lathe_plan **plan);
+LATHE_API void lathe_plan_destroy(lathe_plan *plan);
+
+/* Bytes of workspace that lathe_run needs for these arguments on this plan's threads. */
+LATHE_API lathe_status lathe_plan_workspace(const lathe_plan *plan, const lathe_arg *args, size_t n_args,
+                                            size_t *bytes);
+
+/* Computes. Outputs are complete when it returns (CPU). exec NULL = all defaults. */
+LATHE_API lathe_status lathe_run(lathe_context *context, const lathe_plan *plan, const lathe_arg *args, size_t n_args,
+                                 const lathe_exec *exec);
+
+/* JSON text. *need is set to the bytes it takes with its final zero; what does not fit in cap is cut. */
+LATHE_API lathe_status lathe_describe(const lathe_plan *plan, char *json, size_t cap, size_t *need);
+/* what: "ops" | "variants" | "maps" | "dtypes" | "targets" | "kernels" */
+LATHE_API lathe_status lathe_list(const char *what, char *json, size_t cap, size_t *need);
+
+/* Random features: rows of norm sqrt(d) (unit_norms = 1) or chi_d norms (0), orthogonal in blocks of d rows
+ * (orthogonal = 1) or independent N(0,1). out: float32 [m,d], compact. The same seed gives the same bits everywhere. */
+LATHE_API lathe_status lathe_draw_projection(uint64_t seed, int orthogonal, int unit_norms, int64_t m, int64_t d,
+                                             float *out);
+/* K, the width of the map's output, for head width d and m projection rows (0 where the map has none). */
+LATHE_API lathe_status lathe_map_width(const char *map, int64_t d, int64_t m, const lathe_attr *attrs, size_t n_attrs,
+                                       int64_t *k);
+
+/* The text of the last failure in this context (of context creation: pass NULL; that text is per thread). Never NULL. */
+LATHE_API const char *lathe_last_error(const lathe_context *context);
+LATHE_API const char *lathe_version(void);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

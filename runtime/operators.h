@@ -1,0 +1,35 @@
+// Operators, and which tensors each takes.
+#pragma once
+
+#include <cstdint>
+#include <initializer_list>
+#include <span>
+
+#include "lathe.h"
+
+namespace lathe {
+
+enum class Op { kCausal, kNoncausal, kAccumulate, kReadout, kDecode };
+
+struct Operator {
+  const char* name;
+  Op op;
+  uint64_t required, optional;  // bits 1 << role
+  bool takes(uint32_t role) const { return ((required | optional) >> role & 1) != 0; }
+};
+
+std::span<const Operator> operators();
+const Operator* find_operator(const char* name);
+
+struct RoleRule {
+  uint32_t role;
+  const char *name, *shape;  // as messages show them
+  int min_rank, max_rank;
+  enum Kind { kFloat, kFloat32, kInteger } kind;
+  int contiguous;  // how many of the innermost dimensions must be dense
+  bool output;
+};
+const RoleRule* find_role(uint32_t role);
+constexpr uint32_t kRoles = 32;
+
+}  // namespace lathe

@@ -1,0 +1,200 @@
+#include "plan.h"
+
+#include <cmath>
+#include <numeric>
+
+#include "status.h"
+
+namespace lathe {
+
+namespace {
+
+int64_t round_up(int64_t n, int64_t grain) { return (n + grain - 1) / grain * grain; }
+
+std::string names(const char* (*name)(size_t), size_t n) {
+  std::string text;
+  for (size_t i = 0; i < n; i++) text += fmt::format("{}\"{}\"", i ? ", " : "", name(i));
+  return text;
+}
+
+void set_attributes(const lathe_desc& desc, Meaning& m) {
+  require(desc.attrs != nullptr || desc.n_attrs == 0, "desc.attrs is null, desc.n_attrs is {}", desc.n_attrs);
+  for (size_t i = 0; i < desc.n_attrs; i++) {
+    const char* name = desc.attrs[i].name;
+    require(name != nullptr, "attrs[{}]: name is null", i);
+    require(*m.map->attribute && std::string_view(name) == m.map->attribute, "attribute \"{}\": the map {} takes {}",
+            name, m.map->name, *m.map->attribute ? fmt::format("only \"{}\"", m.map->attribute) : "none");
+    require(std::isfinite(desc.attrs[i].value) && desc.attrs[i].value > 0, "attribute \"{}\": expected a positive number, got {}", name, desc.attrs[i].value);
+    m.attribute = desc.attrs[i].value;
+    m.attribute_given = true;
+  }
+}
+
+const Entry* need(const char* row, const char* kernel, const char* axis) {
+  const Entry* entry = find_kernel(row, kernel, axis);
+  if (!entry)
+    fail(LATHE_UNSUPPORTED, "no kernel {}{}{} for the row {} in this library: it was built without", kernel,
+         *axis ? " " : "", axis, row);
+  return entry;
+}
+
+Kernels choose_kernels(const Meaning& meaning, const char* row) {
+  const char* transition = meaning.decay ? "decay" : "plain";
+  Kernels k{};
+  k.causal = need(row, "causal", transition);
+  k.state = need(row, "state", transition);
+  k.denominator = need(row, "denominator", transition);
+  k.readout = need(row, "readout", "");
+  k.key_sum = need(row, "key_sum", "");
+  k.fixed_denominator = need(row, "fixed_denominator", "");
+  k.decode = need(row, "decode", "");
+  k.recall = need(row, "recall", "");
+  k.map_rows = need(row, "map_rows", meaning.map->name);
+  k.map_keys = need(row, "map_keys", meaning.map->name);
+  for (Storage s : {Storage::kF32, Storage::kF16, Storage::kBF16}) {
+    k.widen[static_cast<int>(s)] = find_kernel(row, "widen", name_of(s));
+    k.narrow[static_cast<int>(s)] = find_kernel(row, "narrow", name_of(s));
+  }
+  return k;
+}
+
+// Keys past K that a kernel may write before zeros replace them: a map of several parts stores whole blocks of 16.
+int64_t padded_keys(const Meaning& m, const Sizes& s) {
+  const bool exact = s.K % 16 == 0 && m.map->last(s.D, s.M, m.attribute) % 16 == 0;
+  return round_up(exact ? s.K : s.K + 15, 16);
+}
+
+Padded pad(const Meaning& meaning, const Sizes& sizes, const Kernels& k) {
+  const int value = std::lcm(std::lcm(k.causal->value_grain, k.state->value_grain), k.readout->value_grain);
+  const int features = std::lcm(k.map_rows->value_grain, k.map_keys->value_grain);
+  return {round_up(sizes.D, 16), round_up(sizes.M, features), padded_keys(meaning, sizes), round_up(sizes.V, value),
+          k.causal->chunk};
+}
+
+void same(const char* what, const char* role, int64_t planned, int64_t came) {
+  require(planned == kFree || planned == came, "{}: the plan was made for {} = {}, got {}", role, what, planned, came);
+}
+
+}  // namespace
+
+Meaning understand(const lathe_desc& desc) {
+  require(desc.size >= sizeof(lathe_desc), "desc.size: expected {}, got {}", sizeof(lathe_desc), desc.size);
+  const auto* bytes = reinterpret_cast<const unsigned char*>(&desc);
+  for (uint32_t i = sizeof(lathe_desc); i < desc.size; i++)
+    if (bytes[i]) fail(LATHE_UNSUPPORTED, "desc: byte {} past this version's fields is set; the library is older than the caller", i);
+  Meaning m;
+  require(desc.op != nullptr, "desc.op is null");
+  m.op = find_operator(desc.op);
+  require(m.op != nullptr, "desc.op: unknown operator \"{}\"; expected one of {}", desc.op,
+          names([](size_t i) { return operators()[i].name; }, operators().size()));
+  const char* map = desc.map ? desc.map : "identity";
+  m.map = find_map(map);
+  require(m.map != nullptr, "desc.map: unknown feature map \"{}\"; expected one of {}", map,
+          names([](size_t i) { return feature_maps()[i].name; }, feature_maps().size()));
+  const std::string_view variant = desc.variant ? desc.variant : "plain";
+  require(variant == "plain" || variant == "decay", "desc.variant: unknown variant \"{}\"; expected \"plain\", \"decay\"", variant);
+  m.decay = variant == "decay";
+  if (m.decay && m.op->op != Op::kCausal && m.op->op != Op::kDecode)
+    fail(LATHE_UNSUPPORTED, "desc.variant: \"decay\" has a direction; the operators are \"causal\" and \"decode\", not \"{}\"", desc.op);
+  constexpr uint64_t known = LATHE_NORMALISE | LATHE_DENOM_MAX | LATHE_HEADS_TILED | LATHE_STABILISE;
+  require((desc.flags & ~known) == 0, "desc.flags: unknown bits {:#x}", desc.flags & ~known);
+  require(!(desc.flags & LATHE_DENOM_MAX) || (desc.flags & LATHE_NORMALISE), "desc.flags: DENOM_MAX needs NORMALISE");
+  if (desc.flags & LATHE_STABILISE)
+    fail(LATHE_UNSUPPORTED, "desc.flags: STABILISE has no kernel in this version");
+  require(std::isfinite(desc.scale), "desc.scale: expected a finite number, got {}", desc.scale);
+  require(std::isfinite(desc.eps) && desc.eps >= 0, "desc.eps: expected a number that is not negative, got {}", desc.eps);
+  m.scale = desc.scale;
+  m.eps = desc.eps;
+  m.flags = desc.flags;
+  set_attributes(desc, m);
+  return m;
+}
+
+namespace {
+
+// A default attribute follows the head width, which only the arguments tell.
+int64_t head_width(const lathe_arg* args, size_t n_args) {
+  for (size_t i = 0; i < n_args && args; i++)
+    if ((args[i].role == LATHE_Q || args[i].role == LATHE_K) && args[i].tensor && args[i].tensor->ndim == 4 && args[i].tensor->shape)
+      return args[i].tensor->shape[3];
+  return 1;
+}
+
+void default_attribute(Meaning& m, int64_t d) {
+  if (m.attribute_given) return;
+  m.attribute = m.map->fallback(d);
+  require(!std::isnan(m.attribute), "attribute \"{}\": the map {} needs it", m.map->attribute, m.map->name);
+}
+
+}  // namespace
+
+Plan make_plan(const lathe_desc& desc, const lathe_arg* args, size_t n_args, int threads) {
+  Plan plan;
+  plan.meaning = understand(desc);
+  default_attribute(plan.meaning, head_width(args, n_args));
+  const Problem problem = bind(plan.meaning, args, n_args, true);
+  plan.sizes = problem.sizes;
+  for (uint32_t role = 0; role < kRoles; role++) {
+    plan.storage[role] = problem[role].storage;
+    plan.present[role] = problem[role].present();
+  }
+  plan.row = choose_row();
+  plan.kernels = choose_kernels(plan.meaning, plan.row.row);
+  for (uint32_t role : {LATHE_Q, LATHE_K, LATHE_V, LATHE_O})
+    if (plan.present[role]) {
+      need(plan.row.row, "widen", name_of(plan.storage[role]));
+      need(plan.row.row, "narrow", name_of(plan.storage[role]));
+    }
+  plan.padded = pad(plan.meaning, plan.sizes, plan.kernels);
+  plan.threads = threads;
+  return plan;
+}
+
+Problem bind_run(const Plan& plan, const lathe_arg* args, size_t n_args) {
+  Problem problem = bind(plan.meaning, args, n_args, false);
+  for (uint32_t role = 0; role < kRoles; role++) {
+    if (!plan.present[role] && !problem[role].present()) continue;
+    const char* name = find_role(role)->name;
+    require(plan.present[role] == problem[role].present(), "{}: the plan was made {} it", name, plan.present[role] ? "with" : "without");
+    require(plan.storage[role] == problem[role].storage, "{}: the plan was made for {}, got {}", name, name_of(plan.storage[role]), name_of(problem[role].storage));
+  }
+  const Sizes &a = plan.sizes, &b = problem.sizes;
+  same("B", "Q", a.B, b.B);
+  same("T", "Q", a.Tq, b.Tq);
+  same("T", "K", a.Tk, b.Tk);
+  same("N", "CU_SEQLENS", a.N, b.N);
+  same("slots", "STATE_IN", a.states, b.states);
+  same("HQ", "Q", a.HQ, b.HQ);
+  same("HK", "K", a.HK, b.HK);
+  same("HV", "V", a.HV, b.HV);
+  same("D", "Q", a.D, b.D);
+  same("M", "PROJECTION", a.M, b.M);
+  same("V", "V", a.V, b.V);
+  return problem;
+}
+
+std::string describe(const Plan& plan) {
+  const Kernels& k = plan.kernels;
+  std::string kernels;
+  const auto add = [&](const Entry* e) {
+    kernels += fmt::format("{}{{\"name\": \"{}\", \"record\": \"{}\", \"numbers\": \"{}\"}}", kernels.empty() ? "" : ", ", e->symbol, e->record, e->numbers);
+  };
+  const Op op = plan.meaning.op->op;
+  if (op != Op::kAccumulate) add(k.map_rows);
+  if (op != Op::kReadout && op != Op::kDecode) add(k.map_keys), add(k.state);
+  if (op == Op::kCausal) add(k.causal);
+  if (op == Op::kNoncausal || op == Op::kReadout) add(k.readout);
+  if (op == Op::kCausal || op == Op::kDecode) add(k.decode);
+  if (plan.meaning.normalise()) {
+    if (op == Op::kCausal) add(k.denominator);
+    if (op == Op::kNoncausal || op == Op::kAccumulate) add(k.key_sum);
+    if (op == Op::kNoncausal || op == Op::kReadout) add(k.fixed_denominator);
+  }
+  return fmt::format(
+      "{{\"op\": \"{}\", \"variant\": \"{}\", \"map\": \"{}\", \"target\": \"{}\", \"why\": \"{}\", \"record\": \"{}\", "
+      "\"chunk\": {}, \"threads\": {}, \"K\": {}, \"padded\": {{\"K\": {}, \"V\": {}}}, \"kernels\": [{}]}}",
+      plan.meaning.op->name, plan.meaning.decay ? "decay" : "plain", plan.meaning.map->name, plan.row.row, plan.row.reason,
+      k.causal->record, plan.padded.C, plan.threads, plan.sizes.K, plan.padded.K, plan.padded.V, kernels);
+}
+
+}  // namespace lathe

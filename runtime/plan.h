@@ -1,0 +1,44 @@
+// A plan: the description understood, the kernels chosen, the sizes of a worker's scratch. Immutable once made.
+#pragma once
+
+#include <string>
+
+#include "problem.h"
+#include "registry.h"
+
+namespace lathe {
+
+struct Kernels {
+  const Entry *causal, *state, *readout, *denominator, *key_sum, *fixed_denominator, *decode, *recall, *map_rows, *map_keys;
+  const Entry* widen[3];   // by Storage
+  const Entry* narrow[3];
+};
+
+// Padded extents, in floats.
+struct Padded {
+  int64_t D, M, K, V;
+  int64_t C;  // tokens of a chunk
+};
+
+struct Plan {
+  Meaning meaning;
+  Sizes sizes;  // kFree where a run decides
+  std::array<Storage, kRoles> storage;
+  std::array<bool, kRoles> present;
+  ChosenRow row;
+  Kernels kernels;
+  Padded padded;
+  int threads;
+};
+
+Meaning understand(const lathe_desc& desc);
+Plan make_plan(const lathe_desc& desc, const lathe_arg* args, size_t n_args, int threads);
+// Binds the arguments of a run and checks that they are the ones planned for.
+Problem bind_run(const Plan& plan, const lathe_arg* args, size_t n_args);
+std::string describe(const Plan& plan);
+
+}  // namespace lathe
+
+struct lathe_plan {
+  lathe::Plan plan;
+};

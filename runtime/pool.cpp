@@ -1,0 +1,83 @@
+#include "pool.h"
+
+#include <sched.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+namespace lathe {
+
+int allowed_processors() {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  if (sched_getaffinity(0, sizeof set, &set) != 0) return 1;
+  return std::max(1, CPU_COUNT(&set));
+}
+
+Pool::~Pool() {
+  if (!shared_) return;
+  if (owner_ != getpid()) {
+    // the workers stayed in the parent of a fork; their handles here name nothing
+    for (std::thread& worker : shared_->workers) worker.detach();
+    shared_.release();
+    return;
+  }
+  {
+    const std::lock_guard lock(shared_->mutex);
+    shared_->stop = true;
+  }
+  shared_->wake.notify_all();
+  for (std::thread& worker : shared_->workers) worker.join();
+}
+
+void Pool::start() {
+  if (shared_ && owner_ == getpid()) return;
+  shared_.release();
+  shared_ = std::make_unique<Shared>();
+  owner_ = getpid();
+  for (int i = 1; i < threads_; i++) shared_->workers.emplace_back([shared = shared_.get()] { work(*shared); });
+}
+
+void Pool::take(Shared& shared, const std::function<void(int)>& task, int n) {
+  for (int i = shared.next.fetch_add(1); i < n; i = shared.next.fetch_add(1)) task(i);
+}
+
+void Pool::work(Shared& shared) {
+  uint64_t seen = 0;
+  std::unique_lock lock(shared.mutex);
+  for (;;) {
+    shared.wake.wait(lock, [&] { return shared.stop || shared.generation != seen; });
+    if (shared.stop) return;
+    seen = shared.generation;
+    if (!shared.task) continue;
+    const auto* task = shared.task;
+    const int n = shared.n;
+    shared.active++;
+    lock.unlock();
+    take(shared, *task, n);
+    lock.lock();
+    if (--shared.active == 0) shared.done.notify_all();
+  }
+}
+
+void Pool::run(int n, const std::function<void(int)>& task) {
+  if (n <= 1 || threads_ <= 1) {
+    for (int i = 0; i < n; i++) task(i);
+    return;
+  }
+  start();
+  {
+    const std::lock_guard lock(shared_->mutex);
+    shared_->task = &task;
+    shared_->n = n;
+    shared_->next = 0;
+    shared_->generation++;
+  }
+  shared_->wake.notify_all();
+  take(*shared_, task, n);
+  std::unique_lock lock(shared_->mutex);
+  shared_->done.wait(lock, [&] { return shared_->active == 0; });
+  shared_->task = nullptr;
+}
+
+}  // namespace lathe

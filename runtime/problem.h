@@ -1,0 +1,48 @@
+// The arguments of a call, bound to their roles, with their extents agreed.
+#pragma once
+
+#include <array>
+#include <cstddef>
+
+#include "lathe.h"
+#include "maps.h"
+#include "operators.h"
+#include "tensor.h"
+
+namespace lathe {
+
+constexpr int64_t kFree = -1;  // an extent that a plan leaves open
+
+struct Sizes {
+  int64_t B = kFree, Tq = kFree, Tk = kFree;  // Tq of queries and outputs, Tk of keys and values
+  int64_t N = kFree;                          // sequences
+  int64_t states = kFree;                     // rows of the state tensors: N, or the number of slots
+  int64_t HQ = 1, HK = 1, HV = 1, D = 0, M = 0, K = 0, V = 0;
+  int64_t state_heads() const { return HK > HV ? HK : HV; }
+  int64_t out_heads() const { return HQ > HV ? HQ : HV; }
+};
+
+// What a description means once its names are looked up.
+struct Meaning {
+  const Operator* op = nullptr;
+  const FeatureMap* map = nullptr;
+  bool decay = false;
+  double attribute = 0;  // of the map
+  bool attribute_given = false;
+  float scale = 1, eps = 0;
+  uint64_t flags = 0;
+  bool normalise() const { return (flags & LATHE_NORMALISE) != 0; }
+  bool tiled() const { return (flags & LATHE_HEADS_TILED) != 0; }
+};
+
+struct Problem {
+  std::array<Tensor, kRoles> tensors;
+  Sizes sizes;
+  const Tensor& operator[](uint32_t role) const { return tensors[role]; }
+};
+
+// Throws Error naming the argument, what was expected and what came. With `planning`, extents may be free and data is
+// not looked at; without, data must be there, aligned, and outputs must not overlap inputs or each other.
+Problem bind(const Meaning& meaning, const lathe_arg* args, size_t n_args, bool planning);
+
+}  // namespace lathe

@@ -1,0 +1,60 @@
+#include "run.h"
+
+#include <atomic>
+
+#include "status.h"
+
+namespace lathe {
+
+namespace {
+
+constexpr size_t kAlignment = 64;
+
+size_t aligned(size_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }
+
+// Heads that share a unit: as many as a worker can carry, but no fewer units than threads.
+int64_t heads_of_unit(const Plan& plan, const Problem& p, const Layout& layout) {
+  const Sizes& s = p.sizes;
+  if (plan.meaning.op->op == Op::kDecode) return plan.threads > 1 && s.N < plan.threads ? std::max<int64_t>(1, s.HK / plan.threads) : s.HK;
+  const int64_t wanted = std::max<int64_t>(1, s.N * s.HK / plan.threads);
+  return std::min<int64_t>(static_cast<int64_t>(layout.heads), wanted);
+}
+
+void run_unit(Op op, Worker& worker, const Unit& unit) {
+  if (op == Op::kCausal)
+    run_causal(worker, unit);
+  else if (op == Op::kDecode)
+    run_decode(worker, unit);
+  else
+    run_noncausal(worker, unit);
+}
+
+}  // namespace
+
+size_t workspace_bytes(const Plan& plan, const Problem& problem) {
+  return aligned(projection_bytes(plan, problem)) +
+         static_cast<size_t>(plan.threads) * aligned(worker_layout(plan, problem).total);
+}
+
+void run(const Plan& plan, const Problem& p, char* workspace, const Parallel& parallel) {
+  const Layout layout = worker_layout(plan, p);
+  float* projection = reinterpret_cast<float*>(workspace);
+  fill_projection(plan, p, projection);
+  char* scratch = workspace + aligned(projection_bytes(plan, p));
+
+  const int64_t heads = heads_of_unit(plan, p, layout), blocks = (p.sizes.HK + heads - 1) / heads;
+  const int64_t units = p.sizes.N * blocks;
+  std::atomic<int64_t> next{0};
+  const std::function<void(int)> work = [&](int slot) {
+    char* mine = scratch + static_cast<size_t>(slot) * aligned(layout.total);
+    std::fill_n(reinterpret_cast<float*>(mine + layout.zeros), plan.padded.K, 0.f);
+    Worker worker(plan, p, layout, projection, mine);
+    for (int64_t i = next.fetch_add(1); i < units; i = next.fetch_add(1)) {
+      const int64_t first = i % blocks * heads;
+      run_unit(plan.meaning.op->op, worker, {i / blocks, first, std::min(heads, p.sizes.HK - first)});
+    }
+  };
+  parallel(static_cast<int>(std::min<int64_t>(plan.threads, units)), work);
+}
+
+}  // namespace lathe

@@ -1,0 +1,25 @@
+// Running a plan: units of work over (sequence, heads), each on one worker.
+#pragma once
+
+#include <functional>
+
+#include "worker.h"
+
+namespace lathe {
+
+// A stretch of key heads of one sequence.
+struct Unit {
+  int64_t sequence, head, heads;
+};
+
+void run_causal(Worker& worker, const Unit& unit);
+void run_noncausal(Worker& worker, const Unit& unit);  // and accumulate, and readout
+void run_decode(Worker& worker, const Unit& unit);
+// One sequence's worth of run_decode, for causal calls that hold one-token sequences.
+void decode_sequence(Worker& worker, const Sequence& sequence, int64_t head, int64_t heads);
+
+size_t workspace_bytes(const Plan& plan, const Problem& problem);
+using Parallel = std::function<void(int, const std::function<void(int)>&)>;
+void run(const Plan& plan, const Problem& problem, char* workspace, const Parallel& parallel);
+
+}  // namespace lathe

@@ -1,0 +1,54 @@
+// The sequences of a call, and which heads go together.
+#pragma once
+
+#include <algorithm>
+
+#include "plan.h"
+
+namespace lathe {
+
+struct Sequence {
+  int64_t batch, first;        // row of the batch and first token in it
+  int64_t queries, keys;       // tokens that count
+  int64_t padding;             // outputs after them, to be zeroed
+  int64_t state;               // row of the state tensors
+  int64_t position;            // of the first token
+};
+
+inline Sequence sequence(const Problem& p, int64_t n) {
+  const Sizes& s = p.sizes;
+  Sequence q{n, 0, s.Tq, s.Tk, 0, n, 0};
+  if (p[LATHE_CU_SEQLENS].present()) {
+    const int64_t begin = p[LATHE_CU_SEQLENS].integer(n), end = p[LATHE_CU_SEQLENS].integer(n + 1);
+    q = {0, begin, end - begin, end - begin, 0, n, 0};
+  } else if (p[LATHE_LENGTHS].present()) {
+    const int64_t length = p[LATHE_LENGTHS].integer(n);
+    q.keys = length;
+    if (s.Tq == s.Tk) {
+      q.padding = s.Tq - length;
+      q.queries = length;
+    }
+  }
+  if (p[LATHE_SLOTS].present()) q.state = p[LATHE_SLOTS].integer(n);
+  if (p[LATHE_POSITION].present()) q.position = p[LATHE_POSITION].integer(n);
+  return q;
+}
+
+// The query, value and output heads that belong to one key head. `l` counts within the group of that key head.
+struct Group {
+  const Sizes& s;
+  bool tiled;
+  int64_t outputs() const { return s.out_heads() / s.HK; }
+  int64_t values() const { return s.HV / s.HK; }
+  int64_t head(int64_t total, int64_t key_head, int64_t l) const {
+    const int64_t size = total / s.HK;
+    return tiled ? l * s.HK + key_head : key_head * size + l;
+  }
+  int64_t value_of(int64_t output) const { return of(output, values()); }
+  int64_t query_of(int64_t output) const { return of(output, s.HQ / s.HK); }
+
+ private:
+  int64_t of(int64_t output, int64_t size) const { return tiled ? output % size : output * size / outputs(); }
+};
+
+}  // namespace lathe

@@ -1,0 +1,33 @@
+// Failures inside the library are exceptions; the C functions turn them into a status and a text.
+#pragma once
+
+#include <fmt/format.h>
+
+#include <stdexcept>
+#include <string>
+#include <utility>
+
+#include "lathe.h"
+
+namespace lathe {
+
+class Error : public std::runtime_error {
+ public:
+  Error(lathe_status status, const std::string& text) : std::runtime_error(text), status_(status) {}
+  lathe_status status() const { return status_; }
+
+ private:
+  lathe_status status_;
+};
+
+template <typename... Args>
+[[noreturn]] void fail(lathe_status status, fmt::format_string<Args...> text, Args&&... args) {
+  throw Error(status, fmt::format(text, std::forward<Args>(args)...));
+}
+
+template <typename... Args>
+void require(bool condition, fmt::format_string<Args...> text, Args&&... args) {
+  if (!condition) throw Error(LATHE_INVALID, fmt::format(text, std::forward<Args>(args)...));
+}
+
+}  // namespace lathe

@@ -1,0 +1,246 @@
+#include "worker.h"
+
+#include <cstring>
+
+namespace lathe {
+
+namespace {
+
+// States that a worker walks together must stay in its second-level cache, of which half is left for the tiles.
+constexpr int64_t kStateBytes = 512 * 1024;
+
+// Heads walked together: tokens of one chunk lie side by side for neighbouring heads in [B,T,H,D], far apart in [B,H,T,D].
+int64_t heads_together(const Problem& p, int64_t state_bytes) {
+  const Tensor& k = p[LATHE_K].present() ? p[LATHE_K] : p[LATHE_Q];
+  const bool side_by_side = k.stride[2] < k.stride[1];
+  return side_by_side ? std::clamp<int64_t>(kStateBytes / state_bytes, 1, p.sizes.HK) : 1;
+}
+
+}  // namespace
+
+Layout worker_layout(const Plan& plan, const Problem& problem) {
+  const Padded& w = plan.padded;
+  const int64_t values = problem.sizes.HV / problem.sizes.HK;
+  Layout layout{};
+  size_t at = 0;
+  const auto take = [&](int64_t floats) {
+    const size_t offset = at;
+    at += static_cast<size_t>(floats) * sizeof(float);
+    at = (at + 63) / 64 * 64;
+    return offset;
+  };
+  layout.staged = take(w.C * w.D + 16);
+  layout.projected = take(w.C * w.M);
+  layout.q = take(std::max(w.C, (problem.sizes.HQ / problem.sizes.HK + 15) / 16 * 16) * w.K);
+  layout.k = take(w.C * w.K);
+  layout.kt = take(w.C * w.K);
+  layout.v = take(w.C * w.V);
+  layout.o = take(w.C * w.V);
+  layout.inv = take(w.C + 16);
+  layout.gate = take(w.C + 16);
+  layout.zeros = take(w.K);
+  layout.narrow = take(w.C * w.V);
+  layout.state_stride = static_cast<size_t>(values * w.K * w.V + 2 * w.K) * sizeof(float);
+  layout.heads = static_cast<size_t>(heads_together(problem, static_cast<int64_t>(layout.state_stride)));
+  layout.states = take(static_cast<int64_t>(layout.heads * layout.state_stride / sizeof(float)));
+  layout.total = at;
+  return layout;
+}
+
+size_t projection_bytes(const Plan& plan, const Problem& problem) {
+  const Tensor& w = problem[LATHE_PROJECTION];
+  if (!w.present()) return 0;
+  const int64_t heads = w.rank == 3 ? w.shape[0] : 1;
+  return static_cast<size_t>(heads * plan.padded.D * plan.padded.M) * sizeof(float);
+}
+
+void fill_projection(const Plan& plan, const Problem& problem, float* out) {
+  const Tensor& w = problem[LATHE_PROJECTION];
+  if (!w.present()) return;
+  std::memset(out, 0, projection_bytes(plan, problem));
+  const int64_t heads = w.rank == 3 ? w.shape[0] : 1;
+  for (int64_t h = 0; h < heads; h++)
+    for (int64_t m = 0; m < problem.sizes.M; m++) {
+      const float* row = w.rank == 3 ? w.floats(h, m) : w.floats(m);
+      for (int64_t d = 0; d < problem.sizes.D; d++) out[(h * plan.padded.D + d) * plan.padded.M + m] = row[d];
+    }
+}
+
+void Worker::widen(Storage storage, const char* from, int64_t stride, int64_t rows, int64_t columns, float* to,
+                   int64_t to_stride) {
+  const int64_t bulk = columns / 16 * 16;
+  if (storage == Storage::kF32) {
+    for (int64_t i = 0; i < rows; i++)
+      std::memcpy(to + i * to_stride, from + i * stride * 4, static_cast<size_t>(columns) * 4);
+    return;
+  }
+  const Entry& kernel = *plan_.kernels.widen[static_cast<int>(storage)];
+  if (bulk > 0) {
+    // one row at a time where a stride does not fit the kernels' 32 bits
+    const bool near = stride * rows < (int64_t{1} << 30) && stride >= 0;
+    for (int64_t i = 0; i < rows; i += near ? rows : 1) {
+      Buffer x(from + i * stride * 2, storage, bulk, near ? rows : 1, near ? stride : 0), y(to + i * to_stride, bulk, near ? rows : 1, to_stride);
+      call(kernel, x, y);
+    }
+  }
+  if (bulk == columns) return;
+  alignas(64) uint16_t tail[16] = {};
+  alignas(64) float wide[16];
+  for (int64_t i = 0; i < rows; i++) {
+    std::memcpy(tail, from + (i * stride + bulk) * 2, static_cast<size_t>(columns - bulk) * 2);
+    Buffer x(tail, storage, 16, 1, 16), y(wide, 16, 1, 16);
+    call(kernel, x, y);
+    std::memcpy(to + i * to_stride + bulk, wide, static_cast<size_t>(columns - bulk) * 4);
+  }
+}
+
+// Rows of float32 whose width is a multiple of 16 and whose count is a chunk: the caller's own where they already are.
+const float* Worker::stage(const Tensor& x, const char* from, int64_t stride, int64_t rows, int64_t columns, int64_t& to_stride) {
+  const Padded& w = plan_.padded;
+  const bool plain = plan_.sizes.K == plan_.sizes.D;  // maps of several parts read a little past a row
+  const bool near = stride > 0 && stride * w.C < (int64_t{1} << 30);
+  if (x.storage == Storage::kF32 && rows == w.C && columns % 16 == 0 && plain && near) {
+    to_stride = stride;
+    return reinterpret_cast<const float*>(from);
+  }
+  float* staged = at(layout_.staged);
+  to_stride = w.D;
+  if (columns < w.D)
+    for (int64_t i = 0; i < rows; i++) std::memset(staged + i * w.D + columns, 0, static_cast<size_t>(w.D - columns) * 4);
+  widen(x.storage, from, stride, rows, columns, staged, w.D);
+  if (rows < w.C) std::memset(staged + rows * w.D, 0, static_cast<size_t>((w.C - rows) * w.D) * 4);
+  return staged;
+}
+
+void Worker::map(const Entry& kernel, const float* x_rows, int64_t stride, int64_t tile_rows, int64_t rows, int64_t head,
+                 int64_t position, float scale, float* y_rows, float* kt_rows) {
+  const Padded& w = plan_.padded;
+  const Sizes& s = p_.sizes;
+  const Tensor& projection = p_[LATHE_PROJECTION];
+  const float* weights = projection.rank == 3 ? projection_ + head * w.D * w.M : projection_;
+  Buffer x(x_rows, w.D, tile_rows, stride), weight(weights, w.M, w.D, w.M), u(at(layout_.projected), w.M, tile_rows, w.M);
+  Buffer y(y_rows, w.K, tile_rows, w.K), kt(kt_rows, w.C, w.K, w.C);
+  int32_t width = static_cast<int32_t>(s.D), features = static_cast<int32_t>(s.M), valid = static_cast<int32_t>(rows);
+  int32_t first = static_cast<int32_t>(position);
+  float attribute = static_cast<float>(plan_.meaning.attribute);
+  if (projection.present() && kt_rows)
+    call(kernel, x, weight, width, features, valid, first, scale, attribute, u, y, kt);
+  else if (projection.present())
+    call(kernel, x, weight, width, features, valid, first, scale, attribute, u, y);
+  else if (kt_rows)
+    call(kernel, x, weight, width, features, valid, first, scale, attribute, y, kt);
+  else
+    call(kernel, x, weight, width, features, valid, first, scale, attribute, y);
+}
+
+void Worker::map_queries(const Sequence& s, int64_t t, int64_t rows, int64_t head, float* y) {
+  const Tensor& q = p_[LATHE_Q];
+  int64_t stride;
+  const float* x = stage(q, q.at(s.batch, s.first + t, head), q.stride[1], rows, p_.sizes.D, stride);
+  map(*plan_.kernels.map_rows, x, stride, plan_.padded.C, rows, head, s.position + t, plan_.meaning.scale, y, nullptr);
+}
+
+void Worker::map_keys(const Sequence& s, int64_t t, int64_t rows, int64_t head, float* y, float* kt) {
+  const Tensor& k = p_[LATHE_K];
+  int64_t stride;
+  const float* x = stage(k, k.at(s.batch, s.first + t, head), k.stride[1], rows, p_.sizes.D, stride);
+  map(*plan_.kernels.map_keys, x, stride, plan_.padded.C, rows, head, s.position + t, 1, y, kt);
+}
+
+void Worker::map_token(uint32_t role, const Sequence& s, int64_t t, int64_t head, int64_t head_step, int64_t heads, float scale, float* y) {
+  const Tensor& x = p_[role];
+  const Padded& w = plan_.padded;
+  const bool own_projection = p_[LATHE_PROJECTION].rank == 3;
+  const int64_t together = own_projection ? 1 : std::min(heads, w.C);
+  const int64_t grain = plan_.kernels.map_rows->row_grain;
+  for (int64_t h = 0; h < heads; h += together) {
+    const int64_t rows = std::min(together, heads - h);
+    float* staged = at(layout_.staged);
+    if (w.D != p_.sizes.D) std::memset(staged, 0, static_cast<size_t>(rows * w.D) * 4);
+    widen(x.storage, x.at(s.batch, s.first + t, head + h * head_step), x.stride[2] * head_step, rows, p_.sizes.D, staged, w.D);
+    const int64_t tile_rows = (rows + grain - 1) / grain * grain;
+    map(*plan_.kernels.map_rows, staged, w.D, tile_rows, rows, head + h, s.position + t, scale, y + h * w.K, nullptr);
+  }
+}
+
+void Worker::pack_values(const Sequence& s, int64_t t, int64_t rows, int64_t head, float* v) {
+  const Tensor& x = p_[LATHE_V];
+  const Padded& w = plan_.padded;
+  if (w.V != p_.sizes.V || rows < w.C) std::memset(v, 0, static_cast<size_t>(w.C * w.V) * 4);
+  widen(x.storage, x.at(s.batch, s.first + t, head), x.stride[1], rows, p_.sizes.V, v, w.V);
+}
+
+void Worker::pack_value_row(const Sequence& s, int64_t t, int64_t head, int64_t width, float* v) {
+  const Tensor& x = p_[LATHE_V];
+  std::memset(v + p_.sizes.V, 0, static_cast<size_t>(width - p_.sizes.V) * 4);
+  widen(x.storage, x.at(s.batch, s.first + t, head), 0, 1, p_.sizes.V, v, width);
+}
+
+float* Worker::output_rows(char* to, int64_t rows, int64_t& stride) {
+  const Tensor& o = p_[LATHE_O];
+  const Padded& w = plan_.padded;
+  const bool near = o.stride[1] > 0 && o.stride[1] * w.C < (int64_t{1} << 30);
+  if (o.storage == Storage::kF32 && rows == w.C && w.V == p_.sizes.V && near) {
+    stride = o.stride[1];
+    return reinterpret_cast<float*>(to);
+  }
+  stride = w.V;
+  return at(layout_.o);
+}
+
+void Worker::store(const float* from, int64_t from_stride, char* to, int64_t to_stride, int64_t rows) {
+  if (reinterpret_cast<const char*>(from) == to) return;
+  const Storage storage = p_[LATHE_O].storage;
+  const int64_t columns = p_.sizes.V, bytes = columns * size_of(storage);
+  const char* source = reinterpret_cast<const char*>(from);
+  int64_t source_stride = from_stride * 4;
+  if (storage != Storage::kF32) {
+    const int64_t wide = (columns + 15) / 16 * 16;
+    char* narrow = reinterpret_cast<char*>(at(layout_.narrow));
+    Buffer x(from, wide, rows, from_stride), y(narrow, storage, wide, rows, wide);
+    call(*plan_.kernels.narrow[static_cast<int>(storage)], x, y);
+    source = narrow;
+    source_stride = wide * 2;
+  }
+  for (int64_t i = 0; i < rows; i++)
+    std::memcpy(to + i * to_stride * size_of(storage), source + i * source_stride, static_cast<size_t>(bytes));
+}
+
+void Worker::zero_outputs(const Sequence& s, int64_t head) {
+  const Tensor& o = p_[LATHE_O];
+  for (int64_t t = s.queries; t < s.queries + s.padding; t++)
+    std::memset(o.at(s.batch, s.first + t, head), 0, static_cast<size_t>(p_.sizes.V * size_of(o.storage)));
+}
+
+void Worker::load_state(const Tensor& from, int64_t row, int64_t head, float* to) {
+  const Padded& w = plan_.padded;
+  const Sizes& s = p_.sizes;
+  if (!from.present() || w.K != s.K || w.V != s.V) std::memset(to, 0, static_cast<size_t>(w.K * w.V) * 4);
+  if (!from.present()) return;
+  const float* in = from.floats(row, head);
+  for (int64_t key = 0; key < s.K; key++) std::memcpy(to + key * w.V, in + key * s.V, static_cast<size_t>(s.V) * 4);
+}
+
+void Worker::save_state(const float* from, const Tensor& to, int64_t row, int64_t head) {
+  if (!to.present()) return;
+  float* out = to.floats(row, head);
+  const Sizes& s = p_.sizes;
+  for (int64_t key = 0; key < s.K; key++)
+    std::memcpy(out + key * s.V, from + key * plan_.padded.V, static_cast<size_t>(s.V) * 4);
+}
+
+void Worker::clear_padded_keys(float* state) {
+  const Padded& w = plan_.padded;
+  std::memset(state + p_.sizes.K * w.V, 0, static_cast<size_t>((w.K - p_.sizes.K) * w.V) * 4);
+}
+
+void Worker::load_z(const Tensor& from, int64_t row, int64_t head, float* to) {
+  std::memset(to, 0, static_cast<size_t>(plan_.padded.K) * 4);
+  if (from.present()) std::memcpy(to, from.floats(row, head), static_cast<size_t>(p_.sizes.K) * 4);
+}
+
+void Worker::save_z(const float* from, const Tensor& to, int64_t row, int64_t head) {
+  if (to.present()) std::memcpy(to.floats(row, head), from, static_cast<size_t>(p_.sizes.K) * 4);
+}
+
+}  // namespace lathe

@@ -1,0 +1,77 @@
+// What one worker needs to turn tokens into tiles and tiles into outputs: its scratch, and the steps of a chunk.
+#pragma once
+
+#include <cstddef>
+
+#include "halide_call.h"
+#include "sequences.h"
+
+namespace lathe {
+
+// Scratch is constant in T. Offsets are bytes, 64-byte aligned.
+struct Layout {
+  size_t staged, projected, q, k, kt, v, o, inv, gate, zeros, narrow, states, total;
+  size_t state_stride, heads;  // one key head's states and z; how many heads a worker carries at once
+};
+Layout worker_layout(const Plan& plan, const Problem& problem);
+// Transposed, padded projections, shared by the workers; zero bytes where the map has none.
+size_t projection_bytes(const Plan& plan, const Problem& problem);
+void fill_projection(const Plan& plan, const Problem& problem, float* out);
+
+class Worker {
+ public:
+  Worker(const Plan& plan, const Problem& problem, const Layout& layout, const float* projection, char* scratch)
+      : plan_(plan), p_(problem), layout_(layout), projection_(projection), scratch_(scratch) {}
+
+  // `rows` rows of a float tensor into y (and, for keys, transposed into kt), from token t of head h on.
+  void map_queries(const Sequence& s, int64_t t, int64_t rows, int64_t head, float* y);
+  void map_keys(const Sequence& s, int64_t t, int64_t rows, int64_t head, float* y, float* kt);
+  // One row for each of `heads` heads of a single token.
+  void map_token(uint32_t role, const Sequence& s, int64_t t, int64_t head, int64_t head_step, int64_t heads, float scale, float* y);
+  void pack_value_row(const Sequence& s, int64_t t, int64_t head, int64_t width, float* v);
+  void pack_values(const Sequence& s, int64_t t, int64_t rows, int64_t head, float* v);
+  // Where a kernel may write `rows` output rows of width padded V; store() then brings them to the tensor.
+  float* output_rows(char* to, int64_t rows, int64_t& stride);
+  void store(const float* from, int64_t from_stride, char* to, int64_t to_stride, int64_t rows);
+  void zero_outputs(const Sequence& s, int64_t head);
+
+  float* q() { return at(layout_.q); }
+  float* k() { return at(layout_.k); }
+  float* kt() { return at(layout_.kt); }
+  float* v() { return at(layout_.v); }
+  float* o() { return at(layout_.o); }
+  float* inv() { return at(layout_.inv); }
+  float* gate() { return at(layout_.gate); }
+  const float* zeros() { return at(layout_.zeros); }
+  float* state(size_t carried, int64_t value) {
+    return at(layout_.states + carried * layout_.state_stride) + value * plan_.padded.K * plan_.padded.V;
+  }
+  float* z(size_t carried) { return state(carried, p_.sizes.HV / p_.sizes.HK); }
+  float* next_z(size_t carried) { return z(carried) + plan_.padded.K; }
+
+  // Between the caller's [K,V] and the padded copy. `from` or `to` absent: zero, or nothing.
+  void load_state(const Tensor& from, int64_t row, int64_t head, float* to);
+  void save_state(const float* from, const Tensor& to, int64_t row, int64_t head);
+  // A padded key is zero, but zero times an infinite value is NaN, which the next query would read.
+  void clear_padded_keys(float* state);
+  void load_z(const Tensor& from, int64_t row, int64_t head, float* to);
+  void save_z(const float* from, const Tensor& to, int64_t row, int64_t head);
+
+  const Plan& plan() const { return plan_; }
+  const Problem& problem() const { return p_; }
+  const Layout& layout() const { return layout_; }
+
+ private:
+  float* at(size_t offset) { return reinterpret_cast<float*>(scratch_ + offset); }
+  const float* stage(const Tensor& x, const char* from, int64_t stride, int64_t rows, int64_t columns, int64_t& to_stride);
+  void widen(Storage storage, const char* from, int64_t stride, int64_t rows, int64_t columns, float* to, int64_t to_stride);
+  void map(const Entry& kernel, const float* x, int64_t stride, int64_t tile_rows, int64_t rows, int64_t head, int64_t position, float scale, float* y, float* kt);
+
+  const Plan& plan_;
+  const Problem& p_;
+  const Layout& layout_;
+  const float* projection_;
+  char* scratch_;
+};
+
+}  // namespace lathe

@@ -1,0 +1,219 @@
+// How a CPU runs each role: register tiles of rows x vectors, operands broadcast from L1, loops over run-time widths.
+#include <algorithm>
+
+#include "schedule.h"
+
+namespace lathe::gen {
+
+namespace {
+
+using namespace Halide;
+
+constexpr int kSumVectors = 4;  // columns summed together: enough independent sums to hide the latency of an FMA
+
+int lanes(const Target& target) { return target.natural_vector_size<float>(); }
+int registers(const Target& target) {
+  return target.has_feature(Target::AVX512) || target.arch == Target::ARM ? 32 : 16;
+}
+bool has_tiles(const std::string& kernel) { return kernel != "decode" && kernel != "denominator" && kernel != "widen" && kernel != "narrow"; }
+
+Constraint fits(const std::string& text, const std::string& columns, const Target& target) {
+  return {text, [columns, limit = registers(target)](const Numbers& n) {
+            return n.at("row_tile") * n.at(columns) + n.at(columns) < limit;
+          }};
+}
+
+Space space(const Instance& instance, const Target& target) {
+  const bool wide = registers(target) == 32;
+  const bool state = instance.kernel != "causal" && instance.kernel != "readout";
+  Space s;
+  s.knobs.push_back({"chunk", 48, {16, 24, 32, 48, 64, 96, 128}, "tokens of a chunk; one value for a whole row"});
+  if (!has_tiles(instance.kernel)) return s;
+  // 8 rows and not 6 for the state: they divide every padded width, and a state in place must not be written twice
+  s.knobs.push_back({"row_tile", wide ? (state ? 8 : 6) : 4, {1, 2, 3, 4, 6, 8, 12, 16}, "rows of a register tile"});
+  s.knobs.push_back({"column_vectors", wide && !state ? 4 : 2, {1, 2, 3, 4, 6}, "vectors across a register tile"});
+  s.knobs.push_back({"unroll", 2, {1, 2, 4, 8}, "steps of the inner product per loop iteration"});
+  s.constraints.push_back(fits("accumulators and a row of operands fit the registers", "column_vectors", target));
+  if (state)
+    s.constraints.push_back({"row_tile divides the padded key width", [](const Numbers& n) { return 16 % n.at("row_tile") == 0; }});
+  else
+    s.constraints.push_back({"row_tile divides the chunk", [](const Numbers& n) { return n.at("chunk") % n.at("row_tile") == 0; }});
+  if (instance.kernel != "causal") return s;
+  s.knobs.push_back({"score_vectors", wide ? 3 : 2, {1, 2, 3, 4, 6}, "vectors across a tile of scores"});
+  s.constraints.push_back(fits("accumulators of the scores fit the registers", "score_vectors", target));
+  s.constraints.push_back({"a tile of scores divides the chunk", [vector = lanes(target)](const Numbers& n) {
+                             return n.at("chunk") % (n.at("score_vectors") * vector) == 0;
+                           }});
+  return s;
+}
+
+// One kernel being scheduled. Roles are visited consumers first, so that each knows where it is computed.
+struct Roles {
+  Kernel& kernel;
+  const Numbers& numbers;
+  const int vector;
+  Var xi{"xi"}, ii{"ii"};
+
+  Func find(Role role) const {
+    for (const Labelled& l : kernel.labelled())
+      if (l.role == role) return l.func;
+    return {};
+  }
+  template <typename Schedule>
+  void each(Role role, Schedule schedule) const {
+    for (const Labelled& l : kernel.labelled())
+      if (l.role == role) schedule(l.func);
+  }
+
+  // The loops over tiles must not be cut into first, middle and last: the copies lose their register accumulators.
+  void tile(Func f, int rows, int columns) {
+    Var x = f.args()[0], i = f.args()[1];
+    f.tile(x, i, xi, ii, columns * vector, rows, TailStrategy::RoundUp)
+        .vectorize(xi, vector)
+        .unroll(xi)
+        .unroll(ii)
+        .partition(x, Partition::Never)
+        .partition(i, Partition::Never);
+  }
+
+  void accumulate(Func f, Func owner, Var loop, int unroll) {
+    Var x = f.args()[0], i = f.args()[1];
+    f.compute_at(owner, loop).vectorize(x, vector).unroll(x).unroll(i);
+    for (int u = 0; u < f.num_update_definitions(); u++) {
+      Stage stage = f.update(u);
+      const auto sums = f.rvars(u);
+      std::vector<VarOrRVar> order{x, i};
+      for (const RVar& r : sums) order.push_back(r);
+      stage.reorder(order).vectorize(x, vector).unroll(x).unroll(i);
+      // inside a diagonal block every index is known, and the upper triangle vanishes at compile time
+      for (const RVar& r : sums) stage.unroll(r, r.name().starts_with("inside") ? kernel.grain() : unroll);
+    }
+  }
+
+  void table(Func f) const {
+    f.compute_root().bound_extent(f.args()[0], kernel.chunk()).store_in(MemoryType::Stack).vectorize(f.args()[0], vector);
+  }
+
+  void scores(Func f, Func output) {
+    Var j = f.args()[0], row = f.args()[1], ji("ji");
+    const int columns = numbers.at("score_vectors") * vector;
+    f.compute_at(output, output.args()[1])
+        .bound_storage(j, kernel.chunk())
+        .store_in(MemoryType::Stack)
+        .split(j, j, ji, columns, TailStrategy::RoundUp)
+        .reorder(ji, row, j)
+        .vectorize(ji, vector)
+        .unroll(ji)
+        .unroll(row);
+    accumulate(find(Role::outer), f, j, numbers.at("unroll"));
+  }
+
+  void output(Func f) {
+    if (kernel.instance().kernel == "causal") f.bound(f.args()[1], 0, kernel.chunk());
+    tile(f, numbers.at("row_tile"), numbers.at("column_vectors"));
+    accumulate(find(Role::numerator), f, f.args()[0], numbers.at("unroll"));
+    each(Role::scores, [&](Func s) { scores(s, f); });
+  }
+
+  void state(Func f) {
+    Var x = f.args()[0], key = f.args()[1];
+    const int columns = numbers.at("column_vectors");
+    tile(f, numbers.at("row_tile"), columns);
+    f.reorder(xi, ii, key, x);
+    accumulate(find(Role::outer), f, key, numbers.at("unroll"));
+    each(Role::scaled, [&](Func s) {
+      s.compute_at(f, x)
+          .bound_storage(s.args()[0], columns * vector)
+          .bound_storage(s.args()[1], kernel.chunk())
+          .store_in(MemoryType::Stack)
+          .vectorize(s.args()[0], vector)
+          .unroll(s.args()[0]);
+    });
+  }
+
+  // Several vectors side by side where the width allows, so that sums overlap; one where it does not.
+  void column_sum(Func f, Func owner) {
+    Var x = owner.args()[0], wide("wide");
+    const auto split = [&](Stage stage, int vectors) {
+      stage.split(x, wide, xi, vectors * vector, TailStrategy::RoundUp).vectorize(xi, vector).unroll(xi);
+    };
+    const int columns = kSumVectors * vector;
+    split(owner.specialize(owner.output_buffer().dim(0).extent() % columns == 0), kSumVectors);
+    split(owner, 1);
+    Var u = f.args()[0];
+    f.compute_at(owner, wide).vectorize(u, vector).unroll(u);
+    for (int s = 0; s < f.num_update_definitions(); s++)
+      f.update(s).reorder(u, f.rvars(s)[0]).vectorize(u, vector).unroll(u);
+  }
+
+  void running(Func f, Func lanes_of) {
+    Var c = f.args()[0];
+    f.compute_at(lanes_of, lanes_of.rvars()[0]).bound_storage(f.args()[1], kernel.chunk() + 1).store_in(MemoryType::Stack);
+    f.vectorize(c, vector);
+    for (int s = 0; s < f.num_update_definitions(); s++) f.update(s).vectorize(c, vector);
+  }
+
+  void lane_sums(Func f) {
+    Var u = f.args()[0], i = f.args()[1];
+    f.compute_root().bound_storage(i, kernel.chunk()).store_in(MemoryType::Stack).vectorize(u, vector);
+    f.update().reorder(u, i, f.rvars()[0]).vectorize(u, vector);
+    each(Role::running, [&](Func r) { running(r, f); });
+  }
+
+  void row_sum(Func f) const {
+    if (Func owner = find(Role::per_token); owner.defined())
+      f.compute_at(owner, owner.args()[0]);
+    else
+      f.compute_root().bound_extent(f.args()[0], kernel.chunk()).store_in(MemoryType::Stack);
+    for (int s = 0; s < f.num_update_definitions(); s++) f.update(s).atomic().vectorize(f.rvars(s)[0], vector);
+  }
+
+  void projected(Func f) {
+    tile(f, numbers.at("row_tile"), numbers.at("column_vectors"));
+    accumulate(find(Role::outer), f, f.args()[0], numbers.at("unroll"));
+  }
+
+  void rows(Func f) const {
+    Var c = f.args()[0], i = f.args()[1];
+    f.vectorize(c, vector, TailStrategy::RoundUp);
+    for (int s = 0; s < f.num_update_definitions(); s++) {
+      const auto r = f.rvars(s);
+      std::vector<VarOrRVar> order(r.begin(), r.end());
+      order.push_back(i);
+      // lanes of one block write different columns; that blocks overlap is the intent, and they stay in order
+      f.update(s).reorder(order).allow_race_conditions().vectorize(r[0], vector);
+    }
+  }
+
+  // Vectors along the rows that are read, several rows side by side: the stores interleave into dense ones.
+  void columns(Func f) {
+    Var token = f.args()[0], key = f.args()[1];
+    f.compute_root().tile(token, key, ii, xi, vector, vector).reorder(xi, ii, token, key).vectorize(xi).unroll(ii);
+  }
+};
+
+void apply(Kernel& kernel, const Numbers& numbers, const Target& target) {
+  Roles roles{kernel, numbers, lanes(target), Var("xi"), Var("ii")};
+  roles.each(Role::table, [&](Func f) { roles.table(f); });
+  roles.each(Role::output, [&](Func f) { roles.output(f); });
+  roles.each(Role::state, [&](Func f) { roles.state(f); });
+  for (Role role : {Role::copy, Role::recurrence})
+    roles.each(role, [&](Func f) { f.vectorize(f.args()[0], roles.vector, TailStrategy::RoundUp); });
+  roles.each(Role::column_sum, [&](Func f) { roles.column_sum(f, roles.find(Role::vector)); });
+  roles.each(Role::lanes, [&](Func f) { roles.lane_sums(f); });
+  roles.each(Role::row_sum, [&](Func f) { roles.row_sum(f); });
+  roles.each(Role::projected, [&](Func f) { roles.projected(f); });
+  roles.each(Role::rows, [&](Func f) { roles.rows(f); });
+  roles.each(Role::columns, [&](Func f) { roles.columns(f); });
+}
+
+Grains grains(const Instance& instance, const Numbers& numbers, const Target& target) {
+  if (!has_tiles(instance.kernel)) return {16, lanes(target), 1};
+  return {16, numbers.at("column_vectors") * lanes(target), instance.kernel == "state" ? 1 : numbers.at("row_tile")};
+}
+
+}  // namespace
+
+const Family cpu_family{space, apply, grains};
+
+}  // namespace lathe::gen

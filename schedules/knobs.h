@@ -1,0 +1,41 @@
+// A schedule's numbers: each knob has a name, a default, its legal values and a meaning in one line. A record may
+// replace them, whole.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+namespace lathe::gen {
+
+struct Knob {
+  std::string name;
+  int fallback;
+  std::vector<int> legal;
+  std::string meaning;
+};
+
+struct Constraint {
+  std::string text;
+  std::function<bool(const std::map<std::string, int>&)> holds;
+};
+
+struct Space {
+  std::vector<Knob> knobs;
+  std::vector<Constraint> constraints;
+};
+
+using Numbers = std::map<std::string, int>;
+
+inline Numbers defaults(const Space& space) {
+  Numbers numbers;
+  for (const Knob& knob : space.knobs) numbers[knob.name] = knob.fallback;
+  return numbers;
+}
+
+// Throws with the knob, what came and what is legal.
+void check(const Space& space, const Numbers& numbers);
+
+}  // namespace lathe::gen

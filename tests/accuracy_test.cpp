@@ -1,0 +1,116 @@
+// Reals through every map, operator and type, against the oracles.
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "support/inputs.h"
+#include "support/tolerance.h"
+
+namespace {
+
+using namespace support;
+
+struct Op {
+  const char *op, *variant;
+};
+constexpr Op ops[] = {{"causal", "plain"},  {"decode", "plain"}, {"noncausal", "plain"}, {"accumulate", "plain"},
+                      {"readout", "plain"}, {"causal", "decay"}, {"decode", "decay"}};
+
+using Case = std::tuple<Op, std::string, Type>;
+
+std::string printed(const testing::TestParamInfo<Case>& test) {
+  const auto& [op, map, type] = test.param;
+  return fmt::format("{}_{}_{}_{}", op.op, op.variant, map, name_of(type));
+}
+
+class Accuracy : public testing::TestWithParam<Case> {
+ protected:
+  void check_shape(Problem p) {
+    const auto& [op, map, type] = GetParam();
+    p.variant = op.variant;
+    p = with_map(p, map);
+    Options options;
+    options.type = type;
+    p = reals(p, type, 21, true);
+    if (std::string(op.op) != "decode") {
+      p.T = chunk_of(op.op, p, options) + 3;
+      p = reals(p, type, 22, true);
+    }
+    check(op.op, p, options);
+  }
+};
+
+const Problem shape = [] {
+  Problem p;
+  p.T = 3;
+  p.HQ = p.HK = p.HV = 2;
+  p.D = 24;
+  p.V = 20;
+  p.scale = 0.3;
+  return p;
+}();
+
+TEST_P(Accuracy, Bare) { check_shape(shape); }
+
+TEST_P(Accuracy, Normalised) {
+  Problem p = shape;
+  p.normalise = true;
+  p.eps = 1e-6;
+  check_shape(p);
+}
+
+INSTANTIATE_TEST_SUITE_P(All, Accuracy,
+                         testing::Combine(testing::ValuesIn(ops), testing::ValuesIn(reference::map_names()),
+                                          testing::Values(Type::F32, Type::F16, Type::BF16)),
+                         printed);
+
+// elu(x) + 1 computed as such is 0 for x <= -8 in bfloat16; the map itself is exp(x).
+TEST(AccuracyOfElu1, FarNegativeInBfloat16) {
+  Problem p = shape;
+  p.map = "elu1";
+  p.T = 5;
+  p.normalise = true;
+  p = reals(p, Type::BF16, 26);
+  for (double& x : p.k) x = rounded(Type::BF16, -8 - std::abs(x));
+  Options options;
+  options.type = Type::BF16;
+  check("causal", p, options);
+}
+
+// Every bounded pointwise map over its whole domain, one key at a time: the state is then the mapped key itself.
+TEST(AccuracyOfMaps, Sweep) {
+  for (const char* map : {"identity", "relu", "relu2", "elu1", "exp", "silu"}) {
+    Problem p;
+    p.map = map;
+    p.B = p.T = p.V = 1;
+    p.D = 1024;
+    for (int64_t d = 0; d < p.D; ++d) p.k.push_back(rounded(Type::F32, -87.0 + 0.17 * static_cast<double>(d)));
+    p.v = {1};
+    expect_close(call("accumulate", p), reference::accumulate(p), Type::F32, 4, map);
+  }
+}
+
+// Values of known maps by hand, so that an error in an oracle does not pass for one of the library's successes.
+TEST(Oracles, KnownValues) {
+  Problem p;
+  p.D = 2;
+  const double x[] = {1, -1};
+  const auto mapped = [&](const char* map) {
+    p.map = map;
+    return reference::map_key(p, 0, 0, x, {}).value;
+  };
+  using Values = std::vector<double>;
+  EXPECT_EQ(mapped("relu"), (Values{1, 0}));
+  EXPECT_EQ(mapped("elu1"), (Values{2, std::exp(-1.0)}));
+  p.attrs = {{"max_length", 1}};
+  EXPECT_NEAR(mapped("cosformer")[0], 1, 1e-15);
+  EXPECT_NEAR(mapped("cosformer")[2], 0, 1e-15);
+  const Values taylor = mapped("taylor2");
+  double product = 0;
+  for (const double y : taylor) product += y * y;
+  const double a = 2 / std::sqrt(2.0);
+  EXPECT_NEAR(product, 1 + a + a * a / 2, 1e-14);
+}
+
+}  // namespace

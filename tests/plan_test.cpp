@@ -1,0 +1,242 @@
+// Plans that serve many calls, and what a caller may bring: workspace, memory, its own sizes of structures.
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <cstring>
+
+#include "support/inputs.h"
+#include "support/tolerance.h"
+
+namespace {
+
+using namespace support;
+
+Problem problem_of(int64_t B, int64_t T, uint64_t seed) {
+  Problem p;
+  p.map = "elu1";
+  p.B = B;
+  p.HQ = p.HK = p.HV = 2;
+  p.T = T;
+  p.D = 20;
+  p.V = 28;
+  p.normalise = true;
+  p.eps = 1e-6;
+  return reals(p, Type::F32, seed, true);
+}
+
+TEST(Plans, RunAgainWithOtherData) {
+  const Arguments first("causal", problem_of(2, 70, 101));
+  const Context context(1);
+  const Plan plan(context, first);
+  ASSERT_EQ(plan.status, LATHE_OK) << context.error();
+  for (const uint64_t seed : {102, 103}) {
+    const Problem p = problem_of(2, 70, seed);
+    const Arguments arguments("causal", p);
+    ASSERT_EQ(run(context, plan, arguments), LATHE_OK) << context.error();
+    expect_same(arguments.outputs(), call("causal", p), "a second run");
+  }
+}
+
+class FreeExtents : public testing::TestWithParam<const char*> {};
+
+TEST_P(FreeExtents, OnePlanForEveryLength) {
+  const Context context(1);
+  const Arguments first(GetParam(), problem_of(1, 1, 104));
+  const Plan plan(context, first, true);
+  ASSERT_EQ(plan.status, LATHE_OK) << context.error();
+  for (const auto& [B, T] : {std::pair<int64_t, int64_t>{1, 1}, {3, 65}, {2, 0}, {1, 300}})
+    for (const Layout layout : {Layout::Bthd, Layout::Bhtd}) {
+      const Problem p = problem_of(B, T, 105);
+      Options options;
+      options.layout = layout;
+      const Arguments arguments(GetParam(), p, options);
+      ASSERT_EQ(run(context, plan, arguments), LATHE_OK) << context.error();
+      expect_same(arguments.outputs(), call(GetParam(), p, options), "free extents");
+    }
+}
+
+INSTANTIATE_TEST_SUITE_P(Ops, FreeExtents,
+                         testing::Values("causal", "noncausal", "accumulate", "readout", "decode"),
+                         [](const auto& test) { return test.param; });
+
+TEST(Plans, RefuseOtherShapes) {
+  const Context context(1);
+  const Arguments planned("causal", problem_of(2, 70, 106)), other("causal", problem_of(2, 71, 106));
+  const Plan plan(context, planned);
+  ASSERT_EQ(plan.status, LATHE_OK) << context.error();
+  EXPECT_EQ(run(context, plan, other), LATHE_INVALID);
+  EXPECT_NE(context.error().find("71"), std::string::npos) << context.error();
+}
+
+class Workspace : public testing::Test {
+ protected:
+  Problem problem = problem_of(2, 130, 107);
+  Arguments arguments{"causal", problem};
+  Context context{1};
+  Plan plan{context, arguments};
+  size_t bytes = 0;
+  lathe_exec exec{};
+
+  void SetUp() override {
+    ASSERT_EQ(plan.status, LATHE_OK) << context.error();
+    const auto args = arguments.list();
+    ASSERT_EQ(lathe_plan_workspace(plan.get(), args.data(), args.size(), &bytes), LATHE_OK);
+    exec.size = sizeof exec;
+  }
+};
+
+// Rounding up keeps the start aligned while the end lies against a forbidden page.
+TEST_F(Workspace, OfTheCallerIsEnough) {
+  const size_t rounded_up = (bytes + 63) / 64 * 64;
+  Guarded memory(rounded_up, Edge::Last);
+  exec.workspace = memory.data();
+  exec.workspace_bytes = rounded_up;
+  ASSERT_EQ(run(context, plan, arguments, &exec), LATHE_OK) << context.error();
+  expect_same(arguments.outputs(), call("causal", problem), "with the caller's workspace");
+  EXPECT_TRUE(memory.slack_intact());
+}
+
+TEST_F(Workspace, TooSmallOrMisalignedIsRefused) {
+  if (bytes == 0) return;
+  Guarded memory(bytes + 128, Edge::First);
+  const Answer before = arguments.outputs();
+  exec.workspace = memory.data();
+  exec.workspace_bytes = bytes - 1;
+  EXPECT_EQ(run(context, plan, arguments, &exec), LATHE_WORKSPACE);
+  EXPECT_NE(context.error().find(std::to_string(bytes)), std::string::npos) << context.error();
+  exec.workspace = memory.data() + 4;
+  exec.workspace_bytes = bytes + 64;
+  EXPECT_EQ(run(context, plan, arguments, &exec), LATHE_WORKSPACE);
+  expect_same(arguments.outputs(), before, "refused");
+}
+
+TEST_F(Workspace, DoesNotGrowWithTokens) {
+  const Arguments longer("causal", problem_of(2, 1300, 107));
+  const Plan longer_plan(context, longer);
+  ASSERT_EQ(longer_plan.status, LATHE_OK) << context.error();
+  size_t longer_bytes = 0;
+  const auto args = longer.list();
+  ASSERT_EQ(lathe_plan_workspace(longer_plan.get(), args.data(), args.size(), &longer_bytes), LATHE_OK);
+  EXPECT_EQ(longer_bytes, bytes);
+}
+
+// Memory of the caller's, counted; and refused, to see the refusal passed on.
+struct Heap {
+  long blocks = 0, served = 0;
+  bool refuses = false;
+
+  static void* alloc(void* user, size_t bytes, size_t alignment) {
+    auto& heap = *static_cast<Heap*>(user);
+    if (heap.refuses) return nullptr;
+    ++heap.blocks;
+    ++heap.served;
+    return std::aligned_alloc(alignment, (bytes + alignment - 1) / alignment * alignment);
+  }
+  static void dealloc(void* user, void* pointer, size_t) {
+    --static_cast<Heap*>(user)->blocks;
+    std::free(pointer);
+  }
+};
+
+lathe_config config_of(Heap& heap) {
+  lathe_config config{};
+  config.size = sizeof config;
+  config.threads = 1;
+  config.user = &heap;
+  config.alloc = Heap::alloc;
+  config.dealloc = Heap::dealloc;
+  return config;
+}
+
+TEST(Memory, OfTheCallerIsUsedAndGivenBack) {
+  Heap heap;
+  {
+    const Context context(config_of(heap));
+    const Arguments arguments("causal", problem_of(1, 70, 108));
+    const Plan plan(context, arguments);
+    ASSERT_EQ(plan.status, LATHE_OK) << context.error();
+    ASSERT_EQ(run(context, plan, arguments), LATHE_OK) << context.error();
+    const long served = heap.served;
+    EXPECT_GT(served, 0);
+    ASSERT_EQ(run(context, plan, arguments), LATHE_OK) << context.error();
+    EXPECT_EQ(heap.served, served) << "a second run allocates";
+  }
+  EXPECT_EQ(heap.blocks, 0);
+}
+
+TEST(Memory, RefusedIsSaid) {
+  Heap heap;
+  const Context context(config_of(heap));
+  const Arguments arguments("causal", problem_of(1, 70, 109));
+  const Plan plan(context, arguments);
+  ASSERT_EQ(plan.status, LATHE_OK) << context.error();
+  heap.refuses = true;
+  EXPECT_EQ(run(context, plan, arguments), LATHE_NO_MEMORY);
+  EXPECT_FALSE(context.error().empty());
+  heap.refuses = false;
+  EXPECT_EQ(run(context, plan, arguments), LATHE_OK) << context.error();
+}
+
+TEST(Contexts, RefuseAWrongSizeAndNull) {
+  lathe_context* context = nullptr;
+  lathe_config config{};
+  config.size = 1;
+  EXPECT_EQ(lathe_context_create(&config, &context), LATHE_INVALID);
+  EXPECT_EQ(context, nullptr);
+  EXPECT_STRNE(lathe_last_error(nullptr), "");
+  config.size = sizeof config;
+  config.threads = -1;
+  EXPECT_EQ(lathe_context_create(&config, &context), LATHE_INVALID);
+  EXPECT_EQ(lathe_context_create(nullptr, nullptr), LATHE_INVALID);
+  EXPECT_EQ(lathe_context_create(nullptr, &context), LATHE_OK);
+  EXPECT_NE(lathe_last_error(context), nullptr);
+  lathe_context_destroy(context);
+  lathe_context_destroy(nullptr);
+  lathe_plan_destroy(nullptr);
+}
+
+// A caller built against a later header brings a longer structure; what it adds is left at zero.
+TEST(Structures, MayBeLonger) {
+  const Problem p = problem_of(1, 20, 110);
+  const Arguments arguments("causal", p);
+  struct Longer {
+    lathe_desc desc;
+    uint64_t later;
+  } longer{arguments.desc, 0};
+  longer.desc.size = sizeof longer;
+  const auto args = arguments.list();
+  lathe_plan* plan = nullptr;
+  const Context& context = shared_context(1);
+  EXPECT_EQ(lathe_plan_create(context.get(), &longer.desc, args.data(), args.size(), &plan), LATHE_OK)
+      << context.error();
+  lathe_plan_destroy(plan);
+}
+
+TEST(ArgumentList, GivenTwiceAreRefused) {
+  const Arguments arguments("causal", problem_of(1, 20, 111));
+  auto args = arguments.list();
+  args.push_back(args.front());
+  lathe_plan* plan = nullptr;
+  const Context context(1);
+  EXPECT_EQ(lathe_plan_create(context.get(), &arguments.desc, args.data(), args.size(), &plan), LATHE_INVALID);
+  EXPECT_NE(context.error().find("Q"), std::string::npos) << context.error();
+  EXPECT_EQ(plan, nullptr);
+}
+
+TEST(ArgumentList, MayHaveByteOffsetsAndNoStrides) {
+  const Problem p = problem_of(1, 20, 112);
+  const Arguments arguments("causal", p);
+  for (const uint32_t role : {LATHE_Q, LATHE_K, LATHE_V, LATHE_O}) {
+    lathe_tensor& view = arguments.tensors.at(role)->view;
+    view.strides = nullptr;
+    view.data = static_cast<char*>(view.data) - 64;
+    view.byte_offset = 64;
+  }
+  const Context context(1);
+  const Plan plan(context, arguments);
+  ASSERT_EQ(plan.status, LATHE_OK) << context.error();
+  ASSERT_EQ(run(context, plan, arguments), LATHE_OK) << context.error();
+  expect_same(arguments.outputs(), call("causal", p), "compact, with an offset");
+}
+
+}  // namespace

@@ -1,0 +1,194 @@
+// What must hold whatever the numbers are: one sequence computed in different ways gives one answer.
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <limits>
+
+#include "support/inputs.h"
+#include "support/tolerance.h"
+
+namespace {
+
+using namespace support;
+
+Problem shape_of(const char* variant, const std::string& map, bool normalise) {
+  Problem p;
+  p.variant = variant;
+  p.B = 2;
+  p.HQ = p.HK = p.HV = 2;
+  p.D = 18;
+  p.V = 20;
+  p.normalise = normalise;
+  p.eps = 1e-6;
+  return with_map(p, map);
+}
+
+class EveryMap : public testing::TestWithParam<std::tuple<const char*, std::string, bool>> {
+ protected:
+  Problem problem(int64_t extra_tokens, uint64_t seed) {
+    const auto& [variant, map, normalise] = GetParam();
+    Problem p = reals(shape_of(variant, map, normalise), Type::F32, seed);
+    p.T = chunk_of("causal", p) + extra_tokens;
+    return reals(p, Type::F32, seed, true);
+  }
+};
+
+// The whole in pieces, each with the state of the one before.
+Answer in_pieces(const Problem& whole, const std::vector<int64_t>& ends, const char* op, const Options& options) {
+  Answer joined;
+  joined.o.assign(static_cast<size_t>(whole.B * whole.T * whole.out_heads() * whole.V), NAN);
+  Answer before;
+  before.state = whole.state;
+  before.z = whole.z;
+  before.stabiliser = whole.stabiliser;
+  int64_t first = 0;
+  for (const int64_t end : ends) {
+    const Answer piece = call(op, tokens_of(whole, first, end - first, &before), options);
+    put_rows(joined.o, piece.o, whole.B, whole.T, first, end - first);
+    before = piece;
+    first = end;
+  }
+  joined.state = before.state;
+  joined.z = before.z;
+  joined.stabiliser = before.stabiliser;
+  return joined;
+}
+
+TEST_P(EveryMap, SplitAnywhereWithTheState) {
+  const Problem p = problem(7, 31);
+  const int64_t T = p.T, C = T - 7;
+  const Answer whole = call("causal", p);
+  const Answer size = reference::causal(p).size;
+  for (const std::vector<int64_t>& ends :
+       {std::vector<int64_t>{C, T}, {1, T}, {C - 1, C + 1, T}, {T - 1, T}, {5, 5, C / 2, T}})
+    expect_near(in_pieces(p, ends, "causal", {}), whole, size, Type::F32, 2 * epsilons_of(p), fmt::format("cuts {}", ends[0]));
+}
+
+TEST_P(EveryMap, TokenByTokenDecode) {
+  const Problem p = problem(3, 32);
+  std::vector<int64_t> every;
+  for (int64_t t = 1; t <= p.T; ++t) every.push_back(t);
+  Options options;
+  options.in_place = true;
+  const Answer decoded = in_pieces(p, every, "decode", options);
+  expect_near(decoded, call("causal", p), reference::causal(p).size, Type::F32, 2 * epsilons_of(p), "decode");
+}
+
+INSTANTIATE_TEST_SUITE_P(Maps, EveryMap,
+                         testing::Combine(testing::Values("plain", "decay"), testing::ValuesIn(reference::map_names()),
+                                          testing::Bool()),
+                         [](const auto& test) {
+                           return fmt::format("{}_{}_{}", std::get<0>(test.param), std::get<1>(test.param),
+                                              std::get<2>(test.param) ? "normalised" : "bare");
+                         });
+
+struct Batch {
+  Problem padded, packed;
+};
+
+// The same sequences as rows with lengths, and end to end; NaN stands behind every length.
+Batch batch_of(const Problem& shape, const std::vector<int64_t>& lengths, uint64_t seed) {
+  Batch batch;
+  Problem& padded = batch.padded = shape;
+  padded.B = static_cast<int64_t>(lengths.size());
+  padded.T = *std::max_element(lengths.begin(), lengths.end()) + 2;
+  padded = reals(padded, Type::F32, seed, true);
+  padded.lengths = lengths;
+  Problem& packed = batch.packed = padded;
+  packed.B = 1;
+  packed.T = 0;
+  packed.lengths.clear();
+  packed.q.clear();
+  packed.k.clear();
+  packed.v.clear();
+  packed.cu_seqlens = {0};
+  for (int64_t n = 0; n < padded.B; ++n) {
+    for (auto part : {&Problem::q, &Problem::k, &Problem::v}) {
+      std::vector<double>& rows = padded.*part;
+      const int64_t width = static_cast<int64_t>(rows.size()) / (padded.B * padded.T);
+      const auto row = rows.begin() + n * padded.T * width, end = row + lengths[n] * width;
+      (packed.*part).insert((packed.*part).end(), row, end);
+      std::fill(end, row + padded.T * width, NAN);
+    }
+    packed.T += lengths[n];
+    packed.cu_seqlens.push_back(packed.T);
+  }
+  return batch;
+}
+
+// The rows of a padded output that a packed one has.
+std::vector<double> counted(const Problem& padded, const std::vector<double>& o) {
+  std::vector<double> some;
+  const int64_t width = padded.out_heads() * padded.V;
+  for (int64_t n = 0; n < padded.B; ++n) {
+    const auto row = o.begin() + n * padded.T * width;
+    some.insert(some.end(), row, row + padded.lengths[n] * width);
+  }
+  return some;
+}
+
+class Packed : public testing::TestWithParam<std::tuple<const char*, const char*>> {};
+
+TEST_P(Packed, EqualsPaddedToTheBit) {
+  const auto& [op, map] = GetParam();
+  Problem shape = shape_of("plain", map, true);
+  const int64_t C = std::string(op) == "decode" ? 2 : chunk_of("causal", reals(shape, Type::F32, 1));
+  const Batch batch = batch_of(shape, {C + 3, 0, 1, C, 2 * C - 1}, 33);
+  Answer padded = call(op, batch.padded);
+  const Answer packed = call(op, batch.packed);
+  if (std::string(op) != "accumulate") padded.o = counted(batch.padded, padded.o);
+  expect_same(packed, padded, op);
+  expect_answer(packed, op, batch.packed);
+}
+
+INSTANTIATE_TEST_SUITE_P(Ops, Packed,
+                         testing::Combine(testing::Values("causal", "noncausal", "accumulate", "readout", "decode"),
+                                          testing::Values("elu1", "identity", "cosformer", "favor")),
+                         [](const auto& test) {
+                           return fmt::format("{}_{}", std::get<0>(test.param), std::get<1>(test.param));
+                         });
+
+class Causality : public testing::TestWithParam<std::tuple<const char*, const char*, bool>> {};
+
+// The tile boundaries are not known here, so tokens well inside a chunk and at both of its ends are changed.
+TEST_P(Causality, NothingBeforeAChangeChanges) {
+  const auto& [op, map, normalise] = GetParam();
+  Problem p = shape_of("plain", map, normalise);
+  p.B = 1;
+  const int64_t C = std::string(op) == "decode" ? 4 : chunk_of(op, reals(p, Type::F32, 1));
+  p.T = 2 * C + 3;
+  p = reals(p, Type::F32, 34, true);
+  const Answer clean = call(op, p);
+  for (const int64_t t : {int64_t{1}, int64_t{2}, C / 2, C / 2 + 1, C - 1, C, C + 1, 2 * C - 3, 2 * C + 2})
+    for (const double poison : {17.0, double{NAN}, double{INFINITY}, -double{INFINITY}})
+      for (auto part : {&Problem::q, &Problem::k, &Problem::v}) {
+        Problem changed = p;
+        const int64_t width = static_cast<int64_t>((p.*part).size()) / p.T;
+        for (int64_t i = 0; i < width; ++i) (changed.*part)[t * width + i] = poison;
+        const Answer got = call(op, changed);
+        expect_same(rows_between(got.o, 1, p.T, 0, t), rows_between(clean.o, 1, p.T, 0, t),
+                    fmt::format("{} {} at token {} of {}: o", op, poison, t, p.T));
+      }
+}
+
+INSTANTIATE_TEST_SUITE_P(Ops, Causality,
+                         testing::Combine(testing::Values("causal", "decode"), testing::Values("elu1", "identity"),
+                                          testing::Bool()),
+                         [](const auto& test) {
+                           return fmt::format("{}_{}_{}", std::get<0>(test.param), std::get<1>(test.param),
+                                              std::get<2>(test.param) ? "normalised" : "bare");
+                         });
+
+// A key that is padding leaks into a denominator when its value alone is masked: elu(0) + 1 is 1.
+TEST(Padding, DoesNotReachTheDenominator) {
+  Problem p = shape_of("plain", "elu1", true);
+  p.T = 50;
+  p = reals(p, Type::F32, 35);
+  p.lengths = {50, 20};
+  for (const char* op : {"causal", "noncausal"}) check(op, p);
+  p.TQ = 3;
+  p.q.resize(static_cast<size_t>(p.B * p.TQ * p.HQ * p.D));
+  check("noncausal", p);
+}
+
+}  // namespace

@@ -1,0 +1,157 @@
+// The causal recurrence, which is also what decode computes.
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "reference.h"
+
+namespace reference {
+
+int64_t shared_head(const Problem& p, int64_t h, int64_t more, int64_t fewer) {
+  return p.tiled ? h % fewer : h / (more / fewer);
+}
+
+std::vector<Sequence> sequences(const Problem& p) {
+  std::vector<Sequence> out;
+  for (int64_t n = 0; n < p.sequences(); ++n) {
+    const bool packed = !p.cu_seqlens.empty();
+    const int64_t first = packed ? p.cu_seqlens[n] : 0, extent = packed ? p.cu_seqlens[n + 1] - first : p.T;
+    out.push_back({packed ? 0 : n, first, p.lengths.empty() ? extent : p.lengths[n], extent,
+                   p.position.empty() ? 0 : p.position[n], p.slots.empty() ? n : p.slots[n]});
+  }
+  return out;
+}
+
+Answers initial_answers(const Problem& p) {
+  const auto rows = static_cast<size_t>(p.rows());
+  const auto K = static_cast<size_t>(map_width(p)), V = static_cast<size_t>(p.V);
+  const auto HS = static_cast<size_t>(p.state_heads()), HK = static_cast<size_t>(p.HK);
+  Answers a;
+  a.value.o.assign(static_cast<size_t>(p.B * p.queries() * p.out_heads()) * V, 0);
+  a.value.state = p.state.empty() ? std::vector<double>(rows * HS * K * V) : p.state;
+  a.value.z = p.z.empty() ? std::vector<double>(rows * HK * K) : p.z;
+  a.value.stabiliser = p.stabiliser;
+  if (p.stabilise && p.stabiliser.empty())
+    a.value.stabiliser.assign(rows * HK, -std::numeric_limits<double>::infinity());
+  if (p.snapshots) a.value.snapshots.assign(static_cast<size_t>(p.B * p.T) * HS * K * V, 0);
+  a.size = a.value;
+  for (auto* part : {&a.size.state, &a.size.z, &a.size.stabiliser})
+    for (double& y : *part) y = std::abs(y);
+  return a;
+}
+
+void read_out(const Problem& p, const Feature& q, const double* state, const double* state_size, const double* z,
+              const double* z_size, double* o, double* o_size) {
+  const auto K = static_cast<int64_t>(q.value.size());
+  double denominator = 1, denominator_size = 0;
+  if (p.normalise) {
+    double sum = 0;
+    for (int64_t c = 0; c < K; ++c) {
+      sum += q.value[c] * z[c];
+      denominator_size += q.size[c] * z_size[c];
+    }
+    denominator_size += std::abs(p.eps);
+    // Written so that a NaN is kept.
+    denominator = !p.denom_max ? sum + p.eps : sum < p.eps ? p.eps : sum;
+  }
+  for (int64_t e = 0; e < p.V; ++e) {
+    double sum = 0, size = 0;
+    for (int64_t c = 0; c < K; ++c) {
+      sum += q.value[c] * state[c * p.V + e];
+      size += q.size[c] * state_size[c * p.V + e];
+    }
+    o[e] = sum / denominator;
+    o_size[e] = (size + std::abs(o[e]) * denominator_size) / std::abs(denominator);
+  }
+}
+
+namespace {
+
+// One key and value joining the state of one head.
+struct Memory {
+  std::vector<double> state, state_size, z, z_size;
+  Maximum maximum;
+
+  void scale(double factor) {
+    for (auto* part : {&state, &state_size, &z, &z_size})
+      for (double& y : *part) y *= factor;
+  }
+  void add(const Feature& k, const double* v, int64_t V) {
+    for (size_t c = 0; c < k.value.size(); ++c) {
+      z[c] += k.value[c];
+      z_size[c] += k.size[c];
+      for (int64_t e = 0; e < V; ++e) {
+        state[c * static_cast<size_t>(V) + static_cast<size_t>(e)] += k.value[c] * v[e];
+        state_size[c * static_cast<size_t>(V) + static_cast<size_t>(e)] += k.size[c] * std::abs(v[e]);
+      }
+    }
+  }
+};
+
+std::vector<double> part(const std::vector<double>& all, int64_t index, int64_t n) {
+  return {all.begin() + index * n, all.begin() + (index + 1) * n};
+}
+void put(std::vector<double>& all, int64_t index, const std::vector<double>& piece) {
+  std::copy(piece.begin(), piece.end(), all.begin() + index * static_cast<int64_t>(piece.size()));
+}
+
+}  // namespace
+
+Answers scan(const Problem& p, const std::function<double(int64_t head)>& decay) {
+  const int64_t K = map_width(p), HS = p.state_heads(), HO = p.out_heads();
+  const Answers start = initial_answers(p);
+  Answers a = start;
+  for (const Sequence& s : sequences(p))
+    for (int64_t head = 0; head < HS; ++head) {
+      const int64_t kh = shared_head(p, head, HS, p.HK), vh = shared_head(p, head, HS, p.HV);
+      const int64_t at = s.state_row * HS + head, z_at = s.state_row * p.HK + kh;
+      Memory m{part(start.value.state, at, K * p.V), part(start.size.state, at, K * p.V),
+               part(start.value.z, z_at, K), part(start.size.z, z_at, K),
+               p.stabilise ? Maximum{start.value.stabiliser[z_at], start.size.stabiliser[z_at]} : Maximum{}};
+      for (int64_t i = 0; i < s.count; ++i) {
+        const int64_t token = s.b * p.T + s.first + i;
+        const double* k = &p.k[(token * p.HK + kh) * p.D];
+        m.scale(decay(head));
+        if (p.stabilise) {
+          const Maximum maximum = key_maximum(p, kh, k);
+          if (maximum.value > m.maximum.value) {
+            m.scale(std::exp(m.maximum.value - maximum.value));
+            m.maximum = maximum;
+          }
+        }
+        m.add(map_key(p, kh, s.position + i, k, m.maximum), &p.v[(token * p.HV + vh) * p.V], p.V);
+        if (p.snapshots) {
+          put(a.value.snapshots, token * HS + head, m.state);
+          put(a.size.snapshots, token * HS + head, m.state_size);
+        }
+        for (int64_t h = 0; h < HO; ++h) {
+          if (shared_head(p, h, HO, HS) != head) continue;
+          const int64_t qh = shared_head(p, h, HO, p.HQ), out = (token * HO + h) * p.V;
+          const Feature q = map_query(p, qh, s.position + i, &p.q[(token * p.HQ + qh) * p.D]);
+          read_out(p, q, m.state.data(), m.state_size.data(), m.z.data(), m.z_size.data(), &a.value.o[out],
+                   &a.size.o[out]);
+        }
+      }
+      put(a.value.state, at, m.state);
+      put(a.size.state, at, m.state_size);
+      put(a.value.z, z_at, m.z);
+      put(a.size.z, z_at, m.z_size);
+      if (p.stabilise) {
+        a.value.stabiliser[z_at] = m.maximum.value;
+        a.size.stabiliser[z_at] = m.maximum.size;
+      }
+    }
+  return a;
+}
+
+Answers causal_plain(const Problem& p) {
+  return scan(p, [](int64_t) { return 1.0; });
+}
+
+Oracles variants() {
+  return {{"plain", causal_plain}, {"decay", causal_decay}};
+}
+
+Answers causal(const Problem& p) { return variants().at(p.variant)(p); }
+
+}  // namespace reference

@@ -1,0 +1,240 @@
+// Every feature map of MATH B0 on one token.
+#include <cmath>
+#include <limits>
+#include <numbers>
+
+#include "reference.h"
+
+namespace reference {
+namespace {
+
+struct Token {
+  const Problem& p;
+  int64_t head, position;
+  const double* x;
+  Maximum subtract;  // FAVOR+: what keeps the exponentials in range
+};
+
+struct Projected {
+  std::vector<double> value, size;
+};
+
+double attribute(const Problem& p, const char* name, double otherwise) {
+  const auto found = p.attrs.find(name);
+  return found == p.attrs.end() ? otherwise : found->second;
+}
+
+// NaN must stay NaN, which max(x, 0) does not promise.
+double positive_part(double x) { return x < 0 ? 0.0 : x; }
+
+// W (factor x): per-head projections are told from a shared one by their number of entries.
+Projected project(const Token& t, double factor) {
+  const Problem& p = t.p;
+  const bool per_head = static_cast<int64_t>(p.projection.size()) == p.HQ * p.M * p.D && p.HQ > 1;
+  const double* w = p.projection.data() + (per_head ? t.head * p.M * p.D : 0);
+  Projected out{std::vector<double>(p.M), std::vector<double>(p.M)};
+  for (int64_t m = 0; m < p.M; ++m)
+    for (int64_t d = 0; d < p.D; ++d) {
+      const double term = w[m * p.D + d] * (factor * t.x[d]);
+      out.value[m] += term;
+      out.size[m] += std::abs(term);
+    }
+  return out;
+}
+
+double square_norm(const Token& t) {
+  double sum = 0;
+  for (int64_t d = 0; d < t.p.D; ++d) sum += t.x[d] * t.x[d];
+  return sum;
+}
+
+template <typename F>
+Feature pointwise(const Token& t, F f) {
+  Feature out;
+  for (int64_t d = 0; d < t.p.D; ++d) {
+    out.value.push_back(f(t.x[d]));
+    out.size.push_back(std::abs(out.value.back()));
+  }
+  return out;
+}
+
+void push(Feature& f, double value, double size) {
+  f.value.push_back(value);
+  f.size.push_back(size);
+}
+
+// An exponential turns the absolute error of its argument into a relative one of its own.
+void push_exp(Feature& f, double factor, double argument, double argument_size, double added = 0) {
+  const double e = factor * std::exp(argument);
+  push(f, e + factor * added, e * (1 + argument_size) + factor * added);
+}
+
+Feature identity(const Token& t) {
+  return pointwise(t, [](double x) { return x; });
+}
+Feature relu(const Token& t) { return pointwise(t, positive_part); }
+Feature relu2(const Token& t) {
+  return pointwise(t, [](double x) { return positive_part(x) * positive_part(x); });
+}
+Feature elu1(const Token& t) {
+  return pointwise(t, [](double x) { return x > 0 ? x + 1 : std::exp(x); });
+}
+Feature exponential(const Token& t) {
+  return pointwise(t, [](double x) { return std::exp(x); });
+}
+Feature silu(const Token& t) {
+  return pointwise(t, [](double x) { return x / (1 + std::exp(-x)); });
+}
+
+// a_i = pi i / (2 max_length) with i counted from 1, so that token 0 of a sequence that starts at 0 has i = 1.
+Feature cosformer(const Token& t) {
+  const double angle =
+      std::numbers::pi * static_cast<double>(t.position + 1) / (2 * attribute(t.p, "max_length", std::nan("")));
+  Feature out;
+  for (const double turn : {std::sin(angle), std::cos(angle)})
+    for (int64_t d = 0; d < t.p.D; ++d) push(out, positive_part(t.x[d]) * turn, positive_part(t.x[d]));
+  return out;
+}
+
+double tau_of(const Problem& p) { return attribute(p, "tau", 1 / std::sqrt(static_cast<double>(p.D))); }
+
+Feature favor(const Token& t) {
+  const double tau = tau_of(t.p);
+  const Projected u = project(t, std::sqrt(tau));
+  const double offset = tau * square_norm(t) / 2 + std::log(2.0 * static_cast<double>(t.p.M)) / 2;
+  Feature out;
+  for (const double sign : {1.0, -1.0})
+    for (int64_t m = 0; m < t.p.M; ++m) push_exp(out, 1, sign * u.value[m] - offset, u.size[m] + offset);
+  return out;
+}
+
+Feature favor_performer(const Token& t) {
+  const double d = static_cast<double>(t.p.D), half_square = square_norm(t) / (2 * std::sqrt(d));
+  const Projected u = project(t, std::pow(d, -0.25));
+  Feature out;
+  for (int64_t m = 0; m < t.p.M; ++m)
+    push_exp(out, 1 / std::sqrt(static_cast<double>(t.p.M)), u.value[m] - half_square - t.subtract.value,
+             u.size[m] + half_square + t.subtract.size, 1e-4);
+  return out;
+}
+
+Feature rff(const Token& t) {
+  const double factor = std::sqrt(1 / static_cast<double>(t.p.M));
+  const Projected u = project(t, std::sqrt(tau_of(t.p)));
+  Feature out;
+  for (int64_t m = 0; m < t.p.M; ++m) push(out, factor * std::cos(u.value[m]), factor * (1 + u.size[m]));
+  for (int64_t m = 0; m < t.p.M; ++m) push(out, factor * std::sin(u.value[m]), factor * (1 + u.size[m]));
+  return out;
+}
+
+Feature dpfp(const Token& t) {
+  const int64_t n = 2 * t.p.D, nu = static_cast<int64_t>(attribute(t.p, "nu", 1));
+  std::vector<double> r;
+  for (const double sign : {1.0, -1.0})
+    for (int64_t d = 0; d < t.p.D; ++d) r.push_back(positive_part(sign * t.x[d]));
+  Feature out;
+  double sum = 0;
+  for (int64_t j = 1; j <= nu; ++j)
+    for (int64_t i = 0; i < n; ++i) {
+      out.value.push_back(r[i] * r[(i - j % n + n) % n]);
+      sum += out.value.back();
+    }
+  for (double& y : out.value) y /= sum;
+  out.size = out.value;
+  return out;
+}
+
+// Order: the constant, the linear terms, the squares, then the products with i < j row by row.
+Feature taylor2(const Token& t) {
+  const double d = static_cast<double>(t.p.D);
+  Feature out;
+  push(out, 1, 1);
+  for (int64_t i = 0; i < t.p.D; ++i) out.value.push_back(t.x[i] / std::pow(d, 0.25));
+  for (int64_t i = 0; i < t.p.D; ++i) out.value.push_back(t.x[i] * t.x[i] / std::sqrt(2 * d));
+  for (int64_t i = 0; i < t.p.D; ++i)
+    for (int64_t j = i + 1; j < t.p.D; ++j) out.value.push_back(t.x[i] * t.x[j] / std::sqrt(d));
+  for (size_t i = out.size.size(); i < out.value.size(); ++i) out.size.push_back(std::abs(out.value[i]));
+  return out;
+}
+
+Feature hedgehog(const Token& t) {
+  const Projected u = project(t, 2);
+  double largest = 0, size = 0, sum = 0;
+  for (const double y : u.value) largest = std::abs(y) > largest ? std::abs(y) : largest;
+  for (const double y : u.size) size = y > size ? y : size;
+  Feature out;
+  for (const double sign : {1.0, -1.0})
+    for (const double y : u.value) {
+      out.value.push_back(std::exp(sign * y - largest));
+      sum += out.value.back();
+    }
+  for (double& y : out.value) {
+    y /= sum;
+    out.size.push_back(y * (1 + 2 * size));
+  }
+  return out;
+}
+
+int64_t same(const Problem& p) { return p.D; }
+int64_t twice(const Problem& p) { return 2 * p.D; }
+int64_t rows(const Problem& p) { return p.M; }
+int64_t both_signs(const Problem& p) { return 2 * p.M; }
+int64_t dpfp_width(const Problem& p) { return 2 * p.D * static_cast<int64_t>(attribute(p, "nu", 1)); }
+int64_t taylor2_width(const Problem& p) { return 1 + p.D + p.D * (p.D + 1) / 2; }
+
+struct Map {
+  int64_t (*width)(const Problem&);
+  Feature (*apply)(const Token&);
+};
+
+const std::map<std::string, Map>& maps() {
+  static const std::map<std::string, Map> table = {
+      {"identity", {same, identity}},
+      {"relu", {same, relu}},
+      {"relu2", {same, relu2}},
+      {"elu1", {same, elu1}},
+      {"exp", {same, exponential}},
+      {"silu", {same, silu}},
+      {"cosformer", {twice, cosformer}},
+      {"favor", {both_signs, favor}},
+      {"favor_performer", {rows, favor_performer}},
+      {"rff", {both_signs, rff}},
+      {"dpfp", {dpfp_width, dpfp}},
+      {"taylor2", {taylor2_width, taylor2}},
+      {"hedgehog", {both_signs, hedgehog}},
+  };
+  return table;
+}
+
+}  // namespace
+
+std::vector<std::string> map_names() {
+  std::vector<std::string> names;
+  for (const auto& [name, map] : maps()) names.push_back(name);
+  return names;
+}
+
+int64_t map_width(const Problem& p) { return maps().at(p.map).width(p); }
+
+// The Performer's maximum is over the projections alone, without the square norm beside them.
+Maximum key_maximum(const Problem& p, int64_t head, const double* x) {
+  Maximum largest{-std::numeric_limits<double>::infinity(), 0};
+  const Projected u = project({p, head, 0, x, {}}, std::pow(static_cast<double>(p.D), -0.25));
+  for (size_t m = 0; m < u.value.size(); ++m)
+    if (!(u.value[m] <= largest.value)) largest = {u.value[m], u.size[m]};
+  return largest;
+}
+
+Feature map_query(const Problem& p, int64_t head, int64_t position, const double* x) {
+  const Maximum subtract = p.stabilise ? key_maximum(p, head, x) : Maximum{};
+  Feature out = maps().at(p.map).apply({p, head, position, x, subtract});
+  for (double& y : out.value) y *= p.scale;
+  for (double& y : out.size) y *= std::abs(p.scale);
+  return out;
+}
+
+Feature map_key(const Problem& p, int64_t head, int64_t position, const double* x, const Maximum& running) {
+  return maps().at(p.map).apply({p, head, position, x, running});
+}
+
+}  // namespace reference

@@ -1,0 +1,84 @@
+// The float64 oracles: what every operator means, said token by token in plain loops.
+//
+// Each answer comes with its size: the same computation with |.| on every term. An error of the library is then stated
+// as a number of epsilons of the size, which stays fair where terms cancel.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+namespace reference {
+
+// Tensors are compact and row-major, with the shapes of runtime/lathe.h; an empty one is absent.
+struct Problem {
+  std::string variant = "plain", map = "identity";
+  int64_t B = 1, T = 1, HQ = 1, HK = 1, HV = 1, D = 4, V = 4, M = 0;
+  int64_t TQ = -1;       // queries per row where they differ from the keys (non-causal); -1: T
+  int64_t state_rows = -1;  // rows of the state tensors where slots pick among them; -1: one per sequence
+  bool tiled = false, normalise = false, denom_max = false, stabilise = false;
+  bool snapshots = false;  // the state after every token is asked for
+  double scale = 1, eps = 0;
+  std::map<std::string, double> attrs;
+  std::vector<int64_t> lengths, cu_seqlens, slots, position;
+  std::vector<double> q, k, v, state, z, stabiliser, decay, projection;
+
+  int64_t queries() const { return TQ < 0 ? T : TQ; }
+  int64_t sequences() const { return cu_seqlens.empty() ? B : static_cast<int64_t>(cu_seqlens.size()) - 1; }
+  int64_t rows() const { return state_rows < 0 ? sequences() : state_rows; }
+  int64_t out_heads() const { return HQ > HV ? HQ : HV; }
+  int64_t state_heads() const { return HK > HV ? HK : HV; }
+};
+
+struct Answer {
+  std::vector<double> o, state, z, stabiliser, snapshots;
+};
+struct Answers {
+  Answer value, size;
+};
+using Oracles = std::map<std::string, Answers (*)(const Problem&)>;
+
+// One sequence: tokens [first, first + count) of row b of the batch count; those up to first + extent have outputs.
+struct Sequence {
+  int64_t b, first, count, extent, position, state_row;
+};
+std::vector<Sequence> sequences(const Problem& p);
+
+// Which of `fewer` heads serves head h of `more`.
+int64_t shared_head(const Problem& p, int64_t h, int64_t more, int64_t fewer);
+
+struct Feature {
+  std::vector<double> value, size;
+};
+std::vector<std::string> map_names();
+int64_t map_width(const Problem& p);
+Feature map_query(const Problem& p, int64_t head, int64_t position, const double* x);
+// The largest projection of a key so far, which a stabilised map subtracts.
+struct Maximum {
+  double value = 0, size = 0;
+};
+Feature map_key(const Problem& p, int64_t head, int64_t position, const double* x, const Maximum& running);
+Maximum key_maximum(const Problem& p, int64_t head, const double* x);
+
+// The recurrence of MATH B2 and B3: S <- decay(head) S + k v^T. "decode" and "causal" mean the same.
+Answers scan(const Problem& p, const std::function<double(int64_t head)>& decay);
+Answers causal_plain(const Problem& p);
+Answers causal_decay(const Problem& p);
+Oracles variants();
+Answers causal(const Problem& p);
+
+// The sum over a whole sequence, what it gives to each query, and what a given state gives.
+Answers accumulate(const Problem& p);
+Answers noncausal(const Problem& p);
+Answers readout(const Problem& p);
+Oracles operators();
+
+// Zeroed outputs, and states as they come in.
+Answers initial_answers(const Problem& p);
+// o and its size from a mapped query, a state and a normaliser of one head.
+void read_out(const Problem& p, const Feature& q, const double* state, const double* state_size, const double* z,
+              const double* z_size, double* o, double* o_size);
+
+}  // namespace reference

@@ -1,0 +1,140 @@
+// NaN, infinities, denormals and huge numbers: they come out where the recurrence says, and nowhere else.
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "support/inputs.h"
+#include "support/tolerance.h"
+
+namespace {
+
+using namespace support;
+
+// NaN where the oracle says NaN, and finite where it says finite. An infinity may come out as a NaN or the other way
+// round: (q k) v and q (k v) differ when v is infinite, and both are the recurrence.
+void expect_same_kinds(const std::vector<double>& got, const std::vector<double>& want, bool poison_is_nan,
+                       const std::string& what) {
+  ASSERT_EQ(got.size(), want.size()) << what;
+  for (size_t i = 0; i < got.size(); ++i)
+    if (std::isfinite(got[i]) != std::isfinite(want[i]) || (poison_is_nan && std::isnan(got[i]) != std::isnan(want[i]))) {
+      ADD_FAILURE() << fmt::format("{}[{}] is {} and should be {}", what, i, got[i], want[i]);
+      return;
+    }
+}
+
+Problem problem_of(const std::string& map, bool normalise, Type type = Type::F32) {
+  Problem p;
+  p.HQ = p.HK = p.HV = 2;
+  p.D = 9;
+  p.V = 10;
+  p.T = 75;
+  p.normalise = normalise;
+  p.eps = 1e-6;
+  return reals(with_map(p, map), type, 81);
+}
+
+class Poisoned : public testing::TestWithParam<std::tuple<const char*, const char*, bool>> {};
+
+TEST_P(Poisoned, SpreadsAsTheRecurrenceSays) {
+  const auto& [op, map, normalise] = GetParam();
+  const Problem p = problem_of(map, normalise);
+  for (const double poison : {double{NAN}, double{INFINITY}, -double{INFINITY}})
+    for (const int64_t t : {int64_t{0}, int64_t{13}, int64_t{32}, p.T - 1})
+      for (auto part : {&Problem::q, &Problem::k, &Problem::v}) {
+        Problem changed = p;
+        const int64_t width = static_cast<int64_t>((p.*part).size()) / p.T;
+        (changed.*part)[t * width + 3] = poison;
+        const Answer got = call(op, changed), want = reference::operators().at(op)(changed).value;
+        const std::string what = fmt::format("{} {} {} at {}", op, map, poison, t);
+        expect_same_kinds(got.o, want.o, std::isnan(poison), what + ": o");
+        expect_same_kinds(got.state, want.state, std::isnan(poison), what + ": state");
+        if (normalise) expect_same_kinds(got.z, want.z, std::isnan(poison), what + ": z");
+      }
+}
+
+INSTANTIATE_TEST_SUITE_P(Ops, Poisoned,
+                         testing::Combine(testing::Values("causal", "noncausal", "decode"),
+                                          testing::Values("identity", "elu1", "relu"), testing::Bool()),
+                         [](const auto& test) {
+                           return fmt::format("{}_{}_{}", std::get<0>(test.param), std::get<1>(test.param),
+                                              std::get<2>(test.param) ? "normalised" : "bare");
+                         });
+
+class NanThroughMaps : public testing::TestWithParam<std::tuple<std::string, Type>> {};
+
+// A NaN in one key must be seen in the state; a map that swallows it (max(x, 0) does) would give a plausible number.
+TEST_P(NanThroughMaps, IsNeverSwallowed) {
+  const auto& [map, type] = GetParam();
+  Options options;
+  options.type = type;
+  Problem p = problem_of(map, false, type);
+  p.T = 5;
+  p = reals(p, type, 82);
+  p.k[2 * 2 * p.D + 1] = NAN;  // token 2, head 0
+  const Answer want = reference::causal(p).value;
+  const Answer got = call("causal", p, options);
+  expect_same_kinds(got.o, want.o, true, "o");
+  expect_same_kinds(got.state, want.state, true, "state");
+  EXPECT_GT(std::count_if(got.state.begin(), got.state.end(), [](double y) { return std::isnan(y); }), 0);
+}
+
+INSTANTIATE_TEST_SUITE_P(Maps, NanThroughMaps,
+                         testing::Combine(testing::ValuesIn(reference::map_names()),
+                                          testing::Values(Type::F32, Type::F16, Type::BF16)),
+                         [](const auto& test) {
+                           return fmt::format("{}_{}", std::get<0>(test.param), name_of(std::get<1>(test.param)));
+                         });
+
+class NumbersOf : public testing::TestWithParam<Type> {};
+
+// The smallest numbers of a type are numbers: few enough of them add up exactly, and a large query shows them.
+TEST_P(NumbersOf, DenormalsCount) {
+  Options options;
+  options.type = GetParam();
+  Problem p = problem_of("identity", false, options.type);
+  p = integers(p, 2, 83);
+  for (double& x : p.k) x *= smallest_of(options.type);
+  for (double& x : p.q) x *= options.type == Type::F16 ? 0x1p9 : 0x1p30;
+  for (const char* op : {"causal", "noncausal", "decode"})
+    expect_exact(call(op, p, options), reference::operators().at(op)(p).value, options.type, op);
+}
+
+// Products near the end of float32's range, which nothing along the way may exceed.
+TEST_P(NumbersOf, HugeInputs) {
+  Options options;
+  options.type = GetParam();
+  Problem p = problem_of("identity", false, options.type);
+  const double large = options.type == Type::F16 ? 0x1p13 : 0x1p60;
+  for (double& x : p.k) x = rounded(options.type, x * large);
+  for (double& x : p.q) x = rounded(options.type, x / large);
+  check("causal", p, options);
+}
+
+INSTANTIATE_TEST_SUITE_P(Types, NumbersOf, testing::Values(Type::F32, Type::F16, Type::BF16),
+                         [](const auto& test) { return name_of(test.param); });
+
+// An output beyond the range of its type is infinite, not the largest number and not garbage.
+TEST(Float16, OverflowsToInfinity) {
+  Options options;
+  options.type = Type::F16;
+  Problem p = problem_of("identity", false, Type::F16);
+  p.T = 1;
+  p.q.assign(static_cast<size_t>(2 * p.D), 300);
+  p.k.assign(static_cast<size_t>(2 * p.D), 300);
+  p.v.assign(static_cast<size_t>(2 * p.V), -1);
+  for (const char* op : {"causal", "decode", "noncausal"})
+    for (const double y : call(op, p, options).o) ASSERT_EQ(y, -INFINITY) << op;
+}
+
+// Strong decay makes whole powers vanish; none of them may become NaN on the way.
+TEST(Decay, FromOneToNothing) {
+  for (const double g : {0.0, -1e-6, -1.0, -30.0, -200.0}) {
+    Problem p = problem_of("identity", false);
+    p.variant = "decay";
+    p.decay = {rounded(Type::F32, g), rounded(Type::F32, g / 3)};
+    for (const char* op : {"causal", "decode"}) check(op, p);
+  }
+}
+
+}  // namespace

@@ -1,0 +1,160 @@
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <limits>
+
+#include "call.h"
+
+namespace support {
+namespace {
+
+// Strides of a [B,T,H,width] tensor.
+Extents laid_out(Layout layout, const Extents& shape) {
+  const int64_t T = shape[1], H = shape[2], width = shape[3];
+  switch (layout) {
+    case Layout::Bthd: return compact_strides(shape);
+    case Layout::Bhtd: return {H * T * width, width, T * width, 1};
+    case Layout::Gapped: {
+      const int64_t head = width + 3, token = H * head + 5;
+      return {T * token + 7, token, head, 1};
+    }
+    case Layout::Reversed: return {T * H * width, -H * width, width, 1};
+  }
+  return {};
+}
+
+// Strides of a [N,H,...] state, whose inner part is contiguous.
+Extents state_strides(Layout layout, const Extents& shape) {
+  Extents strides = compact_strides(shape);
+  if (layout == Layout::Gapped) {
+    strides[1] += 6;
+    strides[0] = strides[1] * shape[1] + 10;
+  }
+  return strides;
+}
+
+std::vector<double> as_doubles(const std::vector<int64_t>& integers) { return {integers.begin(), integers.end()}; }
+
+}  // namespace
+
+Arguments::Arguments(const std::string& op, const Problem& problem, const Options& options)
+    : op_(op), problem_(problem), options_(options) {
+  const Problem& p = problem_;
+  desc.size = sizeof desc;
+  desc.op = op_.c_str();
+  desc.variant = problem_.variant.c_str();
+  desc.map = problem_.map.c_str();
+  desc.scale = static_cast<float>(p.scale);
+  desc.eps = static_cast<float>(p.eps);
+  const std::pair<bool, uint64_t> flags[] = {{p.normalise, LATHE_NORMALISE},
+                                             {p.denom_max, LATHE_DENOM_MAX},
+                                             {p.tiled, LATHE_HEADS_TILED},
+                                             {p.stabilise, LATHE_STABILISE}};
+  for (const auto& [set, flag] : flags) desc.flags |= set ? flag : 0;
+  for (const auto& [name, value] : problem_.attrs) attrs_.push_back({name.c_str(), value});
+  desc.attrs = attrs_.data();
+  desc.n_attrs = attrs_.size();
+
+  const bool reads_keys = op != "readout", has_outputs = op != "accumulate";
+  if (has_outputs) {
+    const Extents q = {p.B, p.queries(), p.HQ, p.D}, o = {p.B, p.queries(), p.out_heads(), p.V};
+    add(LATHE_Q, options_.type, q, laid_out(options_.layout, q), p.q);
+    add_output(LATHE_O, options_.type, o, laid_out(options_.layout, o));
+  }
+  if (reads_keys) {
+    const Extents k = {p.B, p.T, p.HK, p.D}, v = {p.B, p.T, p.HV, p.V};
+    Extents k_strides = laid_out(options_.layout, k);
+    if (options_.one_key_head) k_strides[2] = 0;
+    add(LATHE_K, options_.type, k, k_strides, p.k);
+    add(LATHE_V, options_.type, v, laid_out(options_.layout, v), p.v);
+  }
+  add_states(reads_keys);
+  const auto integers = [&](uint32_t role, const std::vector<int64_t>& values) {
+    const Extents shape = {static_cast<int64_t>(values.size())};
+    if (!values.empty()) add(role, options_.integer, shape, {1}, as_doubles(values));
+  };
+  integers(LATHE_LENGTHS, p.lengths);
+  integers(LATHE_CU_SEQLENS, p.cu_seqlens);
+  integers(LATHE_SLOTS, p.slots);
+  integers(LATHE_POSITION, p.position);
+  if (p.M > 0) {
+    const bool per_head = static_cast<int64_t>(p.projection.size()) > p.M * p.D;
+    const Extents shape = per_head ? Extents{p.HQ, p.M, p.D} : Extents{p.M, p.D};
+    add(LATHE_PROJECTION, Type::F32, shape, compact_strides(shape), p.projection);
+  }
+  if (!p.decay.empty()) add(LATHE_DECAY, Type::F32, {p.state_heads()}, {1}, p.decay);
+}
+
+void Arguments::add_states(bool reads_keys) {
+  const Problem& p = problem_;
+  const int64_t K = reference::map_width(p);
+  const reference::Answers start = reference::initial_answers(p);
+  const auto add_pair = [&](uint32_t in, uint32_t out, const Extents& shape, bool given,
+                            const std::vector<double>& values) {
+    const Extents strides = state_strides(options_.layout, shape);
+    if (given || options_.in_place || !reads_keys) add(in, Type::F32, shape, strides, values);
+    if (!options_.states || !reads_keys) return;
+    if (options_.in_place) {
+      tensors[out] = tensors.at(in);
+    } else {
+      add_output(out, Type::F32, shape, strides);
+      // Rows that no slot names must keep what they hold.
+      if (!p.slots.empty()) tensors.at(out)->write(values);
+    }
+  };
+  add_pair(LATHE_STATE_IN, LATHE_STATE_OUT, {p.rows(), p.state_heads(), K, p.V}, !p.state.empty(), start.value.state);
+  if (p.normalise) add_pair(LATHE_Z_IN, LATHE_Z_OUT, {p.rows(), p.HK, K}, !p.z.empty(), start.value.z);
+  if (p.stabilise) {
+    const Extents shape = {p.rows(), p.HK};
+    add(LATHE_STABILISER, Type::F32, shape, compact_strides(shape), start.value.stabiliser);
+  }
+  if (p.snapshots) {
+    const Extents shape = {p.B, p.T, p.state_heads(), K, p.V};
+    add_output(LATHE_SNAPSHOTS, Type::F32, shape, compact_strides(shape));
+  }
+}
+
+void Arguments::add(uint32_t role, Type type, Extents shape, Extents strides, const std::vector<double>& values) {
+  add_output(role, type, std::move(shape), std::move(strides));
+  tensors.at(role)->write(values);
+}
+
+void Arguments::add_output(uint32_t role, Type type, Extents shape, Extents strides) {
+  tensors[role] = std::make_shared<Tensor>(type, std::move(shape), std::move(strides), options_.edge);
+  if (type != Type::I32 && type != Type::I64) tensors[role]->fill(std::numeric_limits<double>::quiet_NaN());
+}
+
+std::vector<lathe_arg> Arguments::list() const {
+  std::vector<lathe_arg> args;
+  for (const auto& [role, tensor] : tensors) args.push_back({role, &tensor->view});
+  return args;
+}
+
+std::vector<double> Arguments::read(uint32_t role) const {
+  const auto found = tensors.find(role);
+  return found == tensors.end() ? std::vector<double>{} : found->second->read();
+}
+
+Answer Arguments::outputs() const {
+  return {read(LATHE_O), read(LATHE_STATE_OUT), read(LATHE_Z_OUT), read(LATHE_STABILISER), read(LATHE_SNAPSHOTS)};
+}
+
+std::string Arguments::text() const {
+  const Problem& p = problem_;
+  std::string text = fmt::format("{} {} {} {} {} B{} T{} TQ{} HQ{} HK{} HV{} D{} V{} M{} scale {} eps {} threads {}", op_,
+                                 p.variant, p.map, name_of(options_.type), name_of(options_.layout), p.B, p.T, p.queries(),
+                                 p.HQ, p.HK, p.HV, p.D, p.V, p.M, p.scale, p.eps, options_.threads);
+  const std::pair<bool, const char*> flags[] = {
+      {p.tiled, " tiled"},           {p.normalise, " normalise"},  {p.denom_max, " denom_max"},
+      {p.stabilise, " stabilise"},   {!p.state.empty(), " state"}, {options_.in_place, " in_place"},
+      {p.snapshots, " snapshots"}, {options_.free_extents, " free_extents"}};
+  for (const auto& [set, name] : flags)
+    if (set) text += name;
+  const std::pair<const char*, const std::vector<int64_t>&> lists[] = {
+      {"lengths", p.lengths}, {"cu_seqlens", p.cu_seqlens}, {"slots", p.slots}, {"position", p.position}};
+  for (const auto& [name, values] : lists)
+    if (!values.empty()) text += fmt::format(" {} {}", name, values);
+  return text;
+}
+
+}  // namespace support

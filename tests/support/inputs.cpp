@@ -1,0 +1,138 @@
+#include "inputs.h"
+
+#include <algorithm>
+#include <cmath>
+#include <functional>
+#include <numbers>
+#include <random>
+#include <set>
+
+namespace support {
+namespace {
+
+using Draw = std::function<double()>;
+
+void fill(std::vector<double>& values, int64_t n, const Draw& draw) {
+  values.clear();
+  for (int64_t i = 0; i < n; ++i) values.push_back(draw());
+}
+
+bool may_be_negative(const std::string& map) {
+  static const std::set<std::string> maps = {"identity", "silu", "rff"};
+  return maps.contains(map);
+}
+
+void fill_all(Problem& p, const Draw& feature, const Draw& value, const Draw& state, bool states) {
+  fill(p.q, p.B * p.queries() * p.HQ * p.D, feature);
+  fill(p.k, p.B * p.T * p.HK * p.D, feature);
+  fill(p.v, p.B * p.T * p.HV * p.V, value);
+  if (!states) return;
+  const int64_t K = reference::map_width(p);
+  fill(p.state, p.rows() * p.state_heads() * K * p.V, state);
+  fill(p.z, p.rows() * p.HK * K, [&] { return std::abs(state()); });
+}
+
+}  // namespace
+
+Problem reals(Problem p, Type type, uint64_t seed, bool states) {
+  std::mt19937_64 bits(seed);
+  const Draw uniform = [&] { return (static_cast<double>(bits() >> 11) + 0.5) * 0x1p-53; };
+  const Draw normal = [&] {
+    const double radius = std::sqrt(-2 * std::log(uniform()));
+    return radius * std::cos(2 * std::numbers::pi * uniform());
+  };
+  if (p.M > 0) fill(p.projection, p.M * p.D, [&] { return rounded(Type::F32, normal()); });
+  if (p.variant == "decay") fill(p.decay, p.state_heads(), [&] { return rounded(Type::F32, -0.5 * uniform()); });
+  const bool positive = p.normalise && may_be_negative(p.map);
+  const Draw value = [&] { return rounded(type, normal()); };
+  fill_all(p, positive ? [&] { return std::abs(value()); } : value, value, [&] { return rounded(Type::F32, normal()); },
+           states);
+  if (p.stabilise && states) fill(p.stabiliser, p.rows() * p.HK, [&] { return rounded(Type::F32, normal()); });
+  return p;
+}
+
+Problem integers(Problem p, int64_t magnitude, uint64_t seed, bool states) {
+  std::mt19937_64 bits(seed);
+  const Draw draw = [&] {
+    return static_cast<double>(static_cast<int64_t>(bits() % static_cast<uint64_t>(2 * magnitude + 1)) - magnitude);
+  };
+  fill_all(p, draw, draw, draw, states);
+  return p;
+}
+
+Problem with_map(Problem p, const std::string& map) {
+  struct Needs {
+    int64_t D, M;
+    std::map<std::string, double> attrs;
+    bool denom_max;
+  };
+  // Widths that keep K near 40 where the map widens; what is not here needs nothing.
+  static const std::map<std::string, Needs> table = {{"cosformer", {16, 0, {{"max_length", 700}}, true}},
+                                                     {"favor", {16, 20, {}, false}},
+                                                     {"favor_performer", {16, 36, {}, false}},
+                                                     {"rff", {16, 20, {{"tau", 0.5}}, false}},
+                                                     {"dpfp", {10, 0, {{"nu", 2}}, false}},
+                                                     {"taylor2", {8, 0, {}, false}},
+                                                     {"hedgehog", {16, 16, {}, false}}};
+  p.map = map;
+  const auto found = table.find(map);
+  if (found == table.end()) return p;
+  p.D = found->second.D;
+  p.M = found->second.M;
+  p.attrs = found->second.attrs;
+  p.denom_max = p.normalise && found->second.denom_max;
+  return p;
+}
+
+namespace {
+
+// Numbers per token.
+int64_t width_of(const std::vector<double>& all, int64_t B, int64_t T) {
+  return B * T == 0 ? 0 : static_cast<int64_t>(all.size()) / (B * T);
+}
+
+}  // namespace
+
+std::vector<double> rows_between(const std::vector<double>& all, int64_t B, int64_t T, int64_t first, int64_t count) {
+  std::vector<double> some;
+  const int64_t width = width_of(all, B, T);
+  for (int64_t b = 0; b < B; ++b) {
+    const auto begin = all.begin() + (b * T + first) * width;
+    some.insert(some.end(), begin, begin + count * width);
+  }
+  return some;
+}
+
+void put_rows(std::vector<double>& all, const std::vector<double>& some, int64_t B, int64_t T, int64_t first,
+              int64_t count) {
+  const int64_t width = width_of(all, B, T);
+  for (int64_t b = 0; b < B; ++b)
+    std::copy(some.begin() + b * count * width, some.begin() + (b + 1) * count * width,
+              all.begin() + (b * T + first) * width);
+}
+
+std::vector<int64_t> lengths_around(int64_t chunk) {
+  std::vector<int64_t> lengths = {0, 1, chunk - 1, chunk, chunk + 1, 3 * chunk + 1};
+  std::sort(lengths.begin(), lengths.end());
+  lengths.erase(std::unique(lengths.begin(), lengths.end()), lengths.end());
+  return lengths;
+}
+
+Problem tokens_of(const Problem& whole, int64_t first, int64_t count, const reference::Answer* before) {
+  Problem p = whole;
+  p.T = count;
+  p.q = rows_between(whole.q, p.B, whole.T, first, count);
+  p.k = rows_between(whole.k, p.B, whole.T, first, count);
+  p.v = rows_between(whole.v, p.B, whole.T, first, count);
+  if (p.map == "cosformer") {
+    p.position.assign(static_cast<size_t>(p.B), first);
+    for (size_t n = 0; n < whole.position.size(); ++n) p.position[n] += whole.position[n];
+  }
+  if (before == nullptr) return p;
+  p.state = before->state;
+  p.stabiliser = before->stabiliser;
+  if (p.normalise) p.z = before->z;
+  return p;
+}
+
+}  // namespace support

@@ -1,0 +1,32 @@
+// Filling a problem's inputs: the same seed gives the same numbers everywhere.
+#pragma once
+
+#include <cstdint>
+
+#include "reference/reference.h"
+#include "support/tensor.h"
+
+namespace support {
+
+using reference::Problem;
+
+// The problem with this map, and the widths and attributes that it needs.
+Problem with_map(Problem shape, const std::string& map);
+
+// Real inputs that the type represents; with initial states if asked. Where a normalised map can be negative,
+// queries and keys are made positive, so that no denominator comes near zero.
+Problem reals(Problem shape, Type type, uint64_t seed, bool states = false);
+// Small integers.
+Problem integers(Problem shape, int64_t magnitude, uint64_t seed, bool states = false);
+
+// The tokens [first, first + count) of every row, with the given states in front.
+Problem tokens_of(const Problem& whole, int64_t first, int64_t count, const reference::Answer* before);
+// The same tokens of one [B,T,...] tensor, taken and put back.
+std::vector<double> rows_between(const std::vector<double>& all, int64_t B, int64_t T, int64_t first, int64_t count);
+void put_rows(std::vector<double>& all, const std::vector<double>& some, int64_t B, int64_t T, int64_t first,
+              int64_t count);
+
+// Numbers of tokens at which a kernel of this chunk may go wrong.
+std::vector<int64_t> lengths_around(int64_t chunk);
+
+}  // namespace support

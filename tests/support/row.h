@@ -1,0 +1,13 @@
+// The rows of kernels and what a processor needs for each: told from the processor here, not by the library.
+#pragma once
+
+#include <string>
+
+namespace support {
+
+enum class Row { Runs, CannotRun, Unknown };
+Row row_on_this_machine(const std::string& name);
+// The row that LATHE_TARGET pins, or nothing.
+std::string pinned_row();
+
+}  // namespace support

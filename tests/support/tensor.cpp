@@ -1,0 +1,163 @@
+#include "tensor.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <stdexcept>
+
+namespace support {
+namespace {
+
+struct Format {
+  const char* name;
+  size_t bytes;
+  uint8_t code;
+  int mantissa, lowest, highest;  // stored mantissa bits and the range of exponents of a float; 0 for integers
+};
+
+const Format& format(Type type) {
+  static const Format table[] = {{"f32", 4, 2, 23, -126, 127},
+                                 {"f16", 2, 2, 10, -14, 15},
+                                 {"bf16", 2, 4, 7, -126, 127},
+                                 {"i32", 4, 0, 0, 0, 0},
+                                 {"i64", 8, 0, 0, 0, 0}};
+  return table[static_cast<size_t>(type)];
+}
+
+uint32_t encode(const Format& f, double x) {
+  const int exponent_bits = static_cast<int>(f.bytes) * 8 - 1 - f.mantissa;
+  const uint32_t sign = std::signbit(x) ? 1u << (f.mantissa + exponent_bits) : 0;
+  const uint32_t infinity = ((1u << exponent_bits) - 1) << f.mantissa;
+  if (std::isnan(x)) return sign | infinity | 1u << (f.mantissa - 1);
+  const double magnitude = std::abs(x);
+  if (magnitude == 0) return sign;
+  if (std::isinf(magnitude) || std::ilogb(magnitude) > f.highest) return sign | infinity;
+  const int exponent = std::max(std::ilogb(magnitude), f.lowest);
+  // Steps of the last place; a carry into the exponent comes out right by itself.
+  const auto steps = static_cast<uint32_t>(std::nearbyint(std::ldexp(magnitude, f.mantissa - exponent)));
+  const auto bits = (static_cast<uint32_t>(exponent - f.lowest) << f.mantissa) + steps;
+  return sign | std::min(bits, infinity);
+}
+
+double decode(const Format& f, uint32_t bits) {
+  const int exponent_bits = static_cast<int>(f.bytes) * 8 - 1 - f.mantissa;
+  const uint32_t mantissa = bits & ((1u << f.mantissa) - 1), all_ones = (1u << exponent_bits) - 1;
+  const uint32_t exponent = bits >> f.mantissa & all_ones;
+  const double sign = bits >> (f.mantissa + exponent_bits) != 0 ? -1 : 1;
+  if (exponent == all_ones)
+    return sign * (mantissa != 0 ? std::numeric_limits<double>::quiet_NaN() : std::numeric_limits<double>::infinity());
+  const uint32_t steps = exponent == 0 ? mantissa : mantissa + (1u << f.mantissa);
+  return sign * std::ldexp(steps, static_cast<int>(std::max(exponent, 1u)) - 1 + f.lowest - f.mantissa);
+}
+
+bool is_float(const Format& f) { return f.mantissa > 0; }
+
+void put(const Format& f, unsigned char* to, double value) {
+  if (is_float(f)) {
+    const uint32_t bits = encode(f, value);
+    std::memcpy(to, &bits, f.bytes);
+  } else {
+    const auto integer = static_cast<int64_t>(value);
+    std::memcpy(to, &integer, f.bytes);
+  }
+}
+
+double get(const Format& f, const unsigned char* from) {
+  if (is_float(f)) {
+    uint32_t bits = 0;
+    std::memcpy(&bits, from, f.bytes);
+    return decode(f, bits);
+  }
+  int64_t integer = 0;
+  std::memcpy(&integer, from, f.bytes);
+  return static_cast<double>(f.bytes == 4 ? static_cast<int32_t>(integer) : integer);
+}
+
+// The sum of (extent - 1) * stride over the strides of one sign: how far a tensor reaches to that side.
+int64_t reach(const Extents& shape, const Extents& strides, int sign) {
+  int64_t sum = 0;
+  for (size_t i = 0; i < shape.size(); ++i)
+    if (strides[i] * sign > 0) sum += (shape[i] - 1) * strides[i];
+  return sum;
+}
+
+bool is_empty(const Extents& shape) { return std::count(shape.begin(), shape.end(), 0) > 0; }
+
+}  // namespace
+
+const char* name_of(Type type) { return format(type).name; }
+size_t bytes_of(Type type) { return format(type).bytes; }
+double epsilon_of(Type type) { return std::ldexp(1, -format(type).mantissa); }
+double smallest_of(Type type) { return std::ldexp(1, format(type).lowest - format(type).mantissa); }
+double rounded(Type type, double x) { return decode(format(type), encode(format(type), x)); }
+
+Extents compact_strides(const Extents& shape) {
+  Extents strides(shape.size(), 1);
+  for (size_t i = shape.size(); i-- > 1;) strides[i - 1] = strides[i] * std::max<int64_t>(shape[i], 1);
+  return strides;
+}
+
+Tensor::Tensor(Type type, Extents extents, Edge edge) : Tensor(type, extents, compact_strides(extents), edge) {}
+
+Tensor::Tensor(Type type, Extents extents, Extents steps, Edge edge)
+    : shape(extents),
+      strides(steps),
+      type_(type),
+      true_shape_(extents),
+      true_strides_(steps),
+      lowest_(is_empty(extents) ? 0 : reach(extents, steps, -1)),
+      span_(is_empty(extents) ? 0 : reach(extents, steps, 1) - lowest_ + 1),
+      memory_(static_cast<size_t>(span_) * bytes_of(type), edge) {
+  view.data = memory_.data() - lowest_ * static_cast<int64_t>(bytes_of(type));
+  view.device_type = 1;
+  view.ndim = static_cast<int32_t>(shape.size());
+  view.code = format(type).code;
+  view.bits = static_cast<uint8_t>(8 * bytes_of(type));
+  view.lanes = 1;
+  view.shape = shape.data();
+  view.strides = strides.data();
+}
+
+// Visits the byte offset in memory of every element, row-major over the shape.
+template <typename Visit>
+void Tensor::each(Visit visit) const {
+  if (is_empty(true_shape_)) return;
+  Extents index(true_shape_.size(), 0);
+  for (;;) {
+    int64_t offset = -lowest_;
+    for (size_t i = 0; i < index.size(); ++i) offset += index[i] * true_strides_[i];
+    visit(static_cast<size_t>(offset) * bytes_of(type_));
+    size_t i = index.size();
+    while (i > 0 && ++index[i - 1] == true_shape_[i - 1]) index[--i] = 0;
+    if (i == 0) return;
+  }
+}
+
+void Tensor::write(const std::vector<double>& values) {
+  size_t n = 0;
+  each([&](size_t at) { put(format(type_), memory_.data() + at, values.at(n++)); });
+  if (n != values.size()) throw std::logic_error("as many values as elements are needed");
+}
+
+void Tensor::fill(double value) {
+  each([&](size_t at) { put(format(type_), memory_.data() + at, value); });
+}
+
+std::vector<double> Tensor::read() const {
+  std::vector<double> values;
+  each([&](size_t at) { values.push_back(get(format(type_), memory_.data() + at)); });
+  return values;
+}
+
+bool Tensor::surroundings_intact() const {
+  std::vector<bool> element(static_cast<size_t>(span_) * bytes_of(type_), false);
+  each([&](size_t at) {
+    for (size_t i = 0; i < bytes_of(type_); ++i) element[at + i] = true;
+  });
+  for (size_t i = 0; i < element.size(); ++i)
+    if (!element[i] && memory_.data()[i] != Guarded::pattern) return false;
+  return memory_.slack_intact();
+}
+
+}  // namespace support
