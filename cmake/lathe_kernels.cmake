@@ -45,40 +45,61 @@ function(lathe_instances out)
   set(${out} ${instances} PARENT_SCOPE)
 endfunction()
 
-# lathe_kernels(ROWS...): objects and registry. Sets LATHE_KERNEL_OBJECTS and LATHE_REGISTRY in the caller.
-function(lathe_kernels)
+# lathe_row(ROW DIRECTORY SUFFIX OPTIONS...): one command per instance. Adds to `objects` and `entries` of the caller.
+function(lathe_row row directory suffix)
   lathe_instances(instances)
+  foreach(instance IN LISTS instances)
+    string(REPLACE ":" ";" pair "${instance}")
+    list(GET pair 0 kernel)
+    list(GET pair 1 axis)
+    set(symbol lathe_${kernel}_${axis}_${row}${suffix})
+    set(axis_option --axis ${axis})
+    if(axis STREQUAL "")
+      set(symbol lathe_${kernel}_${row}${suffix})
+      set(axis_option)
+    endif()
+    add_custom_command(
+      OUTPUT ${directory}/${symbol}.o ${directory}/${symbol}.inc
+      COMMAND lathe-gen --kernel ${kernel} ${axis_option} --row ${row} --records
+              ${PROJECT_SOURCE_DIR}/schedules/records --tune-for ${LATHE_TUNE_FOR} --out ${directory} ${ARGN}
+      DEPENDS lathe-gen ${LATHE_RECORD_FILES}
+      COMMENT "${symbol}"
+      VERBATIM)
+    list(APPEND objects ${directory}/${symbol}.o)
+    list(APPEND entries ${directory}/${symbol}.inc)
+  endforeach()
+  set_source_files_properties(${objects} PROPERTIES EXTERNAL_OBJECT TRUE GENERATED TRUE)
+  set(objects ${objects} PARENT_SCOPE)
+  set(entries ${entries} PARENT_SCOPE)
+endfunction()
+
+# lathe_registry(FILE ENTRIES...): the table that runtime/registry.cpp includes. For targets of the caller's directory.
+function(lathe_registry file)
+  set(includes)
+  foreach(entry IN LISTS ARGN)
+    string(APPEND includes "#include \"${entry}\"\n")
+  endforeach()
+  file(CONFIGURE OUTPUT ${file} CONTENT "${includes}" @ONLY)
+  set_source_files_properties(${PROJECT_SOURCE_DIR}/runtime/registry.cpp PROPERTIES OBJECT_DEPENDS "${ARGN}")
+endfunction()
+
+# lathe_kernels(ROWS...): every row that is built. Sets LATHE_KERNEL_OBJECTS in the caller.
+function(lathe_kernels)
   set(objects)
   set(entries)
   foreach(row IN LISTS ARGN)
-    set(directory ${PROJECT_BINARY_DIR}/gen/${row})
-    foreach(instance IN LISTS instances)
-      string(REPLACE ":" ";" pair "${instance}")
-      list(GET pair 0 kernel)
-      list(GET pair 1 axis)
-      set(symbol lathe_${kernel}_${axis}_${row})
-      set(axis_option --axis ${axis})
-      if(axis STREQUAL "")
-        set(symbol lathe_${kernel}_${row})
-        set(axis_option)
-      endif()
-      add_custom_command(
-        OUTPUT ${directory}/${symbol}.o ${directory}/${symbol}.inc
-        COMMAND lathe-gen --kernel ${kernel} ${axis_option} --row ${row} --records
-                ${PROJECT_SOURCE_DIR}/schedules/records --tune-for ${LATHE_TUNE_FOR} --out ${directory}
-        DEPENDS lathe-gen ${LATHE_RECORD_FILES}
-        COMMENT "${symbol}"
-        VERBATIM)
-      list(APPEND objects ${directory}/${symbol}.o)
-      list(APPEND entries ${directory}/${symbol}.inc)
-    endforeach()
+    lathe_row(${row} ${PROJECT_BINARY_DIR}/gen/${row} "")
   endforeach()
-  set(includes)
-  foreach(entry IN LISTS entries)
-    string(APPEND includes "#include \"${entry}\"\n")
-  endforeach()
-  file(CONFIGURE OUTPUT ${PROJECT_BINARY_DIR}/gen/entries.inc CONTENT "${includes}" @ONLY)
-  set_source_files_properties(${objects} PROPERTIES EXTERNAL_OBJECT TRUE GENERATED TRUE)
-  set_source_files_properties(${PROJECT_SOURCE_DIR}/runtime/registry.cpp PROPERTIES OBJECT_DEPENDS "${entries}")
+  lathe_registry(${PROJECT_BINARY_DIR}/gen/entries.inc ${entries})
   set(LATHE_KERNEL_OBJECTS ${objects} PARENT_SCOPE)
+endfunction()
+
+# lathe_twins(ROW): the row once more, with Halide's own checks left in. Sets LATHE_TWIN_OBJECTS in the caller; its
+# registry is ${PROJECT_BINARY_DIR}/gen/asserting/entries.inc.
+function(lathe_twins row)
+  set(objects)
+  set(entries)
+  lathe_row(${row} ${PROJECT_BINARY_DIR}/gen/asserting/${row} _asserting --asserts)
+  lathe_registry(${PROJECT_BINARY_DIR}/gen/asserting/entries.inc ${entries})
+  set(LATHE_TWIN_OBJECTS ${objects} PARENT_SCOPE)
 endfunction()

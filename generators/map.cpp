@@ -1,7 +1,8 @@
 // A feature map over rows of float32: y = scale * phi(x), zero past the valid rows and columns. MATH.md B0.
 //
 // x(D, C), w(M, D): the projection, transposed; y(K, C); kt(C, K): y transposed, for keys; u(M, C): scratch of projected
-// maps. All extents are multiples of 16; width, features and rows say how much of them is real.
+// maps. All extents are multiples of 16; width, features and rows say how much of them is real. Row i stands at position
+// + i * step: a step of 1 for tokens, 0 for the heads of one token.
 #include "feature_formula.h"
 #include "kernel.h"
 
@@ -15,7 +16,7 @@ constexpr int kBlock = 16;
 struct Mapping {
   Kernel& kernel;
   ImageParam x, w;
-  Param<int32_t> width, features, rows, position;
+  Param<int32_t> width, features, rows, position, step;
   Param<float> scale, attribute;
   Var c{"c"}, i{"i"};
   Func u{"u"}, square{"square"}, u_max{"u_max"}, total{"total"}, y{"y"};
@@ -23,7 +24,7 @@ struct Mapping {
   explicit Mapping(Kernel& k)
       : kernel(k), x(k.tile("x")), w(k.tile("w")), width(k.number<int32_t>("width")),
         features(k.number<int32_t>("features")), rows(k.number<int32_t>("rows")),
-        position(k.number<int32_t>("position")), scale(k.number<float>("scale")),
+        position(k.number<int32_t>("position")), step(k.number<int32_t>("step")), scale(k.number<float>("scale")),
         attribute(k.number<float>("attribute")) {}
 
   static Expr blocks(const Expr& n) { return (n + kBlock - 1) / kBlock; }
@@ -49,7 +50,7 @@ struct Mapping {
     words.u = u(words.c, i);
     words.u_max = u_max(i);
     words.square = square(i);
-    words.row = position + i;
+    words.row = position + i * step;
     words.D = width;
     words.M = features;
     words.A = attribute;
@@ -113,5 +114,6 @@ LATHE_KERNEL(map_keys, maps) {
   Func kt("kt");
   Var token("token"), key("key");
   kt(token, key) = mapping.y(key, token);
+  kt.output_buffer().dim(1).set_stride(kernel.chunk());
   kernel.output(Role::columns, kt);
 }

@@ -28,11 +28,12 @@ inline Halide::Expr widened(const std::string& name, const Halide::Expr& x) {
 
 inline Halide::Expr narrowed(const std::string& name, const Halide::Expr& x) {
   using namespace Halide;
-  if (name == "f16") return cast<float16_t>(x);
+  Expr bits = reinterpret<uint32_t>(x);
+  Expr nan = (bits & 0x7fffffff) > cast<uint32_t>(0x7f800000);
+  // without a conversion instruction Halide makes infinity of NaN
+  if (name == "f16") return select(nan, reinterpret<float16_t>(cast<uint16_t>(0x7e00)), cast<float16_t>(x));
   if (name == "bf16") {
-    Expr bits = reinterpret<uint32_t>(x);
     Expr to_even = bits + 0x7fff + ((bits >> 16) & 1);
-    Expr nan = (bits & 0x7fffffff) > cast<uint32_t>(0x7f800000);
     return cast<uint16_t>(select(nan, (bits >> 16) | 0x40, to_even >> 16));
   }
   return x;

@@ -1,13 +1,25 @@
 #include "vmath.h"
 
+#include <limits>
+
 using namespace Halide;
 
 namespace lathe::gen {
 
 namespace {
 
-// 2^n for an integer n in [-127, 128]; the ends give 0 and inf.
-Expr power_of_two(const Expr& n) { return reinterpret<float>(cast<int32_t>(n + 127) << 23); }
+// 2^n for an integer n in [-127, 128]; the ends give 0 and inf. Unsigned: a shift may lose the upper bits.
+Expr power_of_two(const Expr& n) { return reinterpret<float>((reinterpret<uint32_t>(n) + Expr(127u)) << Expr(23u)); }
+
+// The nearest integer of |x| < 2^22, as float and as int: adding 1.5 * 2^23 leaves it in the low bits. Rounding
+// instructions would split a 512-bit vector in two.
+struct Nearest {
+  Expr f, i;
+};
+Nearest nearest(const Expr& x) {
+  Expr shifted = strict_float(x + 12582912.f);
+  return {strict_float(shifted - 12582912.f), reinterpret<int32_t>(reinterpret<uint32_t>(shifted) - Expr(0x4b400000u))};
+}
 
 struct Reduced {
   Expr n, p;  // e^x = 2^n p, p in [0.7, 1.42]
@@ -16,12 +28,12 @@ struct Reduced {
 // n ln 2 is subtracted in two parts, the first of so few bits that n times it is exact. The coefficients are a minimax
 // fit of e^r on |r| <= ln 2 / 2, relative error 3e-9: a twentieth of an ulp.
 Reduced reduce(const Expr& x) {
-  Expr n = round(x * 1.44269504088896341f);
-  Expr r = strict_float(x - n * 0.693145751953125f);
-  r = r - n * 1.42860682030941723e-6f;
+  const Nearest n = nearest(x * 1.44269504088896341f);
+  Expr r = strict_float(x - n.f * 0.693145751953125f);
+  r = strict_float(r - n.f * 1.42860682030941723e-6f);
   Expr p = 0.008368745f + r * 0.001381454f;
   for (float c : {0.04166839f, 0.16666521f, 0.49999994f, 1.f, 1.f}) p = c + r * p;
-  return {cast<int32_t>(n), p};
+  return {n.i, p};
 }
 
 // x = n pi/2 + r, |r| <= pi/4. pi/2 in three parts: the first two have so few bits that n times them is exact for
@@ -30,10 +42,10 @@ struct Turned {
   Expr n, r;
 };
 Turned turn(const Expr& x) {
-  Expr n = round(x * 0.636619772367581343f);
-  Expr r = strict_float(x - n * 1.5703125f);
-  r = strict_float(r - n * 4.837512969970703125e-4f);
-  return {n, r - n * 7.54978995489188216e-8f};
+  const Nearest n = nearest(x * 0.636619772367581343f);
+  Expr r = strict_float(x - n.f * 1.5703125f);
+  r = strict_float(r - n.f * 4.837512969970703125e-4f);
+  return {n.i, strict_float(r - n.f * 7.54978995489188216e-8f)};
 }
 
 Expr sine_near(const Expr& r) {
@@ -49,7 +61,7 @@ Expr cosine_near(const Expr& r) {
 
 Expr wave(const Expr& x, int quarter) {
   auto [n, r] = turn(x);
-  Expr q = cast<int32_t>(n) + quarter;
+  Expr q = n + quarter;
   Expr value = select((q & 1) == 1, cosine_near(r), sine_near(r));
   return select((q & 2) == 2, -value, value);
 }
@@ -60,15 +72,15 @@ Expr less(const Expr& a, const Expr& b) { return strict_float(a < b); }
 
 Expr exponential(const Expr& x) {
   auto [n, p] = reduce(x);
-  n = clamp(n, -128, 256);
   Expr half = n >> 1;
   // two factors, since 2^128 alone overflows where e^x does not
-  return select(less(x, -87.33654f), 0.f, p * power_of_two(half) * power_of_two(n - half));
+  Expr inside = p * power_of_two(half) * power_of_two(n - half);
+  return select(less(x, -87.33654f), 0.f, less(88.72284f, x), Expr(std::numeric_limits<float>::infinity()), inside);
 }
 
 Expr exponential_of_negative(const Expr& x) {
   auto [n, p] = reduce(x);
-  return select(less(x, -87.33654f), 0.f, p * power_of_two(clamp(n, -127, 127)));
+  return select(less(x, -87.33654f), 0.f, p * power_of_two(n));
 }
 
 Expr sine(const Expr& x) { return wave(x, 0); }

@@ -32,6 +32,12 @@ struct Token {
   const Problem& p;
   const Sequence& s;
   const Group group;
+  int64_t first, together;  // the key heads whose features lie side by side in scratch
+
+  const float* query_row(int64_t key_head, int64_t query) const {
+    const int64_t h = key_head - first;
+    return w.q() + (group.tiled ? query * together + h : h * (p.sizes.HQ / p.sizes.HK) + query) * plan.padded.K;
+  }
 
   bool in_place() const { return p[LATHE_STATE_OUT].present() && p.sizes.V % 16 == 0; }
 
@@ -45,9 +51,9 @@ struct Token {
     return in_place() ? p[LATHE_STATE_OUT].floats(s.state, head) : w.state(0, value);
   }
 
-  const float* read_state(bool first, int64_t head, float* write) const {
+  const float* read_state(bool first_token, int64_t head, float* write) const {
     const Tensor& in = p[LATHE_STATE_IN];
-    if (!first) return write;
+    if (!first_token) return write;
     if (in_place()) {
       if (in.present()) return in.floats(s.state, head);
       std::memset(write, 0, static_cast<size_t>(p.sizes.K * p.sizes.V) * 4);
@@ -57,27 +63,28 @@ struct Token {
     return write;
   }
 
-  float normaliser(int64_t key_head, const float* q, const float* k, float a, bool first) const {
-    if (first) w.load_z(p[LATHE_Z_IN], s.state, key_head, w.z(0));
+  float normaliser(int64_t key_head, const float* q, const float* k, float a, bool first_token) const {
+    if (first_token) w.load_z(p[LATHE_Z_IN], s.state, key_head, w.z(0));
     return advance_z(q, k, w.z(0), w.next_z(0), a, p.sizes.K);
   }
 
   void step(int64_t t, int64_t key_head) const {
     const Sizes& sizes = p.sizes;
-    const bool first = t == 0;
+    const bool first_token = t == 0;
+    const float* k_row = w.k() + (key_head - first) * plan.padded.K;
     const int64_t width = in_place() ? sizes.V : plan.padded.V;
     for (int64_t value = 0; value < group.values(); value++) {
       const int64_t head = group.head(sizes.state_heads(), key_head, value);
       float a = plan.meaning.decay ? std::exp(*p[LATHE_DECAY].floats(head)) : 1.f;
       w.pack_value_row(s, t, group.head(sizes.HV, key_head, value), width, w.v());
       float* state = write_state(head, value);
-      const float* before = read_state(first, head, state);
+      const float* before = read_state(first_token, head, state);
       bool advanced = false;
       for (int64_t l = 0; l < group.outputs(); l++) {
         if (group.value_of(l) != value) continue;
-        const float* q_row = w.q() + group.query_of(l) * plan.padded.K;
-        float inv = plan.meaning.normalise() ? inverse(normaliser(key_head, q_row, w.k(), a, first)) : 1.f;
-        Buffer q(q_row, sizes.K), k(w.k(), sizes.K), v(w.v(), width), h(before, width, sizes.K, width);
+        const float* q_row = query_row(key_head, group.query_of(l));
+        float inv = plan.meaning.normalise() ? inverse(normaliser(key_head, q_row, k_row, a, first_token)) : 1.f;
+        Buffer q(q_row, sizes.K), k(k_row, sizes.K), v(w.v(), width), h(before, width, sizes.K, width);
         Buffer next(state, width, sizes.K, width), o(w.o(), width);
         if (advanced)
           call(*plan.kernels.recall, q, next, inv, o);
@@ -106,34 +113,32 @@ void decode_sequence(Worker& w, const Sequence& s, int64_t first_head, int64_t h
   const Plan& plan = w.plan();
   const Problem& p = w.problem();
   const Group group{p.sizes, plan.meaning.tiled()};
-  const Token token{w, plan, p, s, group};
-  const int64_t queries = p.sizes.HQ / p.sizes.HK, query_step = group.tiled ? p.sizes.HK : 1;
-  for (int64_t key_head = first_head; key_head < first_head + heads; key_head++)
+  const int64_t queries = p.sizes.HQ / p.sizes.HK;
+  // the features of several heads in one call, where a single token leaves nothing to carry from head to head
+  const int64_t together = s.queries == 1 ? std::max<int64_t>(1, plan.padded.C / queries) : 1;
+  for (int64_t head = first_head; head < first_head + heads; head += together) {
+    const int64_t n = std::min(together, first_head + heads - head);
     for (int64_t t = 0; t < s.queries; t++) {
-      w.map_token(LATHE_Q, s, t, group.head(p.sizes.HQ, key_head, 0), query_step, queries, plan.meaning.scale, w.q());
-      w.map_token(LATHE_K, s, t, key_head, 1, 1, 1, w.k());
-      token.step(t, key_head);
+      w.map_token(LATHE_K, s, t, head, n, 1, w.k());
+      if (group.tiled)
+        for (int64_t l = 0; l < queries; l++) w.map_token(LATHE_Q, s, t, l * p.sizes.HK + head, n, plan.meaning.scale, w.q() + l * n * plan.padded.K);
+      else
+        w.map_token(LATHE_Q, s, t, head * queries, n * queries, plan.meaning.scale, w.q());
+      for (int64_t h = 0; h < n; h++) Token{w, plan, p, s, group, head, n}.step(t, head + h);
     }
+  }
 }
 
 void run_decode(Worker& w, const Unit& unit) {
-  const Plan& plan = w.plan();
-  const Problem& p = w.problem();
-  const Sequence s = sequence(p, unit.sequence);
-  const Group group{p.sizes, plan.meaning.tiled()};
+  const Sequence s = sequence(w.problem(), unit.sequence);
+  w.zero_outputs(s, unit);
+  if (s.queries > 0) return decode_sequence(w, s, unit.head, unit.heads);
+  // nothing to decode: the state passes through
   for (int64_t h = unit.head; h < unit.head + unit.heads; h++) {
-    for (int64_t l = 0; l < group.outputs(); l++) w.zero_outputs(s, group.head(p.sizes.out_heads(), h, l));
-    if (s.queries > 0) continue;
-    // nothing to decode: the state passes through
-    for (int64_t value = 0; value < group.values(); value++) {
-      const int64_t head = group.head(p.sizes.state_heads(), h, value);
-      w.load_state(p[LATHE_STATE_IN], s.state, head, w.state(0, value));
-      w.save_state(w.state(0, value), p[LATHE_STATE_OUT], s.state, head);
-    }
-    w.load_z(p[LATHE_Z_IN], s.state, h, w.z(0));
-    w.save_z(w.z(0), p[LATHE_Z_OUT], s.state, h);
+    const Unit one{unit.sequence, h, 1};
+    w.load(s, one);
+    w.save(s, one);
   }
-  decode_sequence(w, s, unit.head, unit.heads);
 }
 
 }  // namespace lathe

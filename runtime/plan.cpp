@@ -60,13 +60,14 @@ Kernels choose_kernels(const Meaning& meaning, const char* row) {
 
 // Keys past K that a kernel may write before zeros replace them: a map of several parts stores whole blocks of 16.
 int64_t padded_keys(const Meaning& m, const Sizes& s) {
-  const bool exact = s.K % 16 == 0 && m.map->last(s.D, s.M, m.attribute) % 16 == 0;
+  const int64_t last = m.map->last(s.D, s.M, m.attribute);
+  const bool exact = last == s.K || (s.K % 16 == 0 && last % 16 == 0);
   return round_up(exact ? s.K : s.K + 15, 16);
 }
 
 Padded pad(const Meaning& meaning, const Sizes& sizes, const Kernels& k) {
   const int value = std::lcm(std::lcm(k.causal->value_grain, k.state->value_grain), k.readout->value_grain);
-  const int features = std::lcm(k.map_rows->value_grain, k.map_keys->value_grain);
+  const int features = std::lcm(16, std::lcm(k.map_rows->value_grain, k.map_keys->value_grain));
   return {round_up(sizes.D, 16), round_up(sizes.M, features), padded_keys(meaning, sizes), round_up(sizes.V, value),
           k.causal->chunk};
 }

@@ -42,11 +42,29 @@ void Pool::take(Shared& shared, const std::function<void(int)>& task, int n) {
   for (int i = shared.next.fetch_add(1); i < n; i = shared.next.fetch_add(1)) task(i);
 }
 
+namespace {
+
+// Work often comes again within microseconds, while sleeping and waking cost as much: look a few times first.
+template <typename Condition>
+void spin_until(Condition condition) {
+  for (int i = 0; i < 2000 && !condition(); i++) {
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#else
+    __asm__ volatile("yield");
+#endif
+  }
+}
+
+}  // namespace
+
 void Pool::work(Shared& shared) {
   uint64_t seen = 0;
-  std::unique_lock lock(shared.mutex);
   for (;;) {
-    shared.wake.wait(lock, [&] { return shared.stop || shared.generation != seen; });
+    const auto called = [&] { return shared.stop || shared.generation != seen; };
+    spin_until(called);
+    std::unique_lock lock(shared.mutex);
+    shared.wake.wait(lock, called);
     if (shared.stop) return;
     seen = shared.generation;
     if (!shared.task) continue;
@@ -75,6 +93,7 @@ void Pool::run(int n, const std::function<void(int)>& task) {
   }
   shared_->wake.notify_all();
   take(*shared_, task, n);
+  spin_until([&] { return shared_->active == 0; });
   std::unique_lock lock(shared_->mutex);
   shared_->done.wait(lock, [&] { return shared_->active == 0; });
   shared_->task = nullptr;

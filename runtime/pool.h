@@ -29,10 +29,10 @@ class Pool {
     std::mutex mutex;
     std::condition_variable wake, done;
     const std::function<void(int)>* task = nullptr;
-    int n = 0, active = 0;
-    uint64_t generation = 0;
-    std::atomic<int> next{0};
-    bool stop = false;
+    int n = 0;
+    std::atomic<int> next{0}, active{0};
+    std::atomic<uint64_t> generation{0};
+    std::atomic<bool> stop{false};
     std::vector<std::thread> workers;
   };
   static void work(Shared& shared);

@@ -1,8 +1,9 @@
 #include "run.h"
 
 #include <atomic>
+#include <vector>
 
-#include "status.h"
+#include "windows.h"
 
 namespace lathe {
 
@@ -29,11 +30,17 @@ void run_unit(Op op, Worker& worker, const Unit& unit) {
     run_noncausal(worker, unit);
 }
 
+int64_t units_of(const Problem& p, int64_t heads) {
+  return p.sizes.N * ((p.sizes.HK + heads - 1) / heads);
+}
+
 }  // namespace
 
-size_t workspace_bytes(const Plan& plan, const Problem& problem) {
-  return aligned(projection_bytes(plan, problem)) +
-         static_cast<size_t>(plan.threads) * aligned(worker_layout(plan, problem).total);
+size_t workspace_bytes(const Plan& plan, const Problem& p) {
+  const Layout layout = worker_layout(plan, p);
+  const int64_t units = units_of(p, heads_of_unit(plan, p, layout));
+  return aligned(projection_bytes(plan, p)) + static_cast<size_t>(plan.threads) * aligned(layout.total) +
+         (wants_windows(plan, p, units) ? window_bytes(plan, p) : 0);
 }
 
 void run(const Plan& plan, const Problem& p, char* workspace, const Parallel& parallel) {
@@ -42,16 +49,19 @@ void run(const Plan& plan, const Problem& p, char* workspace, const Parallel& pa
   fill_projection(plan, p, projection);
   char* scratch = workspace + aligned(projection_bytes(plan, p));
 
-  const int64_t heads = heads_of_unit(plan, p, layout), blocks = (p.sizes.HK + heads - 1) / heads;
-  const int64_t units = p.sizes.N * blocks;
+  const int64_t heads = heads_of_unit(plan, p, layout), units = units_of(p, heads);
+  const int64_t blocks = (p.sizes.HK + heads - 1) / heads;
+  std::vector<Worker> workers;
+  for (int i = 0; i < plan.threads; i++)
+    workers.emplace_back(plan, p, layout, projection, scratch + static_cast<size_t>(i) * aligned(layout.total));
+  if (wants_windows(plan, p, units))
+    return run_windows(workers, scratch + workers.size() * aligned(layout.total), parallel);
+
   std::atomic<int64_t> next{0};
   const std::function<void(int)> work = [&](int slot) {
-    char* mine = scratch + static_cast<size_t>(slot) * aligned(layout.total);
-    std::fill_n(reinterpret_cast<float*>(mine + layout.zeros), plan.padded.K, 0.f);
-    Worker worker(plan, p, layout, projection, mine);
     for (int64_t i = next.fetch_add(1); i < units; i = next.fetch_add(1)) {
       const int64_t first = i % blocks * heads;
-      run_unit(plan.meaning.op->op, worker, {i / blocks, first, std::min(heads, p.sizes.HK - first)});
+      run_unit(plan.meaning.op->op, workers[static_cast<size_t>(slot)], {i / blocks, first, std::min(heads, p.sizes.HK - first)});
     }
   };
   parallel(static_cast<int>(std::min<int64_t>(plan.threads, units)), work);

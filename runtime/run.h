@@ -7,11 +7,6 @@
 
 namespace lathe {
 
-// A stretch of key heads of one sequence.
-struct Unit {
-  int64_t sequence, head, heads;
-};
-
 void run_causal(Worker& worker, const Unit& unit);
 void run_noncausal(Worker& worker, const Unit& unit);  // and accumulate, and readout
 void run_decode(Worker& worker, const Unit& unit);

@@ -51,4 +51,20 @@ struct Group {
   int64_t of(int64_t output, int64_t size) const { return tiled ? output % size : output * size / outputs(); }
 };
 
+// The steps of a walk over chunks, heads inside: the current one and the one to ask memory for.
+struct Step {
+  int64_t t, rows, head;  // head counts from the unit's first
+};
+
+template <typename Visit>
+void walk_chunks(int64_t tokens, int64_t chunk, int64_t heads, Visit visit) {
+  const auto rows_at = [&](int64_t t) { return std::clamp<int64_t>(tokens - t, 0, chunk); };
+  for (int64_t t = 0; t < tokens; t += chunk)
+    for (int64_t h = 0; h < heads; h++) {
+      const bool last = h + 1 == heads;
+      const int64_t next = last ? t + chunk : t;
+      visit(Step{t, rows_at(t), h}, Step{next, rows_at(next), last ? 0 : h + 1});
+    }
+}
+
 }  // namespace lathe

@@ -9,11 +9,13 @@ namespace {
 // States that a worker walks together must stay in its second-level cache, of which half is left for the tiles.
 constexpr int64_t kStateBytes = 512 * 1024;
 
-// Heads walked together: tokens of one chunk lie side by side for neighbouring heads in [B,T,H,D], far apart in [B,H,T,D].
+// Heads of one token are neighbours, as in [B,T,H,D]: then the rows of one head are far apart, and heads are walked
+// together. In [B,H,T,D] the rows of a head are one stream.
+bool side_by_side(const Tensor& x) { return x.shape[2] > 1 && x.stride[2] < x.stride[1]; }
+
 int64_t heads_together(const Problem& p, int64_t state_bytes) {
   const Tensor& k = p[LATHE_K].present() ? p[LATHE_K] : p[LATHE_Q];
-  const bool side_by_side = k.stride[2] < k.stride[1];
-  return side_by_side ? std::clamp<int64_t>(kStateBytes / state_bytes, 1, p.sizes.HK) : 1;
+  return side_by_side(k) ? std::clamp<int64_t>(kStateBytes / state_bytes, 1, p.sizes.HK) : 1;
 }
 
 }  // namespace
@@ -31,14 +33,15 @@ Layout worker_layout(const Plan& plan, const Problem& problem) {
   };
   layout.staged = take(w.C * w.D + 16);
   layout.projected = take(w.C * w.M);
-  layout.q = take(std::max(w.C, (problem.sizes.HQ / problem.sizes.HK + 15) / 16 * 16) * w.K);
-  layout.k = take(w.C * w.K);
+  // a tile of features may run past the heads of one token
+  constexpr int64_t slack = 16;
+  layout.q = take((std::max(w.C, problem.sizes.HQ / problem.sizes.HK) + slack) * w.K);
+  layout.k = take((w.C + slack) * w.K);
   layout.kt = take(w.C * w.K);
   layout.v = take(w.C * w.V);
   layout.o = take(w.C * w.V);
   layout.inv = take(w.C + 16);
   layout.gate = take(w.C + 16);
-  layout.zeros = take(w.K);
   layout.narrow = take(w.C * w.V);
   layout.state_stride = static_cast<size_t>(values * w.K * w.V + 2 * w.K) * sizeof(float);
   layout.heads = static_cast<size_t>(heads_together(problem, static_cast<int64_t>(layout.state_stride)));
@@ -113,7 +116,7 @@ const float* Worker::stage(const Tensor& x, const char* from, int64_t stride, in
 }
 
 void Worker::map(const Entry& kernel, const float* x_rows, int64_t stride, int64_t tile_rows, int64_t rows, int64_t head,
-                 int64_t position, float scale, float* y_rows, float* kt_rows) {
+                 int64_t position, bool tokens, float scale, float* y_rows, float* kt_rows) {
   const Padded& w = plan_.padded;
   const Sizes& s = p_.sizes;
   const Tensor& projection = p_[LATHE_PROJECTION];
@@ -121,33 +124,33 @@ void Worker::map(const Entry& kernel, const float* x_rows, int64_t stride, int64
   Buffer x(x_rows, w.D, tile_rows, stride), weight(weights, w.M, w.D, w.M), u(at(layout_.projected), w.M, tile_rows, w.M);
   Buffer y(y_rows, w.K, tile_rows, w.K), kt(kt_rows, w.C, w.K, w.C);
   int32_t width = static_cast<int32_t>(s.D), features = static_cast<int32_t>(s.M), valid = static_cast<int32_t>(rows);
-  int32_t first = static_cast<int32_t>(position);
+  int32_t first = static_cast<int32_t>(position), step = tokens ? 1 : 0;
   float attribute = static_cast<float>(plan_.meaning.attribute);
   if (projection.present() && kt_rows)
-    call(kernel, x, weight, width, features, valid, first, scale, attribute, u, y, kt);
+    call(kernel, x, weight, width, features, valid, first, step, scale, attribute, u, y, kt);
   else if (projection.present())
-    call(kernel, x, weight, width, features, valid, first, scale, attribute, u, y);
+    call(kernel, x, weight, width, features, valid, first, step, scale, attribute, u, y);
   else if (kt_rows)
-    call(kernel, x, weight, width, features, valid, first, scale, attribute, y, kt);
+    call(kernel, x, weight, width, features, valid, first, step, scale, attribute, y, kt);
   else
-    call(kernel, x, weight, width, features, valid, first, scale, attribute, y);
+    call(kernel, x, weight, width, features, valid, first, step, scale, attribute, y);
 }
 
 void Worker::map_queries(const Sequence& s, int64_t t, int64_t rows, int64_t head, float* y) {
   const Tensor& q = p_[LATHE_Q];
   int64_t stride;
   const float* x = stage(q, q.at(s.batch, s.first + t, head), q.stride[1], rows, p_.sizes.D, stride);
-  map(*plan_.kernels.map_rows, x, stride, plan_.padded.C, rows, head, s.position + t, plan_.meaning.scale, y, nullptr);
+  map(*plan_.kernels.map_rows, x, stride, plan_.padded.C, rows, head, s.position + t, true, plan_.meaning.scale, y, nullptr);
 }
 
 void Worker::map_keys(const Sequence& s, int64_t t, int64_t rows, int64_t head, float* y, float* kt) {
   const Tensor& k = p_[LATHE_K];
   int64_t stride;
   const float* x = stage(k, k.at(s.batch, s.first + t, head), k.stride[1], rows, p_.sizes.D, stride);
-  map(*plan_.kernels.map_keys, x, stride, plan_.padded.C, rows, head, s.position + t, 1, y, kt);
+  map(*plan_.kernels.map_keys, x, stride, plan_.padded.C, rows, head, s.position + t, true, 1, y, kt);
 }
 
-void Worker::map_token(uint32_t role, const Sequence& s, int64_t t, int64_t head, int64_t head_step, int64_t heads, float scale, float* y) {
+void Worker::map_token(uint32_t role, const Sequence& s, int64_t t, int64_t head, int64_t heads, float scale, float* y) {
   const Tensor& x = p_[role];
   const Padded& w = plan_.padded;
   const bool own_projection = p_[LATHE_PROJECTION].rank == 3;
@@ -157,23 +160,41 @@ void Worker::map_token(uint32_t role, const Sequence& s, int64_t t, int64_t head
     const int64_t rows = std::min(together, heads - h);
     float* staged = at(layout_.staged);
     if (w.D != p_.sizes.D) std::memset(staged, 0, static_cast<size_t>(rows * w.D) * 4);
-    widen(x.storage, x.at(s.batch, s.first + t, head + h * head_step), x.stride[2] * head_step, rows, p_.sizes.D, staged, w.D);
-    const int64_t tile_rows = (rows + grain - 1) / grain * grain;
-    map(*plan_.kernels.map_rows, staged, w.D, tile_rows, rows, head + h, s.position + t, scale, y + h * w.K, nullptr);
+    widen(x.storage, x.at(s.batch, s.first + t, head + h), x.stride[2], rows, p_.sizes.D, staged, w.D);
+    const int64_t tile_rows = own_projection ? grain : (rows + grain - 1) / grain * grain;
+    map(*plan_.kernels.map_rows, staged, w.D, tile_rows, rows, head + h, s.position + t, false, scale, y + h * w.K, nullptr);
   }
 }
 
-void Worker::pack_values(const Sequence& s, int64_t t, int64_t rows, int64_t head, float* v) {
+Worker::Rows Worker::values(const Sequence& s, int64_t t, int64_t rows, int64_t head, float* v) {
   const Tensor& x = p_[LATHE_V];
   const Padded& w = plan_.padded;
+  const char* from = x.at(s.batch, s.first + t, head);
+  // rows far apart fall into few sets of the first-level cache, and a chunk reads each of them many times
+  const bool close = x.stride[1] >= w.V && x.stride[1] <= w.V + w.V / 4;
+  if (x.storage == Storage::kF32 && rows == w.C && w.V == p_.sizes.V && close)
+    return {reinterpret_cast<const float*>(from), x.stride[1]};
   if (w.V != p_.sizes.V || rows < w.C) std::memset(v, 0, static_cast<size_t>(w.C * w.V) * 4);
-  widen(x.storage, x.at(s.batch, s.first + t, head), x.stride[1], rows, p_.sizes.V, v, w.V);
+  widen(x.storage, from, x.stride[1], rows, p_.sizes.V, v, w.V);
+  return {v, w.V};
 }
 
 void Worker::pack_value_row(const Sequence& s, int64_t t, int64_t head, int64_t width, float* v) {
   const Tensor& x = p_[LATHE_V];
   std::memset(v + p_.sizes.V, 0, static_cast<size_t>(width - p_.sizes.V) * 4);
   widen(x.storage, x.at(s.batch, s.first + t, head), 0, 1, p_.sizes.V, v, width);
+}
+
+void Worker::prefetch(uint32_t role, const Sequence& s, int64_t t, int64_t rows, int64_t key_head) const {
+  const Tensor& x = p_[role];
+  if (!side_by_side(x)) return;
+  const Group group{p_.sizes, plan_.meaning.tiled()};
+  const int64_t heads = x.shape[2], bytes = x.shape[3] * size_of(x.storage), stride = x.stride[1] * size_of(x.storage);
+  for (int64_t l = 0; l < heads / p_.sizes.HK; l++) {
+    const char* row = x.at(s.batch, s.first + t, group.head(heads, key_head, l));
+    for (int64_t i = 0; i < rows; i++, row += stride)
+      for (int64_t b = 0; b < bytes; b += 64) __builtin_prefetch(row + b);
+  }
 }
 
 float* Worker::output_rows(char* to, int64_t rows, int64_t& stride) {
@@ -206,10 +227,33 @@ void Worker::store(const float* from, int64_t from_stride, char* to, int64_t to_
     std::memcpy(to + i * to_stride * size_of(storage), source + i * source_stride, static_cast<size_t>(bytes));
 }
 
-void Worker::zero_outputs(const Sequence& s, int64_t head) {
+void Worker::zero_outputs(const Sequence& s, const Unit& unit) {
   const Tensor& o = p_[LATHE_O];
+  const Group group{p_.sizes, plan_.meaning.tiled()};
   for (int64_t t = s.queries; t < s.queries + s.padding; t++)
-    std::memset(o.at(s.batch, s.first + t, head), 0, static_cast<size_t>(p_.sizes.V * size_of(o.storage)));
+    for (int64_t h = unit.head; h < unit.head + unit.heads; h++)
+      for (int64_t l = 0; l < group.outputs(); l++)
+        std::memset(o.at(s.batch, s.first + t, group.head(p_.sizes.out_heads(), h, l)), 0, static_cast<size_t>(p_.sizes.V * size_of(o.storage)));
+}
+
+void Worker::load(const Sequence& s, const Unit& unit) {
+  const Group group{p_.sizes, plan_.meaning.tiled()};
+  for (int64_t h = 0; h < unit.heads; h++) {
+    const size_t carried = static_cast<size_t>(h);
+    for (int64_t value = 0; value < group.values(); value++)
+      load_state(p_[LATHE_STATE_IN], s.state, group.head(p_.sizes.state_heads(), unit.head + h, value), state(carried, value));
+    load_z(p_[LATHE_Z_IN], s.state, unit.head + h, z(carried));
+  }
+}
+
+void Worker::save(const Sequence& s, const Unit& unit) {
+  const Group group{p_.sizes, plan_.meaning.tiled()};
+  for (int64_t h = 0; h < unit.heads; h++) {
+    const size_t carried = static_cast<size_t>(h);
+    for (int64_t value = 0; value < group.values(); value++)
+      save_state(state(carried, value), p_[LATHE_STATE_OUT], s.state, group.head(p_.sizes.state_heads(), unit.head + h, value));
+    save_z(z(carried), p_[LATHE_Z_OUT], s.state, unit.head + h);
+  }
 }
 
 void Worker::load_state(const Tensor& from, int64_t row, int64_t head, float* to) {
@@ -227,11 +271,6 @@ void Worker::save_state(const float* from, const Tensor& to, int64_t row, int64_
   const Sizes& s = p_.sizes;
   for (int64_t key = 0; key < s.K; key++)
     std::memcpy(out + key * s.V, from + key * plan_.padded.V, static_cast<size_t>(s.V) * 4);
-}
-
-void Worker::clear_padded_keys(float* state) {
-  const Padded& w = plan_.padded;
-  std::memset(state + p_.sizes.K * w.V, 0, static_cast<size_t>((w.K - p_.sizes.K) * w.V) * 4);
 }
 
 void Worker::load_z(const Tensor& from, int64_t row, int64_t head, float* to) {

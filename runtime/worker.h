@@ -10,13 +10,18 @@ namespace lathe {
 
 // Scratch is constant in T. Offsets are bytes, 64-byte aligned.
 struct Layout {
-  size_t staged, projected, q, k, kt, v, o, inv, gate, zeros, narrow, states, total;
+  size_t staged, projected, q, k, kt, v, o, inv, gate, narrow, states, total;
   size_t state_stride, heads;  // one key head's states and z; how many heads a worker carries at once
 };
 Layout worker_layout(const Plan& plan, const Problem& problem);
 // Transposed, padded projections, shared by the workers; zero bytes where the map has none.
 size_t projection_bytes(const Plan& plan, const Problem& problem);
 void fill_projection(const Plan& plan, const Problem& problem, float* out);
+
+// A stretch of key heads of one sequence.
+struct Unit {
+  int64_t sequence, head, heads;
+};
 
 class Worker {
  public:
@@ -27,13 +32,23 @@ class Worker {
   void map_queries(const Sequence& s, int64_t t, int64_t rows, int64_t head, float* y);
   void map_keys(const Sequence& s, int64_t t, int64_t rows, int64_t head, float* y, float* kt);
   // One row for each of `heads` heads of a single token.
-  void map_token(uint32_t role, const Sequence& s, int64_t t, int64_t head, int64_t head_step, int64_t heads, float scale, float* y);
+  void map_token(uint32_t role, const Sequence& s, int64_t t, int64_t head, int64_t heads, float scale, float* y);
   void pack_value_row(const Sequence& s, int64_t t, int64_t head, int64_t width, float* v);
-  void pack_values(const Sequence& s, int64_t t, int64_t rows, int64_t head, float* v);
+  // A chunk of value rows, padded: scratch, or the caller's own memory where that is what they already are.
+  struct Rows {
+    const float* data;
+    int64_t stride;
+  };
+  Rows values(const Sequence& s, int64_t t, int64_t rows, int64_t head, float* scratch);
+  // Asks for the rows of the key heads of a coming step, where they lie too far apart for the processor to guess.
+  void prefetch(uint32_t role, const Sequence& s, int64_t t, int64_t rows, int64_t key_head) const;
   // Where a kernel may write `rows` output rows of width padded V; store() then brings them to the tensor.
   float* output_rows(char* to, int64_t rows, int64_t& stride);
   void store(const float* from, int64_t from_stride, char* to, int64_t to_stride, int64_t rows);
-  void zero_outputs(const Sequence& s, int64_t head);
+  // Of the heads of a unit: outputs past the sequence's length; states and normalisers from and to the caller's tensors.
+  void zero_outputs(const Sequence& s, const Unit& unit);
+  void load(const Sequence& s, const Unit& unit);
+  void save(const Sequence& s, const Unit& unit);
 
   float* q() { return at(layout_.q); }
   float* k() { return at(layout_.k); }
@@ -42,7 +57,6 @@ class Worker {
   float* o() { return at(layout_.o); }
   float* inv() { return at(layout_.inv); }
   float* gate() { return at(layout_.gate); }
-  const float* zeros() { return at(layout_.zeros); }
   float* state(size_t carried, int64_t value) {
     return at(layout_.states + carried * layout_.state_stride) + value * plan_.padded.K * plan_.padded.V;
   }
@@ -52,8 +66,6 @@ class Worker {
   // Between the caller's [K,V] and the padded copy. `from` or `to` absent: zero, or nothing.
   void load_state(const Tensor& from, int64_t row, int64_t head, float* to);
   void save_state(const float* from, const Tensor& to, int64_t row, int64_t head);
-  // A padded key is zero, but zero times an infinite value is NaN, which the next query would read.
-  void clear_padded_keys(float* state);
   void load_z(const Tensor& from, int64_t row, int64_t head, float* to);
   void save_z(const float* from, const Tensor& to, int64_t row, int64_t head);
 
@@ -65,7 +77,7 @@ class Worker {
   float* at(size_t offset) { return reinterpret_cast<float*>(scratch_ + offset); }
   const float* stage(const Tensor& x, const char* from, int64_t stride, int64_t rows, int64_t columns, int64_t& to_stride);
   void widen(Storage storage, const char* from, int64_t stride, int64_t rows, int64_t columns, float* to, int64_t to_stride);
-  void map(const Entry& kernel, const float* x, int64_t stride, int64_t tile_rows, int64_t rows, int64_t head, int64_t position, float scale, float* y, float* kt);
+  void map(const Entry& kernel, const float* x, int64_t stride, int64_t tile_rows, int64_t rows, int64_t head, int64_t position, bool tokens, float scale, float* y, float* kt);
 
   const Plan& plan_;
   const Problem& p_;

@@ -25,21 +25,23 @@ Constraint fits(const std::string& text, const std::string& columns, const Targe
 
 Space space(const Instance& instance, const Target& target) {
   const bool wide = registers(target) == 32;
-  const bool state = instance.kernel != "causal" && instance.kernel != "readout";
+  // written in place, or read in blocks of 16: a tile must not reach past the padded width
+  const bool exact = instance.kernel != "causal" && instance.kernel != "readout";
   Space s;
-  s.knobs.push_back({"chunk", 48, {16, 24, 32, 48, 64, 96, 128}, "tokens of a chunk; one value for a whole row"});
+  s.knobs.push_back({"chunk", wide ? 32 : 48, {16, 24, 32, 48, 64, 96, 128}, "tokens of a chunk; one value for a whole row"});
   if (!has_tiles(instance.kernel)) return s;
-  // 8 rows and not 6 for the state: they divide every padded width, and a state in place must not be written twice
-  s.knobs.push_back({"row_tile", wide ? (state ? 8 : 6) : 4, {1, 2, 3, 4, 6, 8, 12, 16}, "rows of a register tile"});
-  s.knobs.push_back({"column_vectors", wide && !state ? 4 : 2, {1, 2, 3, 4, 6}, "vectors across a register tile"});
-  s.knobs.push_back({"unroll", 2, {1, 2, 4, 8}, "steps of the inner product per loop iteration"});
+  // with 32 registers 8x2 won in causal, whose scores are tiles too, and 4x4 elsewhere
+  const bool tall = wide && instance.kernel == "causal";
+  s.knobs.push_back({"row_tile", tall ? 8 : 4, {1, 2, 3, 4, 6, 8, 12, 16}, "rows of a register tile"});
+  s.knobs.push_back({"column_vectors", wide && !tall ? 4 : 2, {1, 2, 3, 4, 6}, "vectors across a register tile"});
+  s.knobs.push_back({"unroll", tall ? 1 : 4, {1, 2, 4, 8}, "steps of the inner product per loop iteration"});
   s.constraints.push_back(fits("accumulators and a row of operands fit the registers", "column_vectors", target));
-  if (state)
+  if (exact)
     s.constraints.push_back({"row_tile divides the padded key width", [](const Numbers& n) { return 16 % n.at("row_tile") == 0; }});
   else
     s.constraints.push_back({"row_tile divides the chunk", [](const Numbers& n) { return n.at("chunk") % n.at("row_tile") == 0; }});
   if (instance.kernel != "causal") return s;
-  s.knobs.push_back({"score_vectors", wide ? 3 : 2, {1, 2, 3, 4, 6}, "vectors across a tile of scores"});
+  s.knobs.push_back({"score_vectors", wide ? 1 : 2, {1, 2, 3, 4, 6}, "vectors across a tile of scores"});
   s.constraints.push_back(fits("accumulators of the scores fit the registers", "score_vectors", target));
   s.constraints.push_back({"a tile of scores divides the chunk", [vector = lanes(target)](const Numbers& n) {
                              return n.at("chunk") % (n.at("score_vectors") * vector) == 0;

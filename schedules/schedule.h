@@ -22,6 +22,6 @@ struct Family {
 // Throws std::invalid_argument for an unknown name.
 const Family& family(const std::string& name);
 
-extern const Family cpu_family;
+extern const Family cpu_family, gpu_family;
 
 }  // namespace lathe::gen

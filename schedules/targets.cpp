@@ -26,6 +26,7 @@ const Row& find_row(const std::string& name) {
 
 const Family& family(const std::string& name) {
   if (name == "cpu") return cpu_family;
+  if (name == "gpu") return gpu_family;
   throw std::invalid_argument("unknown schedule family '" + name + "'");
 }
 

@@ -157,24 +157,28 @@ std::vector<Bad> wrong_tensors() {
       {"CountOfSlots", with_slots, extent(LATHE_SLOTS, 0, 3), LATHE_INVALID, {"SLOTS", "2", "3"}},
       {"CountOfDecays", decaying, extent(LATHE_DECAY, 0, 3), LATHE_INVALID, {"DECAY", "2", "3"}},
       {"WidthOfProjection", projected, extent(LATHE_PROJECTION, 1, 9), LATHE_INVALID, {"PROJECTION", "16", "9"}},
-      {"PackedBatch", with_slots,
+      {"PackedBatch",
+       with_slots,
        [](Arguments& a) {
          a.tensors[LATHE_CU_SEQLENS] = std::make_shared<Tensor>(Type::I64, Extents{3});
          at(a, LATHE_CU_SEQLENS).write({0, 2, 6});
        },
-       LATHE_INVALID, {"CU_SEQLENS", "1", "2"}},
+       LATHE_INVALID,
+       {"CU_SEQLENS", "1", "2"}},
       {"LastStrideOfQ", good, stride(LATHE_Q, 3, 2), LATHE_INVALID, {"Q", "stride", "2"}},
       {"LastStrideOfO", good, stride(LATHE_O, 3, 2), LATHE_INVALID, {"O", "stride", "2"}},
       {"InnerStrideOfState", good, stride(LATHE_STATE_OUT, 2, 6), LATHE_INVALID, {"STATE_OUT", "5", "6"}},
       {"OutputOverItself", good, stride(LATHE_O, 2, 0), LATHE_INVALID, {"O", "stride"}},
       {"OutputOverNeighbour", good, stride(LATHE_O, 2, 3), LATHE_INVALID, {"O"}},
       {"Device", good, [](Arguments& a) { at(a, LATHE_K).view.device_type = 2; }, LATHE_INVALID, {"K", "device"}},
-      {"TooWide", good,
+      {"TooWide",
+       good,
        [](Arguments& a) {
          for (const uint32_t role : {LATHE_V, LATHE_O}) extent(role, 3, 1025)(a);
          for (const uint32_t role : {LATHE_STATE_IN, LATHE_STATE_OUT}) extent(role, 3, 1025)(a);
        },
-       LATHE_INVALID, {"V", "1024", "1025"}},
+       LATHE_INVALID,
+       {"V", "1024", "1025"}},
   };
 }
 
@@ -191,26 +195,34 @@ std::vector<Bad> wrong_contents() {
       {"SlotNegative", with_slots, numbers(LATHE_SLOTS, {-3, 1}), LATHE_INVALID, {"SLOTS", "-3"}},
       {"SlotTwice", with_slots, numbers(LATHE_SLOTS, {2, 2}), LATHE_INVALID, {"SLOTS", "2"}},
       {"DecayAboveOne", decaying, numbers(LATHE_DECAY, {-0.5, 0.25}), LATHE_INVALID, {"DECAY", "0.25"}},
-      {"LengthsAndSeqlens", packed,
+      {"LengthsAndSeqlens",
+       packed,
        [](Arguments& a) {
          a.tensors[LATHE_LENGTHS] = std::make_shared<Tensor>(Type::I64, Extents{1});
          at(a, LATHE_LENGTHS).write({6});
        },
-       LATHE_INVALID, {"LENGTHS", "CU_SEQLENS"}},
-      {"Misaligned", good,
-       [](Arguments& a) { at(a, LATHE_V).view.data = static_cast<char*>(at(a, LATHE_V).view.data) - 2; }, LATHE_INVALID,
+       LATHE_INVALID,
+       {"LENGTHS", "CU_SEQLENS"}},
+      {"Misaligned",
+       good,
+       [](Arguments& a) { at(a, LATHE_V).view.data = static_cast<char*>(at(a, LATHE_V).view.data) - 2; },
+       LATHE_INVALID,
        {"V", "align"}},
       {"NoData", good, [](Arguments& a) { at(a, LATHE_Q).view.data = nullptr; }, LATHE_INVALID, {"Q", "data"}},
-      {"OutputIsInput", good,
-       [](Arguments& a) { at(a, LATHE_Z_OUT).view.data = at(a, LATHE_STATE_OUT).view.data; }, LATHE_INVALID,
+      {"OutputIsInput",
+       good,
+       [](Arguments& a) { at(a, LATHE_Z_OUT).view.data = at(a, LATHE_STATE_OUT).view.data; },
+       LATHE_INVALID,
        {"Z_OUT", "STATE_OUT", "overlap"}},
-      {"StateBesideItself", good,
+      {"StateBesideItself",
+       good,
        [](Arguments& a) {
          a.tensors[LATHE_STATE_IN] = std::make_shared<Tensor>(Type::F32, Extents{3, 2, 4, 5});
          at(a, LATHE_STATE_IN).shape[0] = 2;
          at(a, LATHE_STATE_OUT).view.data = static_cast<float*>(at(a, LATHE_STATE_IN).view.data) + 20;
        },
-       LATHE_INVALID, {"STATE_OUT", "STATE_IN", "overlap"}},
+       LATHE_INVALID,
+       {"STATE_OUT", "STATE_IN", "overlap"}},
   };
 }
 

@@ -1,7 +1,6 @@
 // Small integers through the identity map: every sum is exact in float32, so the answer must be right to the bit.
-#include <gtest/gtest.h>
-
 #include <fmt/format.h>
+#include <gtest/gtest.h>
 
 #include "support/inputs.h"
 #include "support/tolerance.h"

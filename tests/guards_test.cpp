@@ -86,8 +86,7 @@ std::string printed(const testing::TestParamInfo<Case>& test) {
 INSTANTIATE_TEST_SUITE_P(All, Guards,
                          testing::Combine(testing::Values("causal", "noncausal", "accumulate", "readout", "decode"),
                                           testing::Values(Type::F32, Type::F16, Type::BF16),
-                                          testing::Values(Layout::Bthd, Layout::Bhtd, Layout::Gapped,
-                                                          Layout::Reversed),
+                                          testing::Values(Layout::Bthd, Layout::Bhtd, Layout::Gapped, Layout::Reversed),
                                           testing::Values(Edge::First, Edge::Last)),
                          printed);
 

@@ -55,8 +55,7 @@ TEST_P(FreeExtents, OnePlanForEveryLength) {
     }
 }
 
-INSTANTIATE_TEST_SUITE_P(Ops, FreeExtents,
-                         testing::Values("causal", "noncausal", "accumulate", "readout", "decode"),
+INSTANTIATE_TEST_SUITE_P(Ops, FreeExtents, testing::Values("causal", "noncausal", "accumulate", "readout", "decode"),
                          [](const auto& test) { return test.param; });
 
 TEST(Plans, RefuseOtherShapes) {

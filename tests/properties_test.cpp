@@ -61,7 +61,8 @@ TEST_P(EveryMap, SplitAnywhereWithTheState) {
   const Answer size = reference::causal(p).size;
   for (const std::vector<int64_t>& ends :
        {std::vector<int64_t>{C, T}, {1, T}, {C - 1, C + 1, T}, {T - 1, T}, {5, 5, C / 2, T}})
-    expect_near(in_pieces(p, ends, "causal", {}), whole, size, Type::F32, 2 * epsilons_of(p), fmt::format("cuts {}", ends[0]));
+    expect_near(in_pieces(p, ends, "causal", {}), whole, size, Type::F32, 2 * epsilons_of(p),
+                fmt::format("cuts {}", ends[0]));
 }
 
 TEST_P(EveryMap, TokenByTokenDecode) {

@@ -160,6 +160,28 @@ TEST(Queries, AnotherNumberThanKeys) {
   }
 }
 
+class MapWidths : public testing::TestWithParam<std::string> {};
+
+// Every width that a map may end at, and every number of projection rows: both are padded to blocks inside.
+TEST_P(MapWidths, Sweep) {
+  const Problem needs = with_map({}, GetParam());
+  for (int64_t width = 1; width <= 70; ++width) {
+    Problem p = needs;
+    p.T = 9;
+    p.V = 3;
+    if (p.M > 0)
+      p.M = width;
+    else
+      p.D = width;
+    // Narrow keys may have no two positive neighbours, whose products dpfp divides by the sum of.
+    if (p.map == "dpfp" && p.D < needs.D) continue;
+    for (const char* op : {"accumulate", "readout"}) check(op, reals(p, Type::F32, 53, true));
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Maps, MapWidths, testing::ValuesIn(reference::map_names()),
+                         [](const auto& test) { return test.param; });
+
 TEST(Projections, OnePerHead) {
   for (const char* map : {"favor", "favor_performer", "rff", "hedgehog"}) {
     Problem p;

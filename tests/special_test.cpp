@@ -17,7 +17,8 @@ void expect_same_kinds(const std::vector<double>& got, const std::vector<double>
                        const std::string& what) {
   ASSERT_EQ(got.size(), want.size()) << what;
   for (size_t i = 0; i < got.size(); ++i)
-    if (std::isfinite(got[i]) != std::isfinite(want[i]) || (poison_is_nan && std::isnan(got[i]) != std::isnan(want[i]))) {
+    if (std::isfinite(got[i]) != std::isfinite(want[i]) ||
+        (poison_is_nan && std::isnan(got[i]) != std::isnan(want[i]))) {
       ADD_FAILURE() << fmt::format("{}[{}] is {} and should be {}", what, i, got[i], want[i]);
       return;
     }

@@ -1,7 +1,6 @@
 // The answer does not depend on who computes it; and several really do.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
-
 #include <sched.h>
 #include <sys/wait.h>
 #include <unistd.h>

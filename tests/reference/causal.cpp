@@ -105,8 +105,8 @@ Answers scan(const Problem& p, const std::function<double(int64_t head)>& decay)
     for (int64_t head = 0; head < HS; ++head) {
       const int64_t kh = shared_head(p, head, HS, p.HK), vh = shared_head(p, head, HS, p.HV);
       const int64_t at = s.state_row * HS + head, z_at = s.state_row * p.HK + kh;
-      Memory m{part(start.value.state, at, K * p.V), part(start.size.state, at, K * p.V),
-               part(start.value.z, z_at, K), part(start.size.z, z_at, K),
+      Memory m{part(start.value.state, at, K * p.V), part(start.size.state, at, K * p.V), part(start.value.z, z_at, K),
+               part(start.size.z, z_at, K),
                p.stabilise ? Maximum{start.value.stabiliser[z_at], start.size.stabiliser[z_at]} : Maximum{}};
       for (int64_t i = 0; i < s.count; ++i) {
         const int64_t token = s.b * p.T + s.first + i;
@@ -148,9 +148,7 @@ Answers causal_plain(const Problem& p) {
   return scan(p, [](int64_t) { return 1.0; });
 }
 
-Oracles variants() {
-  return {{"plain", causal_plain}, {"decay", causal_decay}};
-}
+Oracles variants() { return {{"plain", causal_plain}, {"decay", causal_decay}}; }
 
 Answers causal(const Problem& p) { return variants().at(p.variant)(p); }
 

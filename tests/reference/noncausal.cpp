@@ -75,7 +75,10 @@ Answers noncausal(const Problem& p) { return read_queries(p, accumulate(p)); }
 Answers readout(const Problem& p) { return read_queries(p, initial_answers(p)); }
 
 Oracles operators() {
-  return {{"causal", causal}, {"decode", causal}, {"noncausal", noncausal}, {"accumulate", accumulate},
+  return {{"causal", causal},
+          {"decode", causal},
+          {"noncausal", noncausal},
+          {"accumulate", accumulate},
           {"readout", readout}};
 }
 

@@ -16,7 +16,7 @@ namespace reference {
 struct Problem {
   std::string variant = "plain", map = "identity";
   int64_t B = 1, T = 1, HQ = 1, HK = 1, HV = 1, D = 4, V = 4, M = 0;
-  int64_t TQ = -1;       // queries per row where they differ from the keys (non-causal); -1: T
+  int64_t TQ = -1;          // queries per row where they differ from the keys (non-causal); -1: T
   int64_t state_rows = -1;  // rows of the state tensors where slots pick among them; -1: one per sequence
   bool tiled = false, normalise = false, denom_max = false, stabilise = false;
   bool snapshots = false;  // the state after every token is asked for

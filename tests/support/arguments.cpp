@@ -12,13 +12,16 @@ namespace {
 Extents laid_out(Layout layout, const Extents& shape) {
   const int64_t T = shape[1], H = shape[2], width = shape[3];
   switch (layout) {
-    case Layout::Bthd: return compact_strides(shape);
-    case Layout::Bhtd: return {H * T * width, width, T * width, 1};
+    case Layout::Bthd:
+      return compact_strides(shape);
+    case Layout::Bhtd:
+      return {H * T * width, width, T * width, 1};
     case Layout::Gapped: {
       const int64_t head = width + 3, token = H * head + 5;
       return {T * token + 7, token, head, 1};
     }
-    case Layout::Reversed: return {T * H * width, -H * width, width, 1};
+    case Layout::Reversed:
+      return {T * H * width, -H * width, width, 1};
   }
   return {};
 }
@@ -141,13 +144,13 @@ Answer Arguments::outputs() const {
 
 std::string Arguments::text() const {
   const Problem& p = problem_;
-  std::string text = fmt::format("{} {} {} {} {} B{} T{} TQ{} HQ{} HK{} HV{} D{} V{} M{} scale {} eps {} threads {}", op_,
-                                 p.variant, p.map, name_of(options_.type), name_of(options_.layout), p.B, p.T, p.queries(),
-                                 p.HQ, p.HK, p.HV, p.D, p.V, p.M, p.scale, p.eps, options_.threads);
-  const std::pair<bool, const char*> flags[] = {
-      {p.tiled, " tiled"},           {p.normalise, " normalise"},  {p.denom_max, " denom_max"},
-      {p.stabilise, " stabilise"},   {!p.state.empty(), " state"}, {options_.in_place, " in_place"},
-      {p.snapshots, " snapshots"}, {options_.free_extents, " free_extents"}};
+  std::string text = fmt::format("{} {} {} {} {} B{} T{} TQ{} HQ{} HK{} HV{} D{} V{} M{} scale {} eps {} threads {}",
+                                 op_, p.variant, p.map, name_of(options_.type), name_of(options_.layout), p.B, p.T,
+                                 p.queries(), p.HQ, p.HK, p.HV, p.D, p.V, p.M, p.scale, p.eps, options_.threads);
+  const std::pair<bool, const char*> flags[] = {{p.tiled, " tiled"},          {p.normalise, " normalise"},
+                                                {p.denom_max, " denom_max"},  {p.stabilise, " stabilise"},
+                                                {!p.state.empty(), " state"}, {options_.in_place, " in_place"},
+                                                {p.snapshots, " snapshots"},  {options_.free_extents, " free_extents"}};
   for (const auto& [set, name] : flags)
     if (set) text += name;
   const std::pair<const char*, const std::vector<int64_t>&> lists[] = {

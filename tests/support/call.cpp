@@ -35,8 +35,8 @@ Context& shared_context(int threads) {
 
 Plan::Plan(const Context& context, const Arguments& arguments, bool free_extents) {
   static const std::map<uint32_t, size_t> free_dimensions = {
-      {LATHE_Q, 2},         {LATHE_K, 2},     {LATHE_V, 2},          {LATHE_O, 2},     {LATHE_STATE_IN, 1},
-      {LATHE_STATE_OUT, 1}, {LATHE_Z_IN, 1},  {LATHE_Z_OUT, 1},      {LATHE_LENGTHS, 1}, {LATHE_CU_SEQLENS, 1},
+      {LATHE_Q, 2},         {LATHE_K, 2},        {LATHE_V, 2},          {LATHE_O, 2},        {LATHE_STATE_IN, 1},
+      {LATHE_STATE_OUT, 1}, {LATHE_Z_IN, 1},     {LATHE_Z_OUT, 1},      {LATHE_LENGTHS, 1},  {LATHE_CU_SEQLENS, 1},
       {LATHE_SLOTS, 1},     {LATHE_POSITION, 1}, {LATHE_STABILISER, 1}, {LATHE_SNAPSHOTS, 2}};
   std::vector<lathe_arg> args = arguments.list();
   std::vector<lathe_tensor> tensors(args.size());

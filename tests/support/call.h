@@ -26,8 +26,8 @@ struct Options {
   Layout layout = Layout::Bthd;
   Edge edge = Edge::Last;
   int threads = 1;
-  bool states = true;       // the final states are asked for
-  bool in_place = false;    // ... in the very tensors that brought the initial ones
+  bool states = true;         // the final states are asked for
+  bool in_place = false;      // ... in the very tensors that brought the initial ones
   bool one_key_head = false;  // all key heads are the same memory: a zero stride
   bool free_extents = false;  // the plan leaves batch, tokens and sequences open
   Type integer = Type::I64;   // of lengths, cu_seqlens, slots and positions

@@ -24,8 +24,7 @@ Guarded::Guarded(size_t bytes, Edge edge) : bytes_(bytes) {
 }
 
 Guarded::Guarded(Guarded&& other) noexcept
-    : bytes_(other.bytes_), inner_(other.inner_), mapped_(other.mapped_), mapping_(other.mapping_),
-      data_(other.data_) {
+    : bytes_(other.bytes_), inner_(other.inner_), mapped_(other.mapped_), mapping_(other.mapping_), data_(other.data_) {
   other.mapping_ = nullptr;
 }
 

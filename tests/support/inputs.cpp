@@ -45,8 +45,9 @@ Problem reals(Problem p, Type type, uint64_t seed, bool states) {
   if (p.variant == "decay") fill(p.decay, p.state_heads(), [&] { return rounded(Type::F32, -0.5 * uniform()); });
   const bool positive = p.normalise && may_be_negative(p.map);
   const Draw value = [&] { return rounded(type, normal()); };
-  fill_all(p, positive ? [&] { return std::abs(value()); } : value, value, [&] { return rounded(Type::F32, normal()); },
-           states);
+  fill_all(
+      p, positive ? [&] { return std::abs(value()); } : value, value, [&] { return rounded(Type::F32, normal()); },
+      states);
   if (p.stabilise && states) fill(p.stabiliser, p.rows() * p.HK, [&] { return rounded(Type::F32, normal()); });
   return p;
 }

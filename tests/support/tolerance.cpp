@@ -78,8 +78,7 @@ double worst_error(const Answer& got, const reference::Answers& want, Type type)
   return worst;
 }
 
-void expect_close(const Answer& got, const reference::Answers& want, Type type, double n_eps,
-                  const std::string& what) {
+void expect_close(const Answer& got, const reference::Answers& want, Type type, double n_eps, const std::string& what) {
   expect_near(got, want.value, want.size, type, n_eps, what);
 }
 

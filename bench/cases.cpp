@@ -1,0 +1,121 @@
+#include "cases.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <string_view>
+
+namespace lathe::bench {
+
+namespace {
+
+// Each row is run on every shape of its group.
+struct Row {
+  const char *group, *op, *variant, *map, *dtype;
+  Layout layout;
+  bool normalise;
+  int threads;
+};
+
+constexpr Layout kBthd = Layout::kBthd, kBhtd = Layout::kBhtd;
+constexpr Row kRows[] = {
+    {"headline", "causal", "plain", "elu1", "f32", kBhtd, true, 1},
+    {"headline", "causal", "plain", "elu1", "f32", kBthd, true, 1},
+    {"headline", "causal", "plain", "identity", "f32", kBhtd, false, 1},
+    {"headline", "causal", "plain", "identity", "f32", kBthd, false, 1},
+    {"headline", "causal", "decay", "identity", "f32", kBthd, false, 1},
+    {"headline", "noncausal", "plain", "elu1", "f32", kBhtd, true, 1},
+    {"headline", "noncausal", "plain", "elu1", "f32", kBthd, true, 1},
+    {"headline", "noncausal", "plain", "identity", "f32", kBhtd, false, 1},
+    {"headline", "causal", "plain", "elu1", "bf16", kBhtd, true, 1},
+    {"headline", "causal", "plain", "elu1", "f16", kBhtd, true, 1},
+    {"projected", "causal", "plain", "favor", "f32", kBhtd, true, 1},
+    {"grouped", "causal", "plain", "elu1", "f32", kBthd, true, 1},
+    {"decode_cached", "decode", "plain", "identity", "f32", kBthd, false, 1},
+    {"decode_cached", "decode", "plain", "elu1", "f32", kBthd, true, 1},
+    {"decode_memory", "decode", "plain", "identity", "f32", kBthd, false, 1},
+    {"decode_memory", "decode", "plain", "elu1", "f32", kBthd, true, 1},
+    {"single_head", "causal", "plain", "elu1", "f32", kBhtd, true, 1},
+    {"headline", "causal", "plain", "elu1", "f32", kBhtd, true, 2},
+    {"decode_memory", "decode", "plain", "identity", "f32", kBthd, false, 2},
+    {"single_head", "causal", "plain", "elu1", "f32", kBhtd, true, 2},
+    {"smoke", "causal", "plain", "elu1", "f32", kBthd, true, 1},
+    {"smoke", "causal", "plain", "identity", "f32", kBthd, false, 1},
+    {"smoke_decode", "decode", "plain", "identity", "f32", kBthd, false, 1},
+};
+
+}  // namespace
+
+std::vector<Shape> shapes() {
+  return {
+#define LATHE_SHAPE(group, b, t, hq, hk, d, m, v) Shape{#group, b, t, hq, hk, d, m, v},
+#include "shapes.def"
+#undef LATHE_SHAPE
+  };
+}
+
+std::vector<Case> cases(int threads, bool smoke) {
+  std::vector<Case> all;
+  const auto known = shapes();
+  for (const Row& row : kRows) {
+    if (std::string_view(row.group).starts_with("smoke") != smoke || (threads > 1 && row.threads > 1)) continue;
+    for (const Shape& shape : known)
+      if (shape.group == row.group)
+        all.push_back({shape, row.op, row.variant, row.map, row.dtype, row.layout, row.normalise,
+                       std::max(threads, row.threads)});
+  }
+  return all;
+}
+
+std::string case_name(const Case& c) {
+  const Shape& s = c.shape;
+  const std::string heads = s.query_heads == s.key_heads ? fmt::format("H{}", s.query_heads)
+                                                         : fmt::format("HQ{}.HK{}", s.query_heads, s.key_heads);
+  return fmt::format("{}{}/{}/{}/B{}.T{}.{}.D{}.K{}.V{}/{}{}/threads:{}", c.op,
+                     c.variant == "plain" ? "" : "." + c.variant, c.map, c.dtype, s.batch, s.tokens, heads, s.width,
+                     key_width(c), s.value_width, c.layout == Layout::kBhtd ? "BHTD" : "BTHD",
+                     c.normalise ? "/norm" : "", c.threads);
+}
+
+std::optional<Baseline> baseline(const Case& c) {
+  Case base = c;
+  if (c.threads > 1) {
+    base.threads = 1;
+    return Baseline{"vs_one_thread", base};
+  }
+  if (c.dtype != "f32") {
+    base.dtype = "f32";
+    return Baseline{"vs_f32", base};
+  }
+  if (c.layout == Layout::kBthd && c.shape.tokens > 1) {
+    base.layout = Layout::kBhtd;
+    return Baseline{"vs_BHTD", base};
+  }
+  return std::nullopt;
+}
+
+// FAVOR+ has an exponential and its inverse for every projection row.
+int64_t key_width(const Case& c) { return c.shape.projections > 0 ? 2 * c.shape.projections : c.shape.width; }
+
+int64_t heads(const Case& c) { return std::max(c.shape.query_heads, c.shape.key_heads); }
+
+double useful_flops(const Case& c) {
+  // A state is updated once for all queries that share it.
+  const auto rows = static_cast<double>(c.shape.batch * c.shape.tokens * (heads(c) + c.shape.key_heads));
+  return 2 * rows * static_cast<double>(key_width(c) * c.shape.value_width);
+}
+
+double actual_flops(const Case& c, int chunk) {
+  const auto tokens = static_cast<double>(c.shape.batch * c.shape.tokens);
+  const auto mapped = tokens * static_cast<double>(c.shape.query_heads + c.shape.key_heads);
+  const double projection = 2 * mapped * static_cast<double>(c.shape.width * c.shape.projections);
+  const double triangle =
+      tokens * static_cast<double>(heads(c)) * chunk * static_cast<double>(key_width(c) + c.shape.value_width);
+  return useful_flops(c) + projection + (c.op == "causal" ? triangle : 0);
+}
+
+double state_bytes(const Case& c) {
+  return 4.0 * static_cast<double>(c.shape.batch * c.shape.key_heads * key_width(c) * c.shape.value_width);
+}
+
+}  // namespace lathe::bench

@@ -1,0 +1,51 @@
+// What is measured: an operator on a shape, and the arithmetic that its name and its counters are made of.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace lathe::bench {
+
+struct Shape {
+  std::string group;
+  int64_t batch, tokens, query_heads, key_heads, width, projections, value_width;
+};
+
+enum class Layout { kBthd, kBhtd };
+
+struct Case {
+  Shape shape;
+  std::string op, variant, map, dtype;
+  Layout layout;
+  bool normalise;
+  int threads;
+};
+
+std::vector<Shape> shapes();
+// With threads = 1, the cases of the issue of two threads too, where the machine has them.
+std::vector<Case> cases(int threads, bool smoke);
+
+// Without the contestant in front: "causal/elu1/f32/B1.T4096.H8.D64.K64.V64/BHTD/norm/threads:1".
+std::string case_name(const Case& c);
+// The case that this one is held against, with the counter's name: another dtype with float32, several threads with
+// one, [B,T,H,D] with [B,H,T,D].
+struct Baseline {
+  std::string counter;
+  Case base;
+};
+std::optional<Baseline> baseline(const Case& c);
+
+int64_t key_width(const Case& c);
+int64_t heads(const Case& c);
+// 4 T H K V (2 T (HQ + HK) K V where queries share keys): the recurrence itself. It does not reward a chunk that does
+// more work.
+double useful_flops(const Case& c);
+// What a chunked kernel executes: the useful ones, the causal triangle of a chunk, the projection of the map. Padding,
+// masked lanes and pointwise maps never count. chunk = 0: no triangle.
+double actual_flops(const Case& c, int chunk);
+// Bytes of all states, once.
+double state_bytes(const Case& c);
+
+}  // namespace lathe::bench

@@ -1,0 +1,141 @@
+#include "check.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+namespace lathe::bench {
+
+namespace {
+
+using Row = std::vector<double>;
+
+Row raw_row(const Problem& p, Tensor tensor, int64_t b, int64_t t, int64_t h) {
+  const Shape& s = p.what.shape;
+  const int64_t width = tensor == Tensor::kValue ? s.value_width : s.width;
+  const int64_t start = p.row(b, t, h, tensor == Tensor::kQuery ? s.query_heads : s.key_heads, width);
+  Row row(static_cast<size_t>(width));
+  for (size_t i = 0; i < row.size(); i++) row[i] = p.first(tensor, start + static_cast<int64_t>(i));
+  return row;
+}
+
+// exp(u - off) and exp(-u - off) with u = W x', x' = d^-1/4 x, off = |x'|^2/2 + ln(2M)/2.
+Row favor(const Problem& p, const Row& x) {
+  const auto m = static_cast<size_t>(p.what.shape.projections);
+  const double shrink = std::pow(static_cast<double>(x.size()), -0.25);
+  double off = std::log(2.0 * static_cast<double>(m)) / 2;
+  for (double value : x) off += value * value * shrink * shrink / 2;
+  Row mapped(2 * m);
+  for (size_t j = 0; j < m; j++) {
+    double u = 0;
+    for (size_t i = 0; i < x.size(); i++) u += p.projection.floats()[j * x.size() + i] * x[i] * shrink;
+    mapped[j] = std::exp(u - off);
+    mapped[m + j] = std::exp(-u - off);
+  }
+  return mapped;
+}
+
+Row mapped_row(const Problem& p, Tensor tensor, int64_t b, int64_t t, int64_t h) {
+  Row row = raw_row(p, tensor, b, t, h);
+  if (p.what.map == "favor") return favor(p, row);
+  if (p.what.map == "elu1")
+    for (double& x : row) x = x > 0 ? x + 1 : std::exp(x);
+  return row;
+}
+
+// The recurrence of one head; out is called with every token's row.
+template <typename Out>
+void linear_head(const Problem& p, int64_t b, int64_t h, int steps, Out out) {
+  const Case& c = p.what;
+  const auto keys = static_cast<size_t>(key_width(c)), values = static_cast<size_t>(c.shape.value_width);
+  const int64_t key_head = h * c.shape.key_heads / heads(c), query_head = h * c.shape.query_heads / heads(c);
+  std::vector<double> state(keys * values), z(keys);
+  if (c.op == "decode") {
+    const int64_t at = b * c.shape.key_heads + key_head;
+    for (size_t i = 0; i < state.size(); i++)
+      state[i] = p.first(Tensor::kState, at * static_cast<int64_t>(state.size()) + static_cast<int64_t>(i));
+    for (size_t i = 0; i < keys; i++)
+      z[i] = p.first(Tensor::kNormaliser, at * static_cast<int64_t>(keys) + static_cast<int64_t>(i));
+  }
+  const double decay = c.variant == "decay" ? std::exp(static_cast<double>(p.log_decay)) : 1;
+  const auto absorb = [&](int64_t t) {
+    const Row k = mapped_row(p, Tensor::kKey, b, t, key_head), v = raw_row(p, Tensor::kValue, b, t, key_head);
+    for (size_t i = 0; i < keys; i++) {
+      z[i] = decay * z[i] + k[i];
+      for (size_t j = 0; j < values; j++) state[i * values + j] = decay * state[i * values + j] + k[i] * v[j];
+    }
+  };
+  if (c.op == "noncausal")
+    for (int64_t t = 0; t < c.shape.tokens; t++) absorb(t);
+  for (int64_t t = 0; t < c.shape.tokens; t++) {
+    for (int step = 0; c.op != "noncausal" && step < steps; step++) absorb(t);
+    const Row q = mapped_row(p, Tensor::kQuery, b, t, query_head);
+    double denominator = p.eps;
+    Row o(values);
+    for (size_t i = 0; i < keys; i++) {
+      denominator += q[i] * z[i];
+      for (size_t j = 0; j < values; j++) o[j] += p.scale * q[i] * state[i * values + j];
+    }
+    if (c.normalise)
+      for (double& x : o) x /= denominator;
+    out(t, o);
+  }
+}
+
+template <typename Out>
+void softmax_head(const Problem& p, int64_t b, int64_t h, Out out) {
+  const Shape& s = p.what.shape;
+  // A quadratic operator: some tokens stand for all.
+  for (int64_t t : {int64_t{0}, s.tokens / 3, s.tokens - 1}) {
+    const Row q = raw_row(p, Tensor::kQuery, b, t, h);
+    Row o(static_cast<size_t>(s.value_width));
+    double sum = 0;
+    for (int64_t j = 0; j <= t; j++) {
+      const Row k = raw_row(p, Tensor::kKey, b, j, h), v = raw_row(p, Tensor::kValue, b, j, h);
+      double score = 0;
+      for (size_t i = 0; i < q.size(); i++) score += q[i] * k[i];
+      const double weight = std::exp(score / std::sqrt(static_cast<double>(q.size())));
+      sum += weight;
+      for (size_t i = 0; i < o.size(); i++) o[i] += weight * v[i];
+    }
+    for (double& x : o) x /= sum;
+    out(t, o);
+  }
+}
+
+double tolerance(const Case& c) {
+  if (c.dtype == "bf16") return 1e-2;
+  if (c.dtype == "f16") return 2e-3;
+  return c.map == "favor" ? 1e-4 : 2e-5;
+}
+
+}  // namespace
+
+Verdict check_output(const Problem& problem, std::span<const float> output, const std::string& op, int steps) {
+  const Case& c = problem.what;
+  double error = 0;
+  for (auto [b, h] : {std::pair{int64_t{0}, int64_t{0}}, std::pair{c.shape.batch - 1, heads(c) - 1}}) {
+    double difference = 0, largest = 1e-30;
+    const auto compare = [&, b = b, h = h](int64_t t, const Row& expected) {
+      const int64_t start = problem.row(b, t, h, heads(c), c.shape.value_width);
+      for (size_t i = 0; i < expected.size(); i++) {
+        const double d = std::fabs(output[static_cast<size_t>(start) + i] - expected[i]);
+        // Not max(): that would drop a NaN.
+        if (!(d <= difference)) difference = d;
+        largest = std::max(largest, std::fabs(expected[i]));
+      }
+    };
+    if (op == "softmax")
+      softmax_head(problem, b, h, compare);
+    else
+      linear_head(problem, b, h, steps, compare);
+    if (!(difference / largest <= error)) error = difference / largest;
+  }
+  if (error <= tolerance(c)) return {true, error, ""};
+  return {false, error,
+          fmt::format("wrong answer: off by {:.2g} of the largest value, {:.2g} allowed", error, tolerance(c))};
+}
+
+}  // namespace lathe::bench

@@ -1,0 +1,149 @@
+#include "lathe_call.h"
+
+#include <chrono>
+#include <list>
+#include <nlohmann/json.hpp>
+#include <vector>
+
+#include "lathe.h"
+
+namespace lathe::bench {
+
+namespace {
+
+// Tensors point at their shapes, so both stay where they are.
+class Arguments {
+ public:
+  void add(uint32_t role, const Memory& memory, const std::string& dtype, std::vector<int64_t> shape,
+           std::vector<int64_t> strides = {}) {
+    Held& held = held_.emplace_back(Held{std::move(shape), std::move(strides), {}});
+    held.tensor.data = memory.data();
+    held.tensor.device_type = 1;
+    held.tensor.ndim = static_cast<int32_t>(held.shape.size());
+    held.tensor.code = dtype == "bf16" ? 4 : 2;
+    held.tensor.bits = static_cast<uint8_t>(8 * bytes_of(dtype));
+    held.tensor.lanes = 1;
+    held.tensor.shape = held.shape.data();
+    held.tensor.strides = held.strides.empty() ? nullptr : held.strides.data();
+    list_.push_back({role, &held.tensor});
+  }
+  const lathe_arg* data() const { return list_.data(); }
+  size_t size() const { return list_.size(); }
+
+ private:
+  struct Held {
+    std::vector<int64_t> shape, strides;
+    lathe_tensor tensor;
+  };
+  std::list<Held> held_;
+  std::vector<lathe_arg> list_;
+};
+
+Arguments arguments_of(Problem& p) {
+  const Case& c = p.what;
+  const Shape& s = c.shape;
+  Arguments args;
+  const auto rows = [&](uint32_t role, const Memory& memory, int64_t head_count, int64_t width) {
+    const int64_t block = s.tokens * head_count * width;
+    const bool by_head = c.layout == Layout::kBhtd;
+    args.add(role, memory, c.dtype, {s.batch, s.tokens, head_count, width},
+             {block, by_head ? width : head_count * width, by_head ? s.tokens * width : width, 1});
+  };
+  rows(LATHE_Q, p.q, s.query_heads, s.width);
+  rows(LATHE_K, p.k, s.key_heads, s.width);
+  rows(LATHE_V, p.v, s.key_heads, s.value_width);
+  rows(LATHE_O, p.o, heads(c), s.value_width);
+  if (c.op == "decode") {
+    const std::vector<int64_t> states = {s.batch, s.key_heads, key_width(c), s.value_width};
+    args.add(LATHE_STATE_IN, p.state, "f32", states);
+    args.add(LATHE_STATE_OUT, p.state, "f32", states);
+    if (c.normalise) {
+      args.add(LATHE_Z_IN, p.z, "f32", {s.batch, s.key_heads, key_width(c)});
+      args.add(LATHE_Z_OUT, p.z, "f32", {s.batch, s.key_heads, key_width(c)});
+    }
+  }
+  if (s.projections > 0) args.add(LATHE_PROJECTION, p.projection, "f32", {s.projections, s.width});
+  return args;
+}
+
+class Call : public LatheCall {
+ public:
+  Call(Problem& problem, std::string* why) : problem_(problem), args_(arguments_of(problem)) {
+    const Case& c = problem.what;
+    lathe_config config = {};
+    config.size = sizeof config;
+    config.threads = c.threads;
+    if (lathe_context_create(&config, &context_) != LATHE_OK) {
+      *why = lathe_last_error(nullptr);
+      return;
+    }
+    if (c.variant == "decay") {
+      decay_ = std::make_unique<Memory>(static_cast<size_t>(c.shape.key_heads) * sizeof(float));
+      std::fill_n(decay_->floats(), c.shape.key_heads, problem.log_decay);
+      args_.add(LATHE_DECAY, *decay_, "f32", {c.shape.key_heads});
+    }
+    lathe_desc desc = {};
+    desc.size = sizeof desc;
+    desc.op = c.op.c_str();
+    desc.variant = c.variant.c_str();
+    desc.map = c.map.c_str();
+    desc.scale = problem.scale;
+    desc.eps = problem.eps;
+    desc.flags = c.normalise ? LATHE_NORMALISE : 0;
+    if (lathe_plan_create(context_, &desc, args_.data(), args_.size(), &plan_) != LATHE_OK) {
+      *why = lathe_last_error(context_);
+      plan_ = nullptr;
+      return;
+    }
+    describe();
+  }
+  ~Call() override {
+    if (plan_ != nullptr) lathe_plan_destroy(plan_);
+    if (context_ != nullptr) lathe_context_destroy(context_);
+  }
+  Call(const Call&) = delete;
+  Call& operator=(const Call&) = delete;
+
+  bool ready() const { return plan_ != nullptr; }
+
+  double seconds(int repeats) override {
+    const auto start = std::chrono::steady_clock::now();
+    for (int i = 0; i < repeats; i++)
+      if (lathe_run(context_, plan_, args_.data(), args_.size(), nullptr) != LATHE_OK) failed_ = true;
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  }
+
+  std::vector<float> output() override { return problem_.output(); }
+  std::string note() const override { return description_.value("record", ""); }
+  std::string failure() const override { return failed_ ? lathe_last_error(context_) : ""; }
+  int chunk() const override { return description_.value("chunk", 0); }
+  std::string target() const override { return description_.value("target", ""); }
+
+ private:
+  void describe() {
+    size_t need = 0;
+    lathe_describe(plan_, nullptr, 0, &need);
+    std::string text(need, '\0');
+    if (lathe_describe(plan_, text.data(), text.size(), &need) != LATHE_OK) return;
+    const auto parsed = nlohmann::json::parse(text.c_str(), nullptr, false);
+    if (parsed.is_object()) description_ = parsed;
+  }
+
+  Problem& problem_;
+  Arguments args_;
+  std::unique_ptr<Memory> decay_;
+  lathe_context* context_ = nullptr;
+  lathe_plan* plan_ = nullptr;
+  nlohmann::json description_ = nlohmann::json::object();
+  bool failed_ = false;
+};
+
+}  // namespace
+
+std::unique_ptr<LatheCall> LatheCall::open(Problem& problem, std::string* why) {
+  auto call = std::make_unique<Call>(problem, why);
+  if (!call->ready()) return nullptr;
+  return call;
+}
+
+}  // namespace lathe::bench

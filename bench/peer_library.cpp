@@ -1,0 +1,98 @@
+// A peer in a shared library, called in this process on the case's own buffers.
+#include <dlfcn.h>
+
+#include <chrono>
+#include <string>
+
+#include "peers.h"
+#include "peers/peer.h"
+
+namespace lathe::bench {
+
+namespace {
+
+class Library : public Solver {
+ public:
+  explicit Library(Problem& problem) : problem_(problem) {
+    if (problem.what.op != "decode") return;
+    // Its own copy: lathe's moves on in place.
+    const int64_t count = static_cast<int64_t>(state_bytes(problem.what)) / 4;
+    for (int64_t i = 0; i < count; i++) state_.push_back(problem.first(Tensor::kState, i));
+  }
+  ~Library() override {
+    if (peer_ != nullptr) close_(peer_);
+    // The library itself stays loaded: its threads may outlive the call that ended them.
+  }
+  Library(const Library&) = delete;
+  Library& operator=(const Library&) = delete;
+
+  bool open(const std::filesystem::path& file, std::string* why) {
+    void* handle = dlopen(file.c_str(), RTLD_NOW | RTLD_LOCAL);
+    if (handle == nullptr) {
+      *why = dlerror();
+      return false;
+    }
+    const auto open_function = reinterpret_cast<PeerOpen>(dlsym(handle, "peer_open"));
+    run_ = reinterpret_cast<PeerRun>(dlsym(handle, "peer_run"));
+    close_ = reinterpret_cast<PeerClose>(dlsym(handle, "peer_close"));
+    if (open_function == nullptr || run_ == nullptr || close_ == nullptr) {
+      *why = file.string() + " lacks the functions of peer.h";
+      return false;
+    }
+    char text[256] = "";
+    const PeerProblem described = describe();
+    peer_ = open_function(&described, text, sizeof text);
+    if (peer_ == nullptr) *why = text;
+    return peer_ != nullptr;
+  }
+
+  double seconds(int repeats) override {
+    const auto start = std::chrono::steady_clock::now();
+    for (int i = 0; i < repeats; i++) run_(peer_);
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  }
+  std::vector<float> output() override { return problem_.output(); }
+  std::string note() const override { return ""; }
+
+ private:
+  PeerProblem describe() {
+    const Case& c = problem_.what;
+    PeerProblem described = {};
+    operator_ = c.variant == "decay" ? "decay" : c.op;
+    described.op = operator_.c_str();
+    described.map = c.map.c_str();
+    described.normalise = c.normalise ? 1 : 0;
+    described.layout = c.layout == Layout::kBhtd ? PEER_BHTD : PEER_BTHD;
+    described.threads = c.threads;
+    described.batch = c.shape.batch;
+    described.tokens = c.shape.tokens;
+    described.heads = c.shape.query_heads;
+    described.key_width = key_width(c);
+    described.value_width = c.shape.value_width;
+    described.scale = problem_.scale;
+    described.log_decay = problem_.log_decay;
+    described.q = problem_.q.floats();
+    described.k = problem_.k.floats();
+    described.v = problem_.v.floats();
+    described.state_in = state_.empty() ? nullptr : state_.data();
+    described.o = problem_.o.floats();
+    return described;
+  }
+
+  Problem& problem_;
+  std::string operator_;
+  std::vector<float> state_;
+  PeerRun run_ = nullptr;
+  PeerClose close_ = nullptr;
+  void* peer_ = nullptr;
+};
+
+}  // namespace
+
+std::unique_ptr<Solver> open_library(const std::filesystem::path& file, Problem& problem, std::string* why) {
+  auto library = std::make_unique<Library>(problem);
+  if (!library->open(file, why)) return nullptr;
+  return library;
+}
+
+}  // namespace lathe::bench

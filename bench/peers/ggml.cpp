@@ -1,0 +1,99 @@
+// ggml's gated_linear_attn on its CPU backend. It always multiplies the state by a gate; the plain recurrence is a gate
+// of one, which is how its own models would run it.
+#include "ggml.h"
+
+#include <cmath>
+#include <cstdio>
+#include <cstring>
+#include <memory>
+#include <vector>
+
+#include "ggml-cpu.h"
+#include "peer.h"
+
+namespace {
+
+struct GgmlPeer {
+  ggml_context *context = nullptr;
+  ggml_threadpool *pool = nullptr;
+  ggml_cgraph *graph = nullptr;
+  ggml_cplan plan = {};
+  std::vector<uint8_t> work;
+  std::vector<float> gates, zero_state;
+
+  ~GgmlPeer() {
+    if (pool != nullptr) {
+      ggml_threadpool_free(pool);
+    }
+    ggml_free(context);
+  }
+};
+
+const char *refusal(const PeerProblem &p) {
+  if (strcmp(p.op, "causal") != 0 && strcmp(p.op, "decay") != 0 && strcmp(p.op, "decode") != 0) {
+    return "has no such operator";
+  }
+  if (strcmp(p.map, "identity") != 0 || p.normalise != 0) {
+    return "has neither feature maps nor a normaliser";
+  }
+  if (p.key_width != p.value_width) {
+    return "needs K = V";
+  }
+  return p.layout != PEER_BTHD && p.tokens > 1 ? "takes [B,T,H,D] only" : nullptr;
+}
+
+ggml_tensor *view_of(ggml_context *context, const float *data, int64_t n0, int64_t n1, int64_t n2) {
+  ggml_tensor *tensor = ggml_new_tensor_3d(context, GGML_TYPE_F32, n0, n1, n2);
+  tensor->data = const_cast<float *>(data);
+  return tensor;
+}
+
+}  // namespace
+
+void *peer_open(const PeerProblem *problem, char *why, size_t capacity) {
+  const PeerProblem &p = *problem;
+  if (const char *reason = refusal(p)) {
+    snprintf(why, capacity, "%s", reason);
+    return nullptr;
+  }
+  auto peer = std::make_unique<GgmlPeer>();
+  const size_t overhead = 16 * ggml_tensor_overhead() + ggml_graph_overhead();
+  peer->context = ggml_init({.mem_size = overhead, .mem_buffer = nullptr, .no_alloc = true});
+  if (peer->context == nullptr) {
+    snprintf(why, capacity, "ggml_init failed");
+    return nullptr;
+  }
+  const int64_t width = p.key_width, tokens = p.batch * p.tokens;
+  const bool gated = strcmp(p.op, "decay") == 0;
+  peer->gates.assign(static_cast<size_t>(width * p.heads * tokens), gated ? std::exp(p.log_decay) : 1.0f);
+  const float *state = p.state_in;
+  if (state == nullptr) {
+    peer->zero_state.assign(static_cast<size_t>(p.batch * p.heads * width * width), 0.0f);
+    state = peer->zero_state.data();
+  }
+  ggml_context *context = peer->context;
+  ggml_tensor *out = ggml_gated_linear_attn(
+      context, view_of(context, p.k, width, p.heads, tokens), view_of(context, p.v, width, p.heads, tokens),
+      view_of(context, p.q, width, p.heads, tokens), view_of(context, peer->gates.data(), width, p.heads, tokens),
+      view_of(context, state, width * width * p.heads, p.batch, 1), p.scale);
+  out->data = p.o;
+  peer->graph = ggml_new_graph(context);
+  ggml_build_forward_expand(peer->graph, out);
+  if (p.threads > 1) {
+    // Without polling, so that its sleeping workers do not disturb the other side of a pair.
+    ggml_threadpool_params params = ggml_threadpool_params_default(p.threads);
+    params.poll = 0;
+    peer->pool = ggml_threadpool_new(&params);
+  }
+  peer->plan = ggml_graph_plan(peer->graph, p.threads, peer->pool);
+  peer->work.resize(peer->plan.work_size);
+  peer->plan.work_data = peer->work.data();
+  return peer.release();
+}
+
+void peer_run(void *peer) {
+  auto *ggml = static_cast<GgmlPeer *>(peer);
+  ggml_graph_compute(ggml->graph, &ggml->plan);
+}
+
+void peer_close(void *peer) { delete static_cast<GgmlPeer *>(peer); }

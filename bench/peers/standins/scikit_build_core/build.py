@@ -1,0 +1,1 @@
+from sdist_metadata import prepare_metadata_for_build_wheel

@@ -1,0 +1,2 @@
+import sdist_metadata as __legacy__
+from sdist_metadata import prepare_metadata_for_build_wheel

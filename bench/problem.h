@@ -1,0 +1,54 @@
+// One case with its tensors. Every input is a function of its index, so whoever changes one in place (decode) leaves
+// the first value known to everybody else.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "cases.h"
+
+namespace lathe::bench {
+
+// Zeroed pages, large ones where the system grants them: NumPy asks for those too.
+class Memory {
+ public:
+  explicit Memory(size_t bytes);
+  ~Memory();
+  Memory(const Memory&) = delete;
+  Memory& operator=(const Memory&) = delete;
+
+  void* data() const { return data_; }
+  float* floats() const { return static_cast<float*>(data_); }
+
+ private:
+  void* data_;
+  size_t bytes_;
+};
+
+enum class Tensor { kQuery, kKey, kValue, kState, kNormaliser };
+
+class Problem {
+ public:
+  explicit Problem(const Case& c);
+
+  // Element i of the tensor as it was first, rounded to the case's dtype.
+  float first(Tensor tensor, int64_t i) const;
+  // Where the row of batch b, token t, head h starts in a tensor of that many heads and that width.
+  int64_t row(int64_t b, int64_t t, int64_t h, int64_t heads, int64_t width) const;
+  // The output as float32.
+  std::vector<float> output() const;
+  int64_t output_size() const;
+
+  const Case what;
+  const float scale = 1, eps = 1e-6f, log_decay = -0.05f;
+  Memory q, k, v, o, state, z, projection;
+
+ private:
+  void fill(const Memory& memory, Tensor tensor, int64_t count) const;
+};
+
+int64_t bytes_of(const std::string& dtype);
+
+}  // namespace lathe::bench

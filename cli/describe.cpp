@@ -1,0 +1,102 @@
+// `lathe describe`: which kernels a call takes, and why.
+#include <fmt/format.h>
+
+#include <map>
+#include <memory>
+#include <regex>
+
+#include "call.h"
+#include "table.h"
+#include "verbs.h"
+
+namespace lathe::cli {
+
+namespace {
+
+struct Options {
+  What what;
+  std::string shape = "B1.T4096.H8.D64.V64", dtype = "f32";
+  bool json = false;
+};
+
+// B1.T4096.H8.D64.V64; query heads as HQ, rows of a projection as M.
+std::map<std::string, int64_t> read_shape(const std::string& text) {
+  std::map<std::string, int64_t> sizes = {{"B", 1}, {"T", 1}, {"H", 1}, {"D", 0}, {"V", 0}, {"M", 0}, {"HQ", 0}};
+  const std::regex part("(B|T|HQ|H|D|V|M)([0-9]{1,9})"), whole("((B|T|HQ|H|D|V|M)[0-9]{1,9}(\\.|$))+");
+  if (!std::regex_match(text, whole))
+    throw Failure(fmt::format("--shape {}: expected sizes joined by dots, such as B1.T4096.H8.D64.V64", text));
+  for (std::sregex_iterator i(text.begin(), text.end(), part), end; i != end; ++i) sizes[(*i)[1]] = std::stoll((*i)[2]);
+  if (sizes["D"] == 0) throw Failure(fmt::format("--shape {}: D, the width of a head, is missing", text));
+  if (sizes["V"] == 0) sizes["V"] = sizes["D"];
+  if (sizes["HQ"] == 0) sizes["HQ"] = sizes["H"];
+  return sizes;
+}
+
+bool takes_a(const std::string& map, const char* input) {
+  for (const auto& m : list_of("maps"))
+    if (m.at("name") == map) return m.at("input") == input;
+  return false;
+}
+
+Arguments arguments_of(const Options& options) {
+  auto s = read_shape(options.shape);
+  const std::string& op = options.what.op;
+  const int64_t batch = s["B"], tokens = s["T"], heads = s["H"];
+  const bool projected = takes_a(options.what.map, "projection");
+  const int64_t rows = s["M"] ? s["M"] : s["D"];
+  int64_t width = 0;
+  if (lathe_map_width(options.what.map.c_str(), s["D"], projected ? rows : 0, nullptr, 0, &width) != LATHE_OK)
+    throw Failure(lathe_last_error(nullptr));
+  Arguments args;
+  if (op != "accumulate") args.add(LATHE_Q, nullptr, {batch, tokens, s["HQ"], s["D"]}, options.dtype);
+  if (op != "readout") args.add(LATHE_K, nullptr, {batch, tokens, heads, s["D"]}, options.dtype);
+  if (op != "readout") args.add(LATHE_V, nullptr, {batch, tokens, heads, s["V"]}, options.dtype);
+  if (op != "accumulate") args.add(LATHE_O, nullptr, {batch, tokens, s["HQ"], s["V"]}, options.dtype);
+  const bool reads = op == "readout" || op == "decode", writes = op == "accumulate" || op == "decode";
+  for (const auto& [used, state, z] :
+       {std::tuple{reads, LATHE_STATE_IN, LATHE_Z_IN}, std::tuple{writes, LATHE_STATE_OUT, LATHE_Z_OUT}}) {
+    if (!used) continue;
+    args.add(state, nullptr, {batch, heads, width, s["V"]}, "f32");
+    if (options.what.normalise) args.add(z, nullptr, {batch, heads, width}, "f32");
+  }
+  if (options.what.variant == "decay") args.add(LATHE_DECAY, nullptr, {heads}, "f32");
+  if (projected) args.add(LATHE_PROJECTION, nullptr, {rows, s["D"]}, "f32");
+  return args;
+}
+
+void run(const Options& options) {
+  const Call call(options.what, arguments_of(options), 0);
+  const nlohmann::json said = call.describe();
+  if (options.json) {
+    fmt::print("{}\n", said.dump(2));
+    return;
+  }
+  const auto word = [&](const char* key) { return said.at(key).get<std::string>(); };
+  fmt::print("{} {} {}{} on {} of {}\n", bold(word("op")), word("variant"), word("map"),
+             options.what.normalise ? " normalised" : "", options.dtype, options.shape);
+  fmt::print("  target   {}: {}\n", green(word("target")), word("why"));
+  fmt::print("  record   {}\n", word("record"));
+  fmt::print("  chunk    {} tokens; K = {} after the map\n", said.at("chunk").get<int>(), said.at("K").get<int64_t>());
+  fmt::print("  threads  {}\n", said.at("threads").get<int>());
+  Table table({"kernel", "numbers", "record"});
+  for (const auto& k : said.at("kernels")) table.add({k.at("name"), k.at("numbers"), k.at("record")});
+  fmt::print("{}", table.text());
+}
+
+}  // namespace
+
+void add_describe(CLI::App& program) {
+  auto options = std::make_shared<Options>();
+  CLI::App* verb = program.add_subcommand("describe", "which kernels a call takes, and why");
+  verb->add_option("--op", options->what.op, "an operator (lathe list ops)")->required();
+  verb->add_option("--variant", options->what.variant, "a variant (lathe list variants)")->capture_default_str();
+  verb->add_option("--map", options->what.map, "a feature map (lathe list maps)")->capture_default_str();
+  verb->add_option("--shape", options->shape, "B, T, H, D, V; HQ query heads, M rows of a projection")->capture_default_str();
+  verb->add_option("--dtype", options->dtype, "of q, k, v and the output")
+      ->check(CLI::IsMember({"f32", "f16", "bf16"}))->capture_default_str();
+  verb->add_flag("--normalise", options->what.normalise, "with the normaliser");
+  verb->add_flag("--json", options->json, "as JSON");
+  verb->callback([options] { run(*options); });
+}
+
+}  // namespace lathe::cli

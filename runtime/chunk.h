@@ -1,0 +1,37 @@
+// The three kernels of a causal chunk on given tiles: who owns the tiles, and in which order chunks come, is the
+// caller's. Outputs are the same bits either way.
+#pragma once
+
+#include "worker.h"
+
+namespace lathe {
+
+struct ChunkTiles {
+  float *k, *kt, *gate;    // [C,K], [K,C], [C]
+  Worker::Rows v;          // of one value head
+};
+
+class Chunk {
+ public:
+  Chunk(Worker& worker, const Sequence& s)
+      : w_(worker), s_(s), plan_(worker.plan()), p_(worker.problem()), d_(plan_.padded), decay_(plan_.meaning.decay) {}
+
+  // Inclusive sums of a constant log decay; past the last row they stand still.
+  void fill_gate(int64_t head, int64_t rows, float* gate) const;
+  // Maps `query_head` into the worker's q, and one over its denominators into inv.
+  void queries(const Step& step, int64_t query_head, const ChunkTiles& tiles, const float* z, float* next_z) const;
+  void denominators(const float* q, const ChunkTiles& tiles, const float* z, float* next_z) const;
+  void outputs(const Step& step, const ChunkTiles& tiles, const float* h, int64_t head) const;
+  // Keys [first, first + keys) of the state that leaves; `next` may be `h`.
+  void advance(const ChunkTiles& tiles, int64_t first, int64_t keys, const float* h, float* next) const;
+
+ private:
+  Worker& w_;
+  const Sequence& s_;
+  const Plan& plan_;
+  const Problem& p_;
+  const Padded& d_;
+  const bool decay_;
+};
+
+}  // namespace lathe

@@ -1,0 +1,110 @@
+// How a GPU runs each role, plainly: a thread owns one element, a block a square of them; sums stay in registers. Only
+// scores are shared by the threads of a block. It is there to be right on any device; nothing in it is tuned.
+#include <algorithm>
+
+#include "schedule.h"
+
+namespace lathe::gen {
+
+namespace {
+
+using namespace Halide;
+
+constexpr int kSide = 16;  // of a block's square: 256 threads, which every device allows
+
+// The scores of a block, kSide rows of a chunk, take 4 * kSide * chunk bytes of shared memory: at most 8 KiB.
+Space space(const Instance&, const Target&) {
+  return {{{"chunk", 64, {16, 32, 48, 64, 96, 128}, "tokens of a chunk; one value for a whole row"}}, {}};
+}
+
+// One kernel being scheduled. Tables and scaled operands are left to be computed where they are used.
+struct Roles {
+  Kernel& kernel;
+  Var block_x{"block_x"}, block_i{"block_i"}, x{"x_thread"}, i{"i_thread"};
+
+  Func find(Role role) const {
+    for (const Labelled& l : kernel.labelled())
+      if (l.role == role) return l.func;
+    return {};
+  }
+  template <typename Schedule>
+  void each(std::initializer_list<Role> roles, Schedule schedule) const {
+    for (const Labelled& l : kernel.labelled())
+      if (std::find(roles.begin(), roles.end(), l.role) != roles.end()) schedule(l.func);
+  }
+
+  // Extents are multiples of the side: see grains().
+  void squares(Func f) const {
+    f.compute_root().gpu_tile(f.args()[0], f.args()[1], block_x, block_i, x, i, kSide, kSide, TailStrategy::RoundUp);
+  }
+  void line(Func f) const { f.compute_root().gpu_tile(f.args()[0], block_x, x, kSide, TailStrategy::RoundUp); }
+
+  // In the registers of the thread that owns the element. Memory of a block would be shared, and is named so below.
+  void accumulate(Func f, Func owner) const {
+    if (f.defined()) f.compute_at(owner, x).store_in(MemoryType::Register);
+  }
+
+  // The side's rows of all tokens of the chunk, a square at a time. The threads are those of the output's square.
+  void scores(Func f, Func output) const {
+    Var j = f.args()[0], row = f.args()[1];
+    f.compute_at(output, block_x)
+        .store_in(MemoryType::GPUShared)
+        .bound(j, 0, kernel.chunk())
+        .split(j, block_i, x, kSide, TailStrategy::RoundUp)
+        .reorder(x, row, block_i)
+        .gpu_threads(x, row);
+    accumulate(find(Role::outer), f);
+  }
+
+  void output(Func f) const {
+    if (kernel.instance().kernel == "causal") f.bound(f.args()[1], 0, kernel.chunk());
+    squares(f);
+    accumulate(find(Role::numerator), f);
+    each({Role::scores}, [&](Func s) { scores(s, f); });
+  }
+
+  // Later stages by one dimension; whatever they walk besides, one thread walks in order.
+  void updates(Func f, int dimension) const {
+    for (int u = 0; u < f.num_update_definitions(); u++)
+      f.update(u).gpu_tile(f.args()[dimension], block_x, x, kSide, TailStrategy::GuardWithIf);
+  }
+
+  void row_sum(Func f) const {
+    if (Func owner = find(Role::per_token); owner.defined()) return accumulate(f, owner);
+    line(f);
+    updates(f, 0);
+  }
+};
+
+void apply(Kernel& kernel, const Numbers&, const Target&) {
+  const Roles roles{kernel};
+  roles.each({Role::output}, [&](Func f) { roles.output(f); });
+  roles.each({Role::state, Role::projected}, [&](Func f) {
+    roles.squares(f);
+    roles.accumulate(roles.find(Role::outer), f);
+  });
+  roles.each({Role::copy, Role::columns, Role::recurrence}, [&](Func f) { roles.squares(f); });
+  // parts of a row may overlap, and the later one must win: a row is one thread's
+  roles.each({Role::rows, Role::lanes}, [&](Func f) {
+    roles.squares(f);
+    roles.updates(f, 1);
+  });
+  roles.each({Role::running}, [&](Func f) {
+    f.compute_root();
+    roles.updates(f, 0);
+  });
+  roles.each({Role::vector}, [&](Func f) {
+    roles.line(f);
+    roles.accumulate(roles.find(Role::column_sum), f);
+  });
+  roles.each({Role::per_token}, [&](Func f) { roles.line(f); });
+  roles.each({Role::row_sum}, [&](Func f) { roles.row_sum(f); });
+}
+
+Grains grains(const Instance&, const Numbers&, const Target&) { return {kSide, kSide, kSide}; }
+
+}  // namespace
+
+const Family gpu_family{space, apply, grains};
+
+}  // namespace lathe::gen

@@ -1,0 +1,42 @@
+#!/bin/sh
+# A stranger's program against an installed lathe: by find_package and by pkg-config, static and shared, from C alone.
+# usage: consumer.sh CMAKE NINJA C_COMPILER SOURCE_DIR BUILD_DIR WORK_DIR
+set -eu
+cmake=$1 ninja=$2 cc=$3 source=$4 build=$5 work=$6
+# From the definition, in float64: -0.066215 1.517250.
+expected='-0.066 1.517'
+
+rm -rf "$work"
+mkdir -p "$work"
+"$cmake" --install "$build" --prefix "$work/first" >"$work/install.log"
+mv "$work/first" "$work/prefix" # whatever remembers where it was installed breaks here
+cp -r "$source/examples" "$work/example"
+
+compare() {
+  printed=$("$2") || { echo "$1: the program failed"; exit 1; }
+  [ "$printed" = "$expected" ] || { echo "$1: expected '$expected', got '$printed'"; exit 1; }
+  echo "$1: $printed"
+}
+
+"$cmake" -S "$work/example" -B "$work/build" -G Ninja -DCMAKE_MAKE_PROGRAM="$ninja" -DCMAKE_C_COMPILER="$cc" \
+  -DCMAKE_PREFIX_PATH="$work/prefix" -DCMAKE_FIND_USE_PACKAGE_REGISTRY=OFF >"$work/configure.log"
+"$cmake" --build "$work/build"
+compare 'find_package, static' "$work/build/link_static"
+compare 'find_package, shared' "$work/build/link_shared"
+
+PKG_CONFIG_PATH=$(dirname "$(find "$work/prefix" -name lathe.pc)")
+export PKG_CONFIG_PATH
+libraries=$(pkg-config --variable=libdir lathe)
+flags='-std=c11 -Wall -Wextra -Werror'
+# shellcheck disable=SC2046,SC2086
+"$cc" $flags $(pkg-config --cflags lathe) "$work/example/link.c" $(pkg-config --libs lathe) -Wl,-rpath,"$libraries" -o "$work/by_pc_shared"
+compare 'pkg-config, shared' "$work/by_pc_shared"
+# shellcheck disable=SC2046,SC2086
+"$cc" $flags $(pkg-config --cflags lathe) "$work/example/link.c" \
+  $(pkg-config --static --libs lathe | sed 's/-llathe/-l:liblathe.a/') -o "$work/by_pc_static"
+compare 'pkg-config, static' "$work/by_pc_static"
+
+find "$work/prefix" -iname 'LICENSE' | grep -q . || { echo "the licence is not installed"; exit 1; }
+grep -rlF -e "$work/first" -e "$source" "$work/prefix" --include='*.cmake' --include='*.pc' &&
+  { echo "these installed files name a folder of the build machine"; exit 1; }
+exit 0
