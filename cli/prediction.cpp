@@ -9,7 +9,6 @@ namespace lathe::cli {
 namespace {
 
 constexpr size_t kLevels = 4;
-constexpr double kForget = 0.98;
 
 double total(const Counts& counts, size_t head) {
   return std::accumulate(counts[head].begin(), counts[head].end(), 0.0) + kBytes * kSmoothing;

@@ -14,6 +14,8 @@ using Probabilities = std::array<double, kBytes>;
 
 // Added to each of the 256 counts of a head: p(byte) = (count + kSmoothing) / (all counts + 256 kSmoothing).
 constexpr double kSmoothing = 0.01;
+// What a weight of the mixture keeps of itself when its pattern comes again.
+constexpr double kForget = 0.98;
 
 class Predictor {
  public:

@@ -90,6 +90,10 @@ void time_softmax(Headline& headline, bool quick, int threads, const Tell& progr
     progress(++seen / lines, note_of(said));
   }
   const int status = pclose(pipe);
+  // Half a generation says nothing about the whole.
+  for (Generation& generation : headline.generations)
+    for (Curve* curve : {&generation.cached, &generation.stateless})
+      if (curve->points.size() != request["positions"].get<size_t>()) curve->points.clear();
   if (status != 0)
     headline.no_rival = headline.rival.empty() ? "onnxruntime did not start in its environment"
                                                : fmt::format("its process ended early (status {})", WEXITSTATUS(status));

@@ -25,7 +25,9 @@ size_t letters(const std::string& text) {
   return static_cast<size_t>(std::count_if(text.begin(), text.end(), [](char c) { return (c & 0xc0) != 0x80; }));
 }
 
-bool is_number(const std::string& text) { return !text.empty() && std::isdigit(static_cast<unsigned char>(text[0])); }
+bool is_number(const std::string& text) {
+  return text == "-" || (!text.empty() && std::isdigit(static_cast<unsigned char>(text[0])));
+}
 
 }  // namespace
 

@@ -1,8 +1,8 @@
 # Kernels x targets -> one ahead-of-time call each, and the registry. Every list is read from the one place that holds it.
 
-# lathe_names(OUT FILE MACRO): the first argument of each `MACRO(name, ...` line of FILE, in order.
+# lathe_names(OUT FILE MACRO [REGEX]): the first argument of each `MACRO(name, ...` line of FILE whose rest matches.
 function(lathe_names out file macro)
-  file(STRINGS ${file} lines REGEX "^${macro}\\(")
+  file(STRINGS ${file} lines REGEX "^${macro}\\([a-z0-9_]+.*${ARGN}")
   set(names)
   foreach(line IN LISTS lines)
     string(REGEX REPLACE "^${macro}\\(([a-z0-9_]+).*" "\\1" name "${line}")

@@ -1,10 +1,11 @@
-/* Causal linear attention over four tokens: o_t = phi(q_t) S_t / phi(q_t).z_t, where phi is elu + 1. Prints the last o. */
+/* Causal linear attention over four tokens: o_t = phi(q_t) S_t / phi(q_t).z_t, where phi is elu + 1. Prints the last o.
+ */
 #include <lathe.h>
 #include <stdio.h>
 
 enum { kTokens = 4, kWidth = 2 };
 
-static lathe_tensor tokens(float *data, int64_t *shape) {
+static lathe_tensor tokens(float* data, int64_t* shape) {
   return (lathe_tensor){.data = data, .device_type = 1, .ndim = 4, .code = 2, .bits = 32, .lanes = 1, .shape = shape};
 }
 
@@ -19,8 +20,8 @@ int main(void) {
   const lathe_desc desc = {
       .size = sizeof desc, .op = "causal", .map = "elu1", .scale = 1, .eps = 1e-6F, .flags = LATHE_NORMALISE};
 
-  lathe_context *context = NULL;
-  lathe_plan *plan = NULL;
+  lathe_context* context = NULL;
+  lathe_plan* plan = NULL;
   lathe_status status = lathe_context_create(NULL, &context);
   if (status == LATHE_OK) status = lathe_plan_create(context, &desc, args, 4, &plan);
   if (status == LATHE_OK) status = lathe_run(context, plan, args, 4, NULL);

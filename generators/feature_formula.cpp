@@ -7,7 +7,7 @@ namespace lathe::gen {
 
 namespace {
 
-enum Inputs { NONE, PROJECTION, POSITION };
+enum Inputs { NONE, PROJECTION, STABLE_PROJECTION, POSITION };
 
 // The formulas of feature_maps.h are members of the words they are written in.
 struct Formulas : Words {
@@ -38,6 +38,7 @@ const Row& find(const std::string& map) {
 }  // namespace
 
 Formula formula(const std::string& map, const Words& words) { return (Formulas(words).*find(map).formula)(); }
-bool projects(const std::string& map) { return find(map).inputs == PROJECTION; }
+bool projects(const std::string& map) { return find(map).inputs == PROJECTION || stabilises(map); }
+bool stabilises(const std::string& map) { return find(map).inputs == STABLE_PROJECTION; }
 
 }  // namespace lathe::gen

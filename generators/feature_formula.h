@@ -24,7 +24,7 @@ struct Formula {
 struct Words {
   using Expr = Halide::Expr;
   Halide::Var c{"c"}, behind{"behind"};  // the part's column; in a triangle the column before it
-  Expr x, x_behind, u, u_max, square, row, D, M, A;
+  Expr x, x_behind, u, u_max, square, row, shift, D, M, A;
   std::function<Expr(Expr)> x_at;
 
   static Expr relu(const Expr& e) { return select(less(e, 0.f), 0.f, e); }  // and not max(e, 0): NaN stays NaN
@@ -55,5 +55,6 @@ struct Words {
 // The formula of a map by name. Throws std::invalid_argument.
 Formula formula(const std::string& map, const Words& words);
 bool projects(const std::string& map);
+bool stabilises(const std::string& map);
 
 }  // namespace lathe::gen

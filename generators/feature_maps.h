@@ -3,9 +3,9 @@
 // LATHE_MAP(name, K, last, inputs, attribute, its default, formula)
 //   K        width of the output, from the head width D, the projection's rows M and the attribute A
 //   last     width of the formula's last part
-//   inputs   what a call must bring: NONE, PROJECTION or POSITION
+//   inputs   what a call must bring: NONE, PROJECTION or POSITION; STABLE_PROJECTION may also be asked to stabilise
 //   formula  parts(part(width, value), ...) laid end to end. In a value, x is the input, u its projection, both in column c
-//            of the part; square is |x|^2, row the token's index in its sequence; D, M and A are as above, as numbers.
+//            of the part; square is |x|^2, row the token's index in its sequence, shift what stabilising subtracts (else 0); D, M and A are as above, as numbers.
 LATHE_MAP(identity, D, D, NONE, "", 0, parts(part(D, x)))
 LATHE_MAP(relu, D, D, NONE, "", 0, parts(part(D, relu(x))))
 LATHE_MAP(relu2, D, D, NONE, "", 0, parts(part(D, relu(x) * relu(x))))
@@ -20,8 +20,8 @@ LATHE_MAP(favor, 2 * M, M, PROJECTION, "tau", 1 / std::sqrt(double(D)),
           parts(part(M, exponential(sqrt(A) * u - offset(A * square, 2 * M))),
                 part(M, exponential(-(sqrt(A) * u) - offset(A * square, 2 * M)))))
 // Performer's
-LATHE_MAP(favor_performer, M, M, PROJECTION, "", 1 / std::sqrt(double(D)),
-          parts(part(M, (exponential(sqrt(A) * u - A * square / 2.f) + 1e-4f) / sqrt(number(M)))))
+LATHE_MAP(favor_performer, M, M, STABLE_PROJECTION, "", 1 / std::sqrt(double(D)),
+          parts(part(M, (exponential(sqrt(A) * u - A * square / 2.f - shift) + 1e-4f) / sqrt(number(M)))))
 LATHE_MAP(rff, 2 * M, M, PROJECTION, "tau", 1 / std::sqrt(double(D)),
           parts(part(M, cosine(sqrt(A) * u) / sqrt(number(M))), part(M, sine(sqrt(A) * u) / sqrt(number(M)))))
 LATHE_MAP(dpfp, 2 * D * int64_t(A), 2 * D * int64_t(A), NONE, "nu", 1, over_sum(rolled_products()))

@@ -26,7 +26,7 @@ using Output = Halide::OutputFileType;
 struct Options {
   std::string kernel, axis, row, records, tune_for = "generic", directory = ".";
   std::vector<std::string> emit{"object"}, set;
-  bool asserts = false;
+  bool asserts = false, runtime = false;
 };
 
 // The one line that the library's registry is made of.
@@ -81,13 +81,22 @@ void generate(const Options& options) {
   write_entry(stem + ".inc", options, symbol, family_of_row.grains(instance, choice.numbers, target), choice);
 }
 
+// What the kernels of a device row call: Halide's own runtime. Kernels of CPU rows call nothing.
+void generate_runtime(const Options& options) {
+  const Row& row = find_row(options.row);
+  std::filesystem::create_directories(options.directory);
+  const auto path = std::filesystem::path(options.directory) / fmt::format("lathe_runtime_{}.o", row.name);
+  Halide::compile_standalone_runtime(path.string(), Halide::Target(row.halide));
+}
+
 }  // namespace
 }  // namespace lathe::gen
 
 int main(int argc, char** argv) {
   lathe::gen::Options options;
   CLI::App app("Generates one lathe kernel for one target row.");
-  app.add_option("--kernel", options.kernel, "causal, state, map_keys ...")->required();
+  auto* kernel = app.add_option("--kernel", options.kernel, "causal, state, map_keys ...");
+  app.add_flag("--runtime", options.runtime, "Halide's runtime for the row, instead of a kernel")->excludes(kernel);
   app.add_option("--axis", options.axis, "the instance: a transition, feature map or storage type");
   app.add_option("--row", options.row, "a row of schedules/targets.def")->required();
   app.add_option("--records", options.records, "directory of tuned records");
@@ -98,7 +107,7 @@ int main(int argc, char** argv) {
   app.add_flag("--asserts", options.asserts, "keep Halide's run-time checks");
   CLI11_PARSE(app, argc, argv);
   try {
-    lathe::gen::generate(options);
+    options.runtime ? lathe::gen::generate_runtime(options) : lathe::gen::generate(options);
   } catch (const std::exception& error) {  // Halide's errors among them
     fmt::print(stderr, "lathe-gen: {} {} for {}: {}\n", options.kernel, options.axis, options.row, error.what());
     return 1;

@@ -3,6 +3,9 @@
 // x(D, C), w(M, D): the projection, transposed; y(K, C); kt(C, K): y transposed, for keys; u(M, C): scratch of projected
 // maps. All extents are multiples of 16; width, features and rows say how much of them is real. Row i stands at position
 // + i * step: a step of 1 for tokens, 0 for the heads of one token.
+//
+// Stabilising maps also write peak(C), the largest projection up to each row and `peak_before`. What they subtract is the
+// row's own largest projection (subtract = 1, queries), the peak (2, keys), or nothing (0).
 #include "feature_formula.h"
 #include "kernel.h"
 
@@ -17,15 +20,18 @@ struct Mapping {
   Kernel& kernel;
   ImageParam x, w;
   Param<int32_t> width, features, rows, position, step;
-  Param<float> scale, attribute;
+  Param<int32_t> subtract;
+  Param<float> scale, attribute, peak_before;
   Var c{"c"}, i{"i"};
-  Func u{"u"}, square{"square"}, u_max{"u_max"}, total{"total"}, y{"y"};
+  Func u{"u"}, square{"square"}, u_max{"u_max"}, largest{"largest"}, peak{"peak"}, total{"total"}, y{"y"};
 
   explicit Mapping(Kernel& k)
       : kernel(k), x(k.tile("x")), w(k.tile("w")), width(k.number<int32_t>("width")),
         features(k.number<int32_t>("features")), rows(k.number<int32_t>("rows")),
-        position(k.number<int32_t>("position")), step(k.number<int32_t>("step")), scale(k.number<float>("scale")),
-        attribute(k.number<float>("attribute")) {}
+        position(k.number<int32_t>("position")), step(k.number<int32_t>("step")), subtract(k.number<int32_t>("subtract")),
+        scale(k.number<float>("scale")),
+        attribute(k.number<float>("attribute")),
+        peak_before(k.number<float>("peak_before")) {}
 
   static Expr blocks(const Expr& n) { return (n + kBlock - 1) / kBlock; }
   static Expr in_part(const Expr& value, const Words& words, const Expr& column, const Expr& behind = 0) {
@@ -41,6 +47,14 @@ struct Mapping {
     square(i) += select(column < width, x(column, i) * x(column, i), 0.f);
     u_max(i) = 0.f;
     u_max(i) = max(u_max(i), select(feature < features, abs(u(feature, i)), 0.f));
+    // the lowest number and not -inf, which the compiler may assume away
+    const Expr lowest = Float(32).min();
+    largest(i) = lowest;
+    largest(i) = max(largest(i), select(feature < features, sqrt(attribute) * u(feature, i), lowest));
+    RDom row(0, x.dim(1).extent(), "row");
+    peak(i) = undef<float>();
+    peak(row) = max(select(row > 0, peak(max(row - 1, 0)), peak_before), select(row < rows, largest(row), lowest));
+    kernel.label(Role::row_sum, largest);
     kernel.label(Role::outer, product);
     kernel.label(Role::row_sum, square);
     kernel.label(Role::row_sum, u_max);
@@ -50,6 +64,7 @@ struct Mapping {
     words.u = u(words.c, i);
     words.u_max = u_max(i);
     words.square = square(i);
+    words.shift = select(subtract == 2, peak(i), subtract == 1, largest(i), 0.f);
     words.row = position + i * step;
     words.D = width;
     words.M = features;
@@ -74,6 +89,7 @@ struct Mapping {
     }
     const auto valid = [&](const Expr& inside, const Expr& value) { return select(inside && i < rows, value * factor, 0.f); };
     if (projects(map)) kernel.output(Role::projected, u);
+    if (stabilises(map)) kernel.output(Role::serial, peak);
     if (f.parts.size() == 1 && f.parts[0].shape == Part::kFlat) {
       y(c, i) = valid(c < f.parts[0].width, in_part(f.parts[0].value, w_, c));
     } else {

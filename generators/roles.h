@@ -16,6 +16,7 @@ enum class Role {
   numerator,   // products of query rows with the state and of scores with values, in registers
   output,      // finished output tiles
   per_token,   // an output with one number per token
+  serial,      // an output in which each token follows from the one before
   table,       // one number per token
   running,     // a running sum over tokens
   lanes,       // partial sums, one per lane

@@ -19,14 +19,15 @@ void walk_head(Worker& w, const Sequence& s, const Unit& unit, const Step& now, 
   const auto ask_for = [&](uint32_t role) { w.prefetch(role, s, next.t, next.rows, unit.head + next.head); };
 
   ChunkTiles tiles{w.k(), w.kt(), w.gate(), {}};
-  w.map_keys(s, now.t, now.rows, key_head, tiles.k, tiles.kt);
+  const float before = w.peak(carried);
+  chunk.keys(now, key_head, tiles, w.peak(carried));
   ask_for(LATHE_K);
   int64_t mapped = -1;
   for (int64_t value = 0; value < group.values(); value++) {
     const int64_t value_head = group.head(sizes.HV, key_head, value);
     tiles.v = w.values(s, now.t, now.rows, value_head, w.v());
     if (value == 0) ask_for(LATHE_V);
-    chunk.fill_gate(value_head, now.rows, tiles.gate);
+    chunk.fill_gate(value_head, now.rows, before, tiles.gate);
     float* state = w.state(carried, value);
     for (int64_t l = 0; l < group.outputs(); l++) {
       if (group.value_of(l) != value) continue;

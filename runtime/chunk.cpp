@@ -1,13 +1,26 @@
 #include "chunk.h"
 
+#include <cmath>
 #include <cstring>
+#include <limits>
 
 namespace lathe {
 
-void Chunk::fill_gate(int64_t head, int64_t rows, float* gate) const {
-  if (!decay_) return;
-  const float g = *p_[LATHE_DECAY].floats(head);
+void Chunk::keys(const Step& step, int64_t key_head, const ChunkTiles& tiles, float& peak) const {
+  // the lowest number and not -inf: differences of peaks must be numbers
+  const float before = std::max(peak, std::numeric_limits<float>::lowest());
+  w_.map_keys(s_, step.t, step.rows, key_head, before, tiles.k, tiles.kt);
+  if (plan_.meaning.stabilise()) peak = w_.peaks()[d_.C - 1];
+}
+
+void Chunk::fill_gate(int64_t head, int64_t rows, float before, float* gate) const {
+  if (!gated_) return;
+  const float g = plan_.meaning.decay ? *p_[LATHE_DECAY].floats(head) : 0.f;
   for (int64_t i = 0; i < d_.C; i++) gate[i] = g * static_cast<float>(std::min(i + 1, rows));
+  if (!plan_.meaning.stabilise()) return;
+  const float* peaks = w_.peaks();
+  const float from = std::isinf(before) ? peaks[0] : before;
+  for (int64_t i = 0; i < d_.C; i++) gate[i] += from - peaks[i];
 }
 
 void Chunk::denominators(const float* q_rows, const ChunkTiles& tiles, const float* z_in, float* next_z) const {
@@ -15,7 +28,7 @@ void Chunk::denominators(const float* q_rows, const ChunkTiles& tiles, const flo
   Buffer inv(w_.inv(), d_.C), next(next_z, d_.K);
   float eps = plan_.meaning.eps;
   int32_t at_least = plan_.meaning.flags & LATHE_DENOM_MAX ? 1 : 0;
-  if (decay_)
+  if (gated_)
     call(*plan_.kernels.denominator, q, k, z, eps, at_least, b, inv, next);
   else
     call(*plan_.kernels.denominator, q, k, z, eps, at_least, inv, next);
@@ -33,7 +46,7 @@ void Chunk::outputs(const Step& step, const ChunkTiles& tiles, const float* stat
   float* rows_out = w_.output_rows(to, step.rows, stride);
   Buffer q(w_.q(), d_.K, d_.C, d_.K), kt(tiles.kt, d_.C, d_.K, d_.C), v(tiles.v.data, d_.V, d_.C, tiles.v.stride);
   Buffer h(state, d_.V, d_.K, d_.V), inv(w_.inv(), d_.C), b(tiles.gate, d_.C), out(rows_out, d_.V, d_.C, stride);
-  if (decay_)
+  if (gated_)
     call(*plan_.kernels.causal, q, kt, v, h, inv, b, out);
   else
     call(*plan_.kernels.causal, q, kt, v, h, inv, out);
@@ -43,7 +56,7 @@ void Chunk::outputs(const Step& step, const ChunkTiles& tiles, const float* stat
 void Chunk::advance(const ChunkTiles& tiles, int64_t first, int64_t keys, const float* state, float* next_state) const {
   Buffer kt(tiles.kt + first * d_.C, d_.C, keys, d_.C), v(tiles.v.data, d_.V, d_.C, tiles.v.stride), b(tiles.gate, d_.C);
   Buffer h(state + first * d_.V, d_.V, keys, d_.V), next(next_state + first * d_.V, d_.V, keys, d_.V);
-  if (decay_)
+  if (gated_)
     call(*plan_.kernels.state, kt, v, h, b, next);
   else
     call(*plan_.kernels.state, kt, v, h, next);

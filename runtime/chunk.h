@@ -14,10 +14,13 @@ struct ChunkTiles {
 class Chunk {
  public:
   Chunk(Worker& worker, const Sequence& s)
-      : w_(worker), s_(s), plan_(worker.plan()), p_(worker.problem()), d_(plan_.padded), decay_(plan_.meaning.decay) {}
+      : w_(worker), s_(s), plan_(worker.plan()), p_(worker.problem()), d_(plan_.padded), gated_(plan_.meaning.gated()) {}
 
-  // Inclusive sums of a constant log decay; past the last row they stand still.
-  void fill_gate(int64_t head, int64_t rows, float* gate) const;
+  // Maps keys into the tiles; `peak`, the stabiliser's maximum, moves on.
+  void keys(const Step& step, int64_t key_head, const ChunkTiles& tiles, float& peak) const;
+  // Inclusive sums of the log gates of a chunk: a constant decay, and what the stabiliser's maximum rose by since
+  // `before`. Past the last row they stand still.
+  void fill_gate(int64_t head, int64_t rows, float before, float* gate) const;
   // Maps `query_head` into the worker's q, and one over its denominators into inv.
   void queries(const Step& step, int64_t query_head, const ChunkTiles& tiles, const float* z, float* next_z) const;
   void denominators(const float* q, const ChunkTiles& tiles, const float* z, float* next_z) const;
@@ -31,7 +34,7 @@ class Chunk {
   const Plan& plan_;
   const Problem& p_;
   const Padded& d_;
-  const bool decay_;
+  const bool gated_;
 };
 
 }  // namespace lathe

@@ -1,6 +1,7 @@
 // The recurrence itself, token by token, on the caller's own state where its width allows.
 #include <cmath>
 #include <cstring>
+#include <limits>
 
 #include "run.h"
 
@@ -33,6 +34,7 @@ struct Token {
   const Sequence& s;
   const Group group;
   int64_t first, together;  // the key heads whose features lie side by side in scratch
+  float kept;               // what a rising stabiliser leaves of the state
 
   const float* query_row(int64_t key_head, int64_t query) const {
     const int64_t h = key_head - first;
@@ -75,7 +77,7 @@ struct Token {
     const int64_t width = in_place() ? sizes.V : plan.padded.V;
     for (int64_t value = 0; value < group.values(); value++) {
       const int64_t head = group.head(sizes.state_heads(), key_head, value);
-      float a = plan.meaning.decay ? std::exp(*p[LATHE_DECAY].floats(head)) : 1.f;
+      float a = kept * (plan.meaning.decay ? std::exp(*p[LATHE_DECAY].floats(head)) : 1.f);
       w.pack_value_row(s, t, group.head(sizes.HV, key_head, value), width, w.v());
       float* state = write_state(head, value);
       const float* before = read_state(first_token, head, state);
@@ -115,17 +117,25 @@ void decode_sequence(Worker& w, const Sequence& s, int64_t first_head, int64_t h
   const Group group{p.sizes, plan.meaning.tiled()};
   const int64_t queries = p.sizes.HQ / p.sizes.HK;
   // the features of several heads in one call, where a single token leaves nothing to carry from head to head
-  const int64_t together = s.queries == 1 ? std::max<int64_t>(1, plan.padded.C / queries) : 1;
+  const int64_t together = s.queries == 1 && !plan.meaning.stabilise() ? std::max<int64_t>(1, plan.padded.C / queries) : 1;
   for (int64_t head = first_head; head < first_head + heads; head += together) {
     const int64_t n = std::min(together, first_head + heads - head);
+    float* stabiliser = p[LATHE_STABILISER].present() ? p[LATHE_STABILISER].floats(s.state, head) : nullptr;
+    float peak = stabiliser ? *stabiliser : -std::numeric_limits<float>::infinity();
     for (int64_t t = 0; t < s.queries; t++) {
-      w.map_token(LATHE_K, s, t, head, n, 1, w.k());
+      float kept = 1;
+      w.map_token(LATHE_K, s, t, head, n, std::max(peak, std::numeric_limits<float>::lowest()), w.k());
+      if (plan.meaning.stabilise()) {
+        kept = std::exp(peak - w.peaks()[0]);
+        peak = w.peaks()[0];
+      }
       if (group.tiled)
-        for (int64_t l = 0; l < queries; l++) w.map_token(LATHE_Q, s, t, l * p.sizes.HK + head, n, plan.meaning.scale, w.q() + l * n * plan.padded.K);
+        for (int64_t l = 0; l < queries; l++) w.map_token(LATHE_Q, s, t, l * p.sizes.HK + head, n, 0, w.q() + l * n * plan.padded.K);
       else
-        w.map_token(LATHE_Q, s, t, head * queries, n * queries, plan.meaning.scale, w.q());
-      for (int64_t h = 0; h < n; h++) Token{w, plan, p, s, group, head, n}.step(t, head + h);
+        w.map_token(LATHE_Q, s, t, head * queries, n * queries, 0, w.q());
+      for (int64_t h = 0; h < n; h++) Token{w, plan, p, s, group, head, n, kept}.step(t, head + h);
     }
+    if (stabiliser) *stabiliser = peak;
   }
 }
 

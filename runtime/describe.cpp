@@ -21,7 +21,7 @@ std::string array(const Range& range, Item item) {
 }
 
 std::string map_item(const FeatureMap& m) {
-  constexpr const char* inputs[] = {"none", "projection", "position"};
+  constexpr const char* inputs[] = {"none", "projection", "projection", "position"};
   const bool required = std::isnan(m.fallback(1));
   return fmt::format("{{\"name\": \"{}\", \"input\": \"{}\", \"attribute\": {}, \"attribute_required\": {}}}", m.name,
                      inputs[static_cast<int>(m.inputs)],

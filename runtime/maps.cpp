@@ -10,6 +10,7 @@ namespace {
 
 constexpr auto NONE = MapInputs::kNone;
 constexpr auto PROJECTION = MapInputs::kProjection;
+constexpr auto STABLE_PROJECTION = MapInputs::kStableProjection;
 constexpr auto POSITION = MapInputs::kPosition;
 constexpr double REQUIRED = std::numeric_limits<double>::quiet_NaN();
 

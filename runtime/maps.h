@@ -6,7 +6,7 @@
 
 namespace lathe {
 
-enum class MapInputs { kNone, kProjection, kPosition };
+enum class MapInputs { kNone, kProjection, kStableProjection, kPosition };
 
 struct FeatureMap {
   const char* name;
@@ -15,6 +15,8 @@ struct FeatureMap {
   MapInputs inputs;
   const char* attribute;              // its name in lathe_attr; empty where the map has none
   double (*fallback)(int64_t d);      // NaN: the caller must give it
+  bool projects() const { return inputs == MapInputs::kProjection || stabilises(); }
+  bool stabilises() const { return inputs == MapInputs::kStableProjection; }
 };
 
 std::span<const FeatureMap> feature_maps();

@@ -19,15 +19,25 @@ struct Halves {
   void accumulate(const Step& now, const Step& next) const {
     const size_t carried = static_cast<size_t>(now.head);
     const int64_t key_head = unit.head + now.head;
-    w.map_keys(s, now.t, now.rows, key_head, w.k(), w.kt());
+    const Chunk chunk(w, s);
+    ChunkTiles tiles{w.k(), w.kt(), w.gate(), {}};
+    const float before = w.peak(carried);
+    chunk.keys(now, key_head, tiles, w.peak(carried));
+    chunk.fill_gate(key_head, now.rows, before, tiles.gate);
     w.prefetch(LATHE_K, s, next.t, next.rows, unit.head + next.head);
     for (int64_t value = 0; value < group.values(); value++) {
       const int64_t head = group.head(p.sizes.HV, key_head, value);
-      const ChunkTiles tiles{w.k(), w.kt(), w.gate(), w.values(s, now.t, now.rows, head, w.v())};
+      tiles.v = w.values(s, now.t, now.rows, head, w.v());
       if (value == 0) w.prefetch(LATHE_V, s, next.t, next.rows, unit.head + next.head);
-      Chunk(w, s).advance(tiles, 0, d.K, w.state(carried, value), w.state(carried, value));
+      chunk.advance(tiles, 0, d.K, w.state(carried, value), w.state(carried, value));
     }
     if (!plan.meaning.normalise()) return;
+    if (plan.meaning.gated()) {
+      // the denominators that come with it are not wanted
+      chunk.denominators(tiles.k, tiles, w.z(carried), w.next_z(carried));
+      std::copy_n(w.next_z(carried), d.K, w.z(carried));
+      return;
+    }
     Buffer k(w.k(), d.K, d.C, d.K), z(w.z(carried), d.K), after(w.z(carried), d.K);
     call(*plan.kernels.key_sum, k, z, after);
   }

@@ -12,18 +12,19 @@ constexpr uint64_t bits(std::initializer_list<int> roles) {
   return mask;
 }
 
+constexpr uint64_t kKeys = bits({LATHE_STABILISER});
 constexpr uint64_t kSequences = bits({LATHE_LENGTHS, LATHE_CU_SEQLENS, LATHE_SLOTS, LATHE_POSITION, LATHE_PROJECTION});
 constexpr uint64_t kOut = bits({LATHE_STATE_OUT, LATHE_Z_OUT});
 constexpr uint64_t kIn = bits({LATHE_STATE_IN, LATHE_Z_IN});
 
 constexpr Operator kOperators[] = {
-    {"causal", Op::kCausal, bits({LATHE_Q, LATHE_K, LATHE_V, LATHE_O}), kSequences | kIn | kOut | bits({LATHE_DECAY})},
-    {"noncausal", Op::kNoncausal, bits({LATHE_Q, LATHE_K, LATHE_V, LATHE_O}), kSequences | kIn | kOut},
+    {"causal", Op::kCausal, bits({LATHE_Q, LATHE_K, LATHE_V, LATHE_O}), kSequences | kKeys | kIn | kOut | bits({LATHE_DECAY})},
+    {"noncausal", Op::kNoncausal, bits({LATHE_Q, LATHE_K, LATHE_V, LATHE_O}), kSequences | kKeys | kIn | kOut},
     {"accumulate", Op::kAccumulate, bits({LATHE_K, LATHE_V, LATHE_STATE_OUT}),
-     kSequences | kIn | bits({LATHE_Z_OUT, LATHE_DECAY})},
+     kSequences | kKeys | kIn | bits({LATHE_Z_OUT})},
     {"readout", Op::kReadout, bits({LATHE_Q, LATHE_STATE_IN, LATHE_O}), kSequences | bits({LATHE_Z_IN})},
     {"decode", Op::kDecode, bits({LATHE_Q, LATHE_K, LATHE_V, LATHE_O}),
-     kSequences | kIn | kOut | bits({LATHE_DECAY, LATHE_SNAPSHOTS})},
+     kSequences | kKeys | kIn | kOut | bits({LATHE_DECAY, LATHE_SNAPSHOTS})},
 };
 
 constexpr RoleRule kRules[] = {
@@ -35,6 +36,7 @@ constexpr RoleRule kRules[] = {
     {LATHE_STATE_OUT, "STATE_OUT", "[N,max(HK,HV),K,V]", 4, 4, RoleRule::kFloat32, 2, true},
     {LATHE_Z_IN, "Z_IN", "[N,HK,K]", 3, 3, RoleRule::kFloat32, 1, false},
     {LATHE_Z_OUT, "Z_OUT", "[N,HK,K]", 3, 3, RoleRule::kFloat32, 1, true},
+    {LATHE_STABILISER, "STABILISER", "[N,HK]", 2, 2, RoleRule::kFloat32, 0, true},
     {LATHE_LENGTHS, "LENGTHS", "[B]", 1, 1, RoleRule::kInteger, 0, false},
     {LATHE_CU_SEQLENS, "CU_SEQLENS", "[N+1]", 1, 1, RoleRule::kInteger, 0, false},
     {LATHE_SLOTS, "SLOTS", "[N]", 1, 1, RoleRule::kInteger, 0, false},

@@ -39,7 +39,7 @@ const Entry* need(const char* row, const char* kernel, const char* axis) {
 }
 
 Kernels choose_kernels(const Meaning& meaning, const char* row) {
-  const char* transition = meaning.decay ? "decay" : "plain";
+  const char* transition = meaning.gated() ? "decay" : "plain";
   Kernels k{};
   k.causal = need(row, "causal", transition);
   k.state = need(row, "state", transition);
@@ -100,8 +100,7 @@ Meaning understand(const lathe_desc& desc) {
   constexpr uint64_t known = LATHE_NORMALISE | LATHE_DENOM_MAX | LATHE_HEADS_TILED | LATHE_STABILISE;
   require((desc.flags & ~known) == 0, "desc.flags: unknown bits {:#x}", desc.flags & ~known);
   require(!(desc.flags & LATHE_DENOM_MAX) || (desc.flags & LATHE_NORMALISE), "desc.flags: DENOM_MAX needs NORMALISE");
-  if (desc.flags & LATHE_STABILISE)
-    fail(LATHE_UNSUPPORTED, "desc.flags: STABILISE has no kernel in this version");
+  require(!(desc.flags & LATHE_STABILISE) || m.map->stabilises(), "desc.flags: STABILISE: the map {} has nothing to stabilise", map);
   require(std::isfinite(desc.scale), "desc.scale: expected a finite number, got {}", desc.scale);
   require(std::isfinite(desc.eps) && desc.eps >= 0, "desc.eps: expected a number that is not negative, got {}", desc.eps);
   m.scale = desc.scale;

@@ -113,7 +113,7 @@ void size_widths(const Meaning& meaning, const Problem& p, Sizes& s) {
   s.V = p[LATHE_V].present() ? p[LATHE_V].shape[3] : p[LATHE_STATE_IN].shape[3];
   require(s.D >= 1 && s.D <= 1024, "{}: head width {}: expected 1 to 1024", q.present() ? "Q" : "K", s.D);
   require(s.V >= 1 && s.V <= 1024, "V: width {}: expected 1 to 1024", s.V);
-  const bool projects = meaning.map->inputs == MapInputs::kProjection;
+  const bool projects = meaning.map->projects();
   require(projects == projection.present(), "PROJECTION: the map {} {}", meaning.map->name,
           projects ? "needs one, none came" : "takes none, one came");
   if (projects) {
@@ -145,7 +145,7 @@ void size_tokens(const Problem& p, Op op, Sizes& s) {
     s.N = c.shape[0] == kFree ? kFree : c.shape[0] - 1;
   }
   s.states = p[LATHE_SLOTS].present() ? kFree : s.N;
-  for (uint32_t role : {LATHE_STATE_IN, LATHE_STATE_OUT, LATHE_Z_IN, LATHE_Z_OUT})
+  for (uint32_t role : {LATHE_STATE_IN, LATHE_STATE_OUT, LATHE_Z_IN, LATHE_Z_OUT, LATHE_STABILISER})
     if (p[role].present()) agree(s.states, p[role].shape[0], p[LATHE_SLOTS].present() ? "slots" : "sequences", find_role(role)->name);
 }
 
@@ -159,6 +159,11 @@ void check_shapes(const Problem& p, const Meaning& meaning) {
   expect(p, LATHE_SLOTS, {s.N});
   expect(p, LATHE_POSITION, {s.N});
   expect(p, LATHE_DECAY, {s.state_heads()});
+  expect(p, LATHE_STABILISER, {s.states, s.HK});
+  const bool keeps_state = p[LATHE_STATE_IN].present() || p[LATHE_STATE_OUT].present(), stabiliser = p[LATHE_STABILISER].present();
+  require(!stabiliser || meaning.stabilise(), "STABILISER: the call does not stabilise");
+  require(stabiliser || !meaning.stabilise() || !keeps_state || !meaning.op->takes(LATHE_STABILISER),
+          "STABILISER: a stabilised state comes together with it");
   require(meaning.decay == p[LATHE_DECAY].present(), "DECAY: the variant {}", meaning.decay ? "decay needs it" : "plain takes none");
   if (meaning.normalise()) {
     require(!meaning.decay || s.HV == s.HK, "V: {} heads over K's {}: a normaliser cannot follow several decays; use as many heads", s.HV, s.HK);

@@ -32,6 +32,8 @@ struct Meaning {
   float scale = 1, eps = 0;
   uint64_t flags = 0;
   bool normalise() const { return (flags & LATHE_NORMALISE) != 0; }
+  bool stabilise() const { return (flags & LATHE_STABILISE) != 0; }
+  bool gated() const { return decay || stabilise(); }  // the state shrinks between tokens
   bool tiled() const { return (flags & LATHE_HEADS_TILED) != 0; }
 };
 

@@ -75,12 +75,12 @@ class Window {
 
   void pack(Worker& w, const Step& step, int64_t c) {
     const ChunkTiles first = tiles(c, 0);
-    w.map_keys(s_, step.t, step.rows, key_head_, first.k, first.kt);
+    w.map_keys(s_, step.t, step.rows, key_head_, 0, first.k, first.kt);
     for (int64_t value = 0; value < group_.values(); value++) {
       const int64_t head = group_.head(p_.sizes.HV, key_head_, value);
       float* v = memory_ + c * shares_.chunk + shares_.v + value * plan_.padded.C * plan_.padded.V;
       rows_[static_cast<size_t>(c * group_.values() + value)] = w.values(s_, step.t, step.rows, head, v);
-      Chunk(w, s_).fill_gate(head, step.rows, tiles(c, value).gate);
+      Chunk(w, s_).fill_gate(head, step.rows, 0, tiles(c, value).gate);
     }
   }
 
@@ -122,7 +122,8 @@ class Window {
 }  // namespace
 
 bool wants_windows(const Plan& plan, const Problem& p, int64_t units) {
-  return plan.meaning.op->op == Op::kCausal && units < plan.threads && p.sizes.Tq >= 8 * plan.padded.C;
+  // a stabiliser's maximum runs through the keys, which are packed in any order here
+  return plan.meaning.op->op == Op::kCausal && !plan.meaning.stabilise() && units < plan.threads && p.sizes.Tq >= 8 * plan.padded.C;
 }
 
 size_t window_bytes(const Plan& plan, const Problem& p) {

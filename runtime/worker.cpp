@@ -1,6 +1,8 @@
 #include "worker.h"
 
+#include <cmath>
 #include <cstring>
+#include <limits>
 
 namespace lathe {
 
@@ -35,6 +37,7 @@ Layout worker_layout(const Plan& plan, const Problem& problem) {
   layout.projected = take(w.C * w.M);
   // a tile of features may run past the heads of one token
   constexpr int64_t slack = 16;
+  layout.peaks = take(w.C + 16);
   layout.q = take((std::max(w.C, problem.sizes.HQ / problem.sizes.HK) + slack) * w.K);
   layout.k = take((w.C + slack) * w.K);
   layout.kt = take(w.C * w.K);
@@ -43,7 +46,7 @@ Layout worker_layout(const Plan& plan, const Problem& problem) {
   layout.inv = take(w.C + 16);
   layout.gate = take(w.C + 16);
   layout.narrow = take(w.C * w.V);
-  layout.state_stride = static_cast<size_t>(values * w.K * w.V + 2 * w.K) * sizeof(float);
+  layout.state_stride = static_cast<size_t>(values * w.K * w.V + 2 * w.K + 16) * sizeof(float);
   layout.heads = static_cast<size_t>(heads_together(problem, static_cast<int64_t>(layout.state_stride)));
   layout.states = take(static_cast<int64_t>(layout.heads * layout.state_stride / sizeof(float)));
   layout.total = at;
@@ -115,54 +118,54 @@ const float* Worker::stage(const Tensor& x, const char* from, int64_t stride, in
   return staged;
 }
 
-void Worker::map(const Entry& kernel, const float* x_rows, int64_t stride, int64_t tile_rows, int64_t rows, int64_t head,
-                 int64_t position, bool tokens, float scale, float* y_rows, float* kt_rows) {
+void Worker::map(const Entry& kernel, const float* x_rows, int64_t stride, int64_t tile_rows, const MapCall& m,
+                 float* y_rows, float* kt_rows) {
   const Padded& w = plan_.padded;
   const Sizes& s = p_.sizes;
-  const Tensor& projection = p_[LATHE_PROJECTION];
-  const float* weights = projection.rank == 3 ? projection_ + head * w.D * w.M : projection_;
+  const FeatureMap& map = *plan_.meaning.map;
+  const float* weights = p_[LATHE_PROJECTION].rank == 3 ? projection_ + m.head * w.D * w.M : projection_;
   Buffer x(x_rows, w.D, tile_rows, stride), weight(weights, w.M, w.D, w.M), u(at(layout_.projected), w.M, tile_rows, w.M);
-  Buffer y(y_rows, w.K, tile_rows, w.K), kt(kt_rows, w.C, w.K, w.C);
-  int32_t width = static_cast<int32_t>(s.D), features = static_cast<int32_t>(s.M), valid = static_cast<int32_t>(rows);
-  int32_t first = static_cast<int32_t>(position), step = tokens ? 1 : 0;
-  float attribute = static_cast<float>(plan_.meaning.attribute);
-  if (projection.present() && kt_rows)
-    call(kernel, x, weight, width, features, valid, first, step, scale, attribute, u, y, kt);
-  else if (projection.present())
-    call(kernel, x, weight, width, features, valid, first, step, scale, attribute, u, y);
-  else if (kt_rows)
-    call(kernel, x, weight, width, features, valid, first, step, scale, attribute, y, kt);
-  else
-    call(kernel, x, weight, width, features, valid, first, step, scale, attribute, y);
+  Buffer y(y_rows, w.K, tile_rows, w.K), kt(kt_rows, w.C, w.K, w.C), peaks(at(layout_.peaks), tile_rows);
+  int32_t width = static_cast<int32_t>(s.D), features = static_cast<int32_t>(s.M), rows = static_cast<int32_t>(m.rows);
+  int32_t position = static_cast<int32_t>(m.position), step = m.tokens ? 1 : 0;
+  int32_t subtract = !plan_.meaning.stabilise() ? 0 : m.keys ? 2 : 1;
+  float scale = m.scale, attribute = static_cast<float>(plan_.meaning.attribute), before = m.before;
+  void* argv[16] = {address_of(x),    address_of(weight), address_of(width),    address_of(features), address_of(rows), address_of(position),
+                    address_of(step), address_of(subtract), address_of(scale), address_of(attribute), address_of(before)};
+  size_t n = 11;
+  if (map.projects()) argv[n++] = address_of(u);
+  if (map.stabilises()) argv[n++] = address_of(peaks);
+  argv[n++] = address_of(y);
+  if (kt_rows) argv[n++] = address_of(kt);
+  kernel.call(argv);
 }
 
 void Worker::map_queries(const Sequence& s, int64_t t, int64_t rows, int64_t head, float* y) {
   const Tensor& q = p_[LATHE_Q];
   int64_t stride;
   const float* x = stage(q, q.at(s.batch, s.first + t, head), q.stride[1], rows, p_.sizes.D, stride);
-  map(*plan_.kernels.map_rows, x, stride, plan_.padded.C, rows, head, s.position + t, true, plan_.meaning.scale, y, nullptr);
+  map(*plan_.kernels.map_rows, x, stride, plan_.padded.C, {rows, head, s.position + t, true, false, plan_.meaning.scale, 0}, y, nullptr);
 }
 
-void Worker::map_keys(const Sequence& s, int64_t t, int64_t rows, int64_t head, float* y, float* kt) {
+void Worker::map_keys(const Sequence& s, int64_t t, int64_t rows, int64_t head, float before, float* y, float* kt) {
   const Tensor& k = p_[LATHE_K];
   int64_t stride;
   const float* x = stage(k, k.at(s.batch, s.first + t, head), k.stride[1], rows, p_.sizes.D, stride);
-  map(*plan_.kernels.map_keys, x, stride, plan_.padded.C, rows, head, s.position + t, true, 1, y, kt);
+  map(*plan_.kernels.map_keys, x, stride, plan_.padded.C, {rows, head, s.position + t, true, true, 1, before}, y, kt);
 }
 
-void Worker::map_token(uint32_t role, const Sequence& s, int64_t t, int64_t head, int64_t heads, float scale, float* y) {
+void Worker::map_token(uint32_t role, const Sequence& s, int64_t t, int64_t head, int64_t heads, float before, float* y) {
   const Tensor& x = p_[role];
   const Padded& w = plan_.padded;
-  const bool own_projection = p_[LATHE_PROJECTION].rank == 3;
-  const int64_t together = own_projection ? 1 : std::min(heads, w.C);
-  const int64_t grain = plan_.kernels.map_rows->row_grain;
+  const bool keys = role == LATHE_K, one_by_one = p_[LATHE_PROJECTION].rank == 3;
+  const int64_t together = one_by_one ? 1 : std::min(heads, w.C), grain = plan_.kernels.map_rows->row_grain;
   for (int64_t h = 0; h < heads; h += together) {
     const int64_t rows = std::min(together, heads - h);
     float* staged = at(layout_.staged);
     if (w.D != p_.sizes.D) std::memset(staged, 0, static_cast<size_t>(rows * w.D) * 4);
     widen(x.storage, x.at(s.batch, s.first + t, head + h), x.stride[2], rows, p_.sizes.D, staged, w.D);
-    const int64_t tile_rows = own_projection ? grain : (rows + grain - 1) / grain * grain;
-    map(*plan_.kernels.map_rows, staged, w.D, tile_rows, rows, head + h, s.position + t, false, scale, y + h * w.K, nullptr);
+    const MapCall m{rows, head + h, s.position + t, false, keys, keys ? 1 : plan_.meaning.scale, before};
+    map(*plan_.kernels.map_rows, staged, w.D, (rows + grain - 1) / grain * grain, m, y + h * w.K, nullptr);
   }
 }
 
@@ -243,6 +246,10 @@ void Worker::load(const Sequence& s, const Unit& unit) {
     for (int64_t value = 0; value < group.values(); value++)
       load_state(p_[LATHE_STATE_IN], s.state, group.head(p_.sizes.state_heads(), unit.head + h, value), state(carried, value));
     load_z(p_[LATHE_Z_IN], s.state, unit.head + h, z(carried));
+    const Tensor& stabiliser = p_[LATHE_STABILISER];
+    peak(carried) = stabiliser.present() ? *stabiliser.floats(s.state, unit.head + h) : -std::numeric_limits<float>::infinity();
+    // a state that no key has entered yet weighs nothing, whatever stands in it
+    if (plan_.meaning.stabilise() && std::isinf(peak(carried))) std::memset(state(carried, 0), 0, layout_.state_stride - 16 * sizeof(float));
   }
 }
 
@@ -253,6 +260,7 @@ void Worker::save(const Sequence& s, const Unit& unit) {
     for (int64_t value = 0; value < group.values(); value++)
       save_state(state(carried, value), p_[LATHE_STATE_OUT], s.state, group.head(p_.sizes.state_heads(), unit.head + h, value));
     save_z(z(carried), p_[LATHE_Z_OUT], s.state, unit.head + h);
+    if (p_[LATHE_STABILISER].present()) *p_[LATHE_STABILISER].floats(s.state, unit.head + h) = peak(carried);
   }
 }
 

@@ -10,7 +10,7 @@ namespace lathe {
 
 // Scratch is constant in T. Offsets are bytes, 64-byte aligned.
 struct Layout {
-  size_t staged, projected, q, k, kt, v, o, inv, gate, narrow, states, total;
+  size_t staged, projected, peaks, q, k, kt, v, o, inv, gate, narrow, states, total;
   size_t state_stride, heads;  // one key head's states and z; how many heads a worker carries at once
 };
 Layout worker_layout(const Plan& plan, const Problem& problem);
@@ -29,10 +29,11 @@ class Worker {
       : plan_(plan), p_(problem), layout_(layout), projection_(projection), scratch_(scratch) {}
 
   // `rows` rows of a float tensor into y (and, for keys, transposed into kt), from token t of head h on.
+  // A stabilised call also fills peaks(): the largest projection so far, `before` the one that enters.
   void map_queries(const Sequence& s, int64_t t, int64_t rows, int64_t head, float* y);
-  void map_keys(const Sequence& s, int64_t t, int64_t rows, int64_t head, float* y, float* kt);
+  void map_keys(const Sequence& s, int64_t t, int64_t rows, int64_t head, float before, float* y, float* kt);
   // One row for each of `heads` heads of a single token.
-  void map_token(uint32_t role, const Sequence& s, int64_t t, int64_t head, int64_t heads, float scale, float* y);
+  void map_token(uint32_t role, const Sequence& s, int64_t t, int64_t head, int64_t heads, float before, float* y);
   void pack_value_row(const Sequence& s, int64_t t, int64_t head, int64_t width, float* v);
   // A chunk of value rows, padded: scratch, or the caller's own memory where that is what they already are.
   struct Rows {
@@ -55,6 +56,7 @@ class Worker {
   float* kt() { return at(layout_.kt); }
   float* v() { return at(layout_.v); }
   float* o() { return at(layout_.o); }
+  const float* peaks() { return at(layout_.peaks); }
   float* inv() { return at(layout_.inv); }
   float* gate() { return at(layout_.gate); }
   float* state(size_t carried, int64_t value) {
@@ -62,6 +64,7 @@ class Worker {
   }
   float* z(size_t carried) { return state(carried, p_.sizes.HV / p_.sizes.HK); }
   float* next_z(size_t carried) { return z(carried) + plan_.padded.K; }
+  float& peak(size_t carried) { return *(next_z(carried) + plan_.padded.K); }
 
   // Between the caller's [K,V] and the padded copy. `from` or `to` absent: zero, or nothing.
   void load_state(const Tensor& from, int64_t row, int64_t head, float* to);
@@ -74,10 +77,16 @@ class Worker {
   const Layout& layout() const { return layout_; }
 
  private:
+  struct MapCall {
+    int64_t rows, head, position;
+    bool tokens;  // rows are tokens, not the heads of one
+    bool keys;
+    float scale, before;
+  };
   float* at(size_t offset) { return reinterpret_cast<float*>(scratch_ + offset); }
   const float* stage(const Tensor& x, const char* from, int64_t stride, int64_t rows, int64_t columns, int64_t& to_stride);
   void widen(Storage storage, const char* from, int64_t stride, int64_t rows, int64_t columns, float* to, int64_t to_stride);
-  void map(const Entry& kernel, const float* x, int64_t stride, int64_t tile_rows, int64_t rows, int64_t head, int64_t position, bool tokens, float scale, float* y, float* kt);
+  void map(const Entry& kernel, const float* x, int64_t stride, int64_t tile_rows, const MapCall& m, float* y, float* kt);
 
   const Plan& plan_;
   const Problem& p_;

@@ -204,6 +204,7 @@ void apply(Kernel& kernel, const Numbers& numbers, const Target& target) {
   roles.each(Role::column_sum, [&](Func f) { roles.column_sum(f, roles.find(Role::vector)); });
   roles.each(Role::lanes, [&](Func f) { roles.lane_sums(f); });
   roles.each(Role::row_sum, [&](Func f) { roles.row_sum(f); });
+  roles.each(Role::serial, [](Func f) { f.compute_root(); });
   roles.each(Role::projected, [&](Func f) { roles.projected(f); });
   roles.each(Role::rows, [&](Func f) { roles.rows(f); });
   roles.each(Role::columns, [&](Func f) { roles.columns(f); });

@@ -65,7 +65,9 @@ int halide_error_constraints_make_required_region_smaller(void*, Text buffer, in
   return note("buffer smaller than what is computed (dimension, min, extent, required)", buffer, dim, min, extent,
               required_min, required_extent);
 }
-int halide_error_device_dirty_with_no_device_support(void*, Text buffer) { return note("device copy is newer", buffer); }
+int halide_error_device_dirty_with_no_device_support(void*, Text buffer) {
+  return note("device copy is newer", buffer);
+}
 int halide_error_explicit_bounds_too_small(void*, Text func, Text var, int min, int max, int required_min,
                                            int required_max) {
   return note("bound too small (min, max, required)", func, var, min, max, required_min, required_max);

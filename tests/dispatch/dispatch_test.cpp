@@ -1,11 +1,14 @@
 // The choice of a row and of its kernels, by name, seen from inside the runtime.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <map>
 #include <optional>
 #include <set>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "processor.h"
 #include "registry.h"
@@ -52,17 +55,26 @@ std::string refusal(const char* row) {
   }
 }
 
-TEST(Rows, StandInOrderOfPreference) {
-  const std::vector<std::string> expected{"sapphirerapids", "zen4", "avx512", "avx2", "sse41", "neon"};
-  EXPECT_EQ(std::vector<std::string>(lathe::row_names().begin(), lathe::row_names().end()), expected);
-}
+struct Fallback {
+  const char *row, *lesser;
+};
+constexpr Fallback kFallbacks[] = {
+#define LATHE_TARGET(name, halide, family, fallback) {#name, #fallback},
+#include "../schedules/targets.def"
+#undef LATHE_TARGET
+};
 
-// What a better x86 row needs includes what a lesser one does: where it runs, so do those below it.
-TEST(Rows, RunWhereABetterOneDoes) {
-  const std::map<std::string, std::string> falls_back{
-      {"sapphirerapids", "avx512"}, {"zen4", "avx512"}, {"avx512", "avx2"}, {"avx2", "sse41"}};
-  for (const auto& [row, lesser] : falls_back)
-    EXPECT_TRUE(!lathe::row_runs(row.c_str()) || lathe::row_runs(lesser.c_str())) << row << ", " << lesser;
+// What a better row needs includes what the one it falls back to does: it is asked first, and where it runs so does the
+// other.
+TEST(Rows, StandBeforeWhatTheyFallBackTo) {
+  const std::vector<const char*>& names = lathe::row_names();
+  const auto place = [&](std::string_view row) { return std::find(names.begin(), names.end(), row); };
+  for (const auto& [row, lesser] : kFallbacks) {
+    if (std::string_view(lesser) == "none") continue;
+    ASSERT_NE(place(lesser), names.end()) << lesser;
+    EXPECT_LT(place(row), place(lesser)) << row;
+    EXPECT_TRUE(!lathe::row_runs(row) || lathe::row_runs(lesser)) << row << ", " << lesser;
+  }
 }
 
 TEST(Rows, OfAnotherArchitectureSayWhatIsMissing) {

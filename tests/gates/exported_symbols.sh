@@ -16,6 +16,7 @@ same() {
 }
 same "$(basename "$map")" "$listed" "$declared"
 same "$(basename "$shared")" "$exported" "$declared"
-halide=$("$nm" -A --defined-only --extern-only "$static" 2>/dev/null | grep ' [TDBRC] halide_' || true)
+symbols=$("$nm" -A --defined-only --extern-only "$static")
+halide=$(printf '%s\n' "$symbols" | grep ' [TDBRC] halide_' || true)
 [ -z "$halide" ] || { printf 'symbols of Halide are defined in the static library:\n%s\n' "$halide"; exit 1; }
 echo "exported: $(echo "$declared" | wc -l) functions"

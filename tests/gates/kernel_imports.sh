@@ -5,6 +5,7 @@
 set -eu
 nm=$1
 shift
-imports=$("$nm" -u -A "$@" | grep -v -E ' U (memset|memcpy)$' || true)
+imports=$("$nm" -u -A "$@")
+imports=$(printf '%s\n' "$imports" | grep ' U ' | grep -v -E ' U (memset|memcpy)$' || true)
 [ -z "$imports" ] || { printf 'kernels import more than memset and memcpy:\n%s\n' "$imports"; exit 1; }
 echo "$# objects import nothing but memset and memcpy"

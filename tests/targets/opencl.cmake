@@ -1,0 +1,25 @@
+# The OpenCL row, kernel by kernel, on whatever platform the machine has: PoCL runs it on the processor.
+set(LATHE_STORAGE f32 bf16)  # float16 needs cl_khr_fp16, which the row does not ask for
+set(directory ${PROJECT_BINARY_DIR}/gen/opencl)
+set(objects)
+set(entries)
+lathe_row(opencl ${directory} "")
+lathe_registry(${directory}/entries.inc ${entries})
+add_custom_command(OUTPUT ${directory}/lathe_runtime_opencl.o
+                   COMMAND lathe-gen --runtime --row opencl --out ${directory}
+                   DEPENDS lathe-gen
+                   COMMENT "lathe_runtime_opencl"
+                   VERBATIM)
+set_source_files_properties(${directory}/lathe_runtime_opencl.o PROPERTIES EXTERNAL_OBJECT TRUE GENERATED TRUE)
+add_executable(lathe_opencl_test
+               kernels_test.cpp ../reference/causal.cpp ../reference/decay.cpp ../reference/maps.cpp ../support/guarded.cpp
+               ../support/inputs.cpp ../support/tensor.cpp ${PROJECT_SOURCE_DIR}/runtime/maps.cpp
+               ${PROJECT_SOURCE_DIR}/runtime/processor.cpp ${PROJECT_SOURCE_DIR}/runtime/registry.cpp ${objects}
+               ${directory}/lathe_runtime_opencl.o)
+target_include_directories(lathe_opencl_test SYSTEM PRIVATE ${LATHE_HALIDE_INCLUDE})
+target_include_directories(lathe_opencl_test PRIVATE ${directory} ${PROJECT_SOURCE_DIR} ${PROJECT_SOURCE_DIR}/runtime
+                                                     ${PROJECT_SOURCE_DIR}/tests)
+target_link_libraries(lathe_opencl_test PRIVATE GTest::gtest_main fmt::fmt-header-only Threads::Threads ${CMAKE_DL_LIBS})
+add_test(NAME opencl/kernels COMMAND lathe_opencl_test)
+set_tests_properties(opencl/kernels PROPERTIES SKIP_REGULAR_EXPRESSION "lathe: skipped" TIMEOUT 300
+                     ENVIRONMENT POCL_CACHE_DIR=${CMAKE_CURRENT_BINARY_DIR}/pocl-cache)
