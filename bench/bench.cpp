@@ -159,7 +159,7 @@ int run(const Options& options) {
 }
 
 void fetch_peers(const Options& options) {
-  if (std::filesystem::exists(options.folders.cache)) return;
+  if (std::filesystem::exists(options.folders.cache / "tried")) return;
   fmt::print(stderr, "fetching the peers into {} ...\n", options.folders.cache.string());
   const std::string command = fmt::format("'{}/fetch.sh' '{}' 1>&2{}", options.folders.sources.string(),
                                           options.folders.cache.string(), options.torch ? " --torch" : "");

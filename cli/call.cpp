@@ -47,6 +47,10 @@ Call::Call(const What& what, const Arguments& shapes, int threads) {
   desc.scale = 1;
   desc.eps = what.normalise ? 1e-6f : 0;
   desc.flags = what.normalise ? LATHE_NORMALISE : 0;
+  std::vector<lathe_attr> attributes;
+  for (const auto& [name, value] : what.attributes) attributes.push_back({name.c_str(), value});
+  desc.attrs = attributes.data();
+  desc.n_attrs = attributes.size();
   if (lathe_plan_create(context_, &desc, shapes.data(), shapes.size(), &plan_) != LATHE_OK) {
     const std::string why = lathe_last_error(context_);
     lathe_context_destroy(context_);

@@ -25,7 +25,8 @@ class Arguments {
   void add(uint32_t role, const void* data, std::vector<int64_t> shape, const std::string& dtype,
            std::vector<int64_t> strides = {});
   // No strides: compact, row after row.
-  void add(uint32_t role, const std::vector<float>& values, std::vector<int64_t> shape, std::vector<int64_t> strides = {});
+  void add(uint32_t role, const std::vector<float>& values, std::vector<int64_t> shape,
+           std::vector<int64_t> strides = {});
   const lathe_arg* data() const { return list_.data(); }
   size_t size() const { return list_.size(); }
 
@@ -41,6 +42,7 @@ class Arguments {
 struct What {
   std::string op, variant = "plain", map = "identity";
   bool normalise = false;
+  std::vector<std::pair<std::string, double>> attributes = {};
 };
 
 class Call {

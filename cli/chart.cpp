@@ -9,7 +9,7 @@ namespace lathe::cli {
 
 namespace {
 
-constexpr double kLeft = 58, kRight = 168, kTop = 14, kBottom = 46, kLabelHeight = 34;
+constexpr double kLeft = 58, kRight = 200, kTop = 14, kBottom = 46, kLabelHeight = 34;
 
 // From values to pixels, and where the marks are.
 class Scale {
@@ -62,7 +62,8 @@ struct EndLabel {
 std::vector<EndLabel> end_labels(const LineChart& chart, const Scale& x, const Scale& y) {
   std::vector<EndLabel> labels;
   for (const Line& line : chart.lines)
-    if (!line.points.empty()) labels.push_back({&line, x.at(line.points.back().first), y.at(line.points.back().second)});
+    if (!line.points.empty())
+      labels.push_back({&line, x.at(line.points.back().first), y.at(line.points.back().second)});
   std::sort(labels.begin(), labels.end(), [](const EndLabel& a, const EndLabel& b) { return a.y < b.y; });
   const double lowest = chart.height - kBottom - kLabelHeight / 2;
   for (size_t i = 1; i < labels.size(); i++) labels[i].y = std::max(labels[i].y, labels[i - 1].y + kLabelHeight);
@@ -75,13 +76,15 @@ std::string grid(const LineChart& chart, const Scale& x, const Scale& y) {
   const double right = chart.width - kRight, bottom = chart.height - kBottom;
   std::string svg;
   for (double mark : y.marks())
-    svg += fmt::format("<line class='grid' x1='{0:.1f}' x2='{1:.1f}' y1='{2:.1f}' y2='{2:.1f}'/>"
-                       "<text class='mark' x='{3:.1f}' y='{4:.1f}' text-anchor='end'>{5}</text>\n",
-                       kLeft, right, y.at(mark), kLeft - 8, y.at(mark) + 4, mark_text(chart.y, mark));
+    svg += fmt::format(
+        "<line class='grid' x1='{0:.1f}' x2='{1:.1f}' y1='{2:.1f}' y2='{2:.1f}'/>"
+        "<text class='mark' x='{3:.1f}' y='{4:.1f}' text-anchor='end'>{5}</text>\n",
+        kLeft, right, y.at(mark), kLeft - 8, y.at(mark) + 4, mark_text(chart.y, mark));
   for (double mark : x.marks())
     svg += fmt::format("<text class='mark' x='{:.1f}' y='{:.1f}' text-anchor='middle'>{}</text>\n", x.at(mark),
                        bottom + 18, mark_text(chart.x, mark));
-  svg += fmt::format("<line class='axis' x1='{0:.1f}' x2='{1:.1f}' y1='{2:.1f}' y2='{2:.1f}'/>\n", kLeft, right, bottom);
+  svg +=
+      fmt::format("<line class='axis' x1='{0:.1f}' x2='{1:.1f}' y1='{2:.1f}' y2='{2:.1f}'/>\n", kLeft, right, bottom);
   svg += fmt::format("<text class='name' x='{:.1f}' y='{:.1f}' text-anchor='middle'>{}</text>\n", (kLeft + right) / 2,
                      bottom + 38, escaped(chart.x.name));
   return svg;
@@ -114,11 +117,15 @@ std::string as_svg(const LineChart& chart) {
                                 escaped(chart.name));
   svg += grid(chart, x, y);
   for (const Line& line : chart.lines) svg += curve(line, chart, x, y);
+  if (!chart.note.empty())
+    svg +=
+        fmt::format("<text class='mark' x='{:.1f}' y='{:.1f}'>{}</text>\n", kLeft + 12, kTop + 16, escaped(chart.note));
   for (const EndLabel& label : end_labels(chart, x, y))
-    svg += fmt::format("<text class='end c{}' x='{:.1f}' y='{:.1f}'>{}</text>"
-                       "<text class='mark' x='{:.1f}' y='{:.1f}'>{}</text>\n",
-                       label.line->colour, label.x + 10, label.y - 1, escaped(label.line->name), label.x + 10,
-                       label.y + 14, escaped(label.line->label));
+    svg += fmt::format(
+        "<text class='end c{}' x='{:.1f}' y='{:.1f}'>{}</text>"
+        "<text class='mark' x='{:.1f}' y='{:.1f}'>{}</text>\n",
+        label.line->colour, label.x + 10, label.y - 1, escaped(label.line->name), label.x + 10, label.y + 14,
+        escaped(label.line->label));
   return svg + "</svg>\n";
 }
 
@@ -131,11 +138,12 @@ std::string bars_as_svg(const std::string& name, const std::vector<Bar>& bars) {
   for (size_t i = 0; i < bars.size(); i++) {
     const double y = kRow * static_cast<double>(i) + 4;
     const double length = bars[i].length / longest * (kWidth - kNames - kRoom);
-    svg += fmt::format("<text class='row' x='{:.1f}' y='{:.1f}' text-anchor='end'>{}</text>"
-                       "<rect class='bar c{}' x='{:.1f}' y='{:.1f}' width='{:.1f}' height='20' rx='3'/>"
-                       "<text class='value' x='{:.1f}' y='{:.1f}'>{}</text>\n",
-                       kNames - 10, y + 15, escaped(bars[i].name), bars[i].colour, kNames, y, length,
-                       kNames + length + 8, y + 15, escaped(bars[i].value));
+    svg += fmt::format(
+        "<text class='row' x='{:.1f}' y='{:.1f}' text-anchor='end'>{}</text>"
+        "<rect class='bar c{}' x='{:.1f}' y='{:.1f}' width='{:.1f}' height='20' rx='3'/>"
+        "<text class='value' x='{:.1f}' y='{:.1f}'>{}</text>\n",
+        kNames - 10, y + 15, escaped(bars[i].name), bars[i].colour, kNames, y, length, kNames + length + 8, y + 15,
+        escaped(bars[i].value));
   }
   return svg + "</svg>\n";
 }

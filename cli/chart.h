@@ -25,6 +25,7 @@ struct LineChart {
   std::string name;  // read aloud where the chart cannot be seen
   Axis x, y;
   std::vector<Line> lines;
+  std::string note;  // inside the chart: why a line is missing
   int width = 720, height = 340;
 };
 

@@ -19,16 +19,21 @@ Json data_of(const Headline& headline) {
   Json generations = Json::array();
   for (const Generation& g : headline.generations) {
     Json one = {{"positions", g.length}, {"lathe_seconds", g.lathe_seconds}};
-    for (const auto& [name, curve] : {std::pair{"softmax_cached", &g.cached}, std::pair{"softmax_stateless", &g.stateless}}) {
+    for (const auto& [name, curve] :
+         {std::pair{"softmax_cached", &g.cached}, std::pair{"softmax_stateless", &g.stateless}}) {
       if (curve->points.empty()) continue;
       one[name] = data_of(*curve, "position");
       one[name]["seconds_integrated"] = integrated(*curve, g.length);
     }
     generations.push_back(one);
   }
-  return {{"heads", kHeadlineHeads}, {"width", kHeadlineWidth}, {"generation", generations},
-          {"lathe_causal", data_of(headline.sweep, "tokens")}, {"softmax_causal", data_of(headline.softmax, "tokens")},
-          {"softmax_unmasked", data_of(headline.unmasked, "tokens")}, {"rival", headline.rival},
+  return {{"heads", kHeadlineHeads},
+          {"width", kHeadlineWidth},
+          {"generation", generations},
+          {"lathe_causal", data_of(headline.sweep, "tokens")},
+          {"softmax_causal", data_of(headline.softmax, "tokens")},
+          {"softmax_unmasked", data_of(headline.unmasked, "tokens")},
+          {"rival", headline.rival},
           {"no_rival", headline.no_rival}};
 }
 
@@ -67,7 +72,8 @@ std::string memory_in_words() {
   return fmt::format(
       "Head h counts what follows each context of h bytes: head 1 in one slot a byte, the others in {} slots that "
       "contexts are hashed into and may share. A head's probability of a byte is (its count + {}) / (all its counts + "
-      "{:g}). The mixture's weights are learned online by expectation maximisation (times {} whenever they are used), one "
+      "{:g}). The mixture's weights are learned online by expectation maximisation (times {} whenever they are used), "
+      "one "
       "set for each pattern of how much the heads have seen.",
       kHashedSlots, kSmoothing, kBytes * kSmoothing, kForget);
 }

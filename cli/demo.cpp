@@ -55,7 +55,9 @@ void print_headline(const Demo& demo) {
   fmt::print("\n{}\n{}", bold("softmax timed at positions and integrated, lathe at every step"), table.text());
   Table sweep({"one pass", "lathe", rival + ", causal", "no mask"});
   for (size_t i = 0; i < h.sweep.points.size(); i++) {
-    const auto cell = [&](const Curve& c) { return i < c.points.size() ? time_text(c.points[i].seconds) : std::string("-"); };
+    const auto cell = [&](const Curve& c) {
+      return i < c.points.size() ? time_text(c.points[i].seconds) : std::string("-");
+    };
     sweep.add({token_text(h.sweep.points[i].x) + " tokens", time_text(h.sweep.points[i].seconds), cell(h.softmax),
                cell(h.unmasked)});
   }
@@ -77,17 +79,19 @@ void run(const Options& options) {
   {
     Progress progress("reading the text");
     const double all = static_cast<double>(demo.text.bytes.size());
-    demo.reading = read_and_write(demo.text, 240, threads,
-                                  [&](size_t bytes) { progress.at(static_cast<double>(bytes) / all); });
+    demo.reading =
+        read_and_write(demo.text, 240, threads, [&](size_t bytes) { progress.at(static_cast<double>(bytes) / all); });
   }
   print_reading(demo);
   {
     Progress progress("timing lathe");
-    demo.headline = time_lathe(options.quick, threads, [&](double f, const std::string& note) { progress.at(f, note); });
+    demo.headline =
+        time_lathe(options.quick, threads, [&](double f, const std::string& note) { progress.at(f, note); });
   }
   {
     Progress progress("timing softmax");
-    time_softmax(demo.headline, options.quick, threads, [&](double f, const std::string& note) { progress.at(f, note); });
+    time_softmax(demo.headline, options.quick, threads,
+                 [&](double f, const std::string& note) { progress.at(f, note); });
   }
   print_headline(demo);
   if (!options.json.empty()) write(options.json, as_data(demo).dump(2) + "\n");
@@ -101,7 +105,8 @@ void run(const Options& options) {
 
 void add_demo(CLI::App& program) {
   auto options = std::make_shared<Options>();
-  CLI::App* verb = program.add_subcommand("demo", "a fast-weight memory reads a text; linear against softmax attention");
+  CLI::App* verb =
+      program.add_subcommand("demo", "a fast-weight memory reads a text; linear against softmax attention");
   verb->add_option("file", options->file, "the text (default: one found on this machine); 256 KiB of it at most");
   verb->add_option("--json", options->json, "write the results here");
   verb->add_option("--html", options->html, "write the page here")->capture_default_str();

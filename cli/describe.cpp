@@ -16,6 +16,7 @@ namespace {
 struct Options {
   What what;
   std::string shape = "B1.T4096.H8.D64.V64", dtype = "f32";
+  std::vector<std::string> attributes;
   bool json = false;
 };
 
@@ -32,6 +33,14 @@ std::map<std::string, int64_t> read_shape(const std::string& text) {
   return sizes;
 }
 
+std::pair<std::string, double> read_attribute(const std::string& text) {
+  const size_t equals = text.find('=');
+  double value = 0;
+  if (equals == std::string::npos || !CLI::detail::lexical_cast(text.substr(equals + 1), value))
+    throw Failure(fmt::format("--attribute {}: expected a name and a number, such as max_length=4096", text));
+  return {text.substr(0, equals), value};
+}
+
 bool takes_a(const std::string& map, const char* input) {
   for (const auto& m : list_of("maps"))
     if (m.at("name") == map) return m.at("input") == input;
@@ -44,8 +53,11 @@ Arguments arguments_of(const Options& options) {
   const int64_t batch = s["B"], tokens = s["T"], heads = s["H"];
   const bool projected = takes_a(options.what.map, "projection");
   const int64_t rows = s["M"] ? s["M"] : s["D"];
+  std::vector<lathe_attr> attributes;
+  for (const auto& [name, value] : options.what.attributes) attributes.push_back({name.c_str(), value});
   int64_t width = 0;
-  if (lathe_map_width(options.what.map.c_str(), s["D"], projected ? rows : 0, nullptr, 0, &width) != LATHE_OK)
+  if (lathe_map_width(options.what.map.c_str(), s["D"], projected ? rows : 0, attributes.data(), attributes.size(),
+                      &width) != LATHE_OK)
     throw Failure(lathe_last_error(nullptr));
   Arguments args;
   if (op != "accumulate") args.add(LATHE_Q, nullptr, {batch, tokens, s["HQ"], s["D"]}, options.dtype);
@@ -64,7 +76,8 @@ Arguments arguments_of(const Options& options) {
   return args;
 }
 
-void run(const Options& options) {
+void run(Options& options) {
+  for (const std::string& text : options.attributes) options.what.attributes.push_back(read_attribute(text));
   const Call call(options.what, arguments_of(options), 0);
   const nlohmann::json said = call.describe();
   if (options.json) {
@@ -91,9 +104,12 @@ void add_describe(CLI::App& program) {
   verb->add_option("--op", options->what.op, "an operator (lathe list ops)")->required();
   verb->add_option("--variant", options->what.variant, "a variant (lathe list variants)")->capture_default_str();
   verb->add_option("--map", options->what.map, "a feature map (lathe list maps)")->capture_default_str();
-  verb->add_option("--shape", options->shape, "B, T, H, D, V; HQ query heads, M rows of a projection")->capture_default_str();
+  verb->add_option("--shape", options->shape, "B, T, H, D, V; HQ query heads, M rows of a projection")
+      ->capture_default_str();
   verb->add_option("--dtype", options->dtype, "of q, k, v and the output")
-      ->check(CLI::IsMember({"f32", "f16", "bf16"}))->capture_default_str();
+      ->check(CLI::IsMember({"f32", "f16", "bf16"}))
+      ->capture_default_str();
+  verb->add_option("--attribute", options->attributes, "of the map, such as max_length=4096")->allow_extra_args(false);
   verb->add_flag("--normalise", options->what.normalise, "with the normaliser");
   verb->add_flag("--json", options->json, "as JSON");
   verb->callback([options] { run(*options); });

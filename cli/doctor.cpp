@@ -59,7 +59,8 @@ Json examine() {
   report["peers"] = packages(root / "bench" / "peers" / "requirements.txt", fs::path(peers_folder()) / "venv");
   for (const char* name : {"ggml", "fast_transformers"}) {
     const bool built = fs::exists(fs::path(peers_folder()) / "build" / (std::string(name) + ".so"));
-    report["peers"].push_back({{"name", name}, {"expected", "built"}, {"installed", built ? Json("built") : Json(nullptr)}});
+    report["peers"].push_back(
+        {{"name", name}, {"expected", "built"}, {"installed", built ? Json("built") : Json(nullptr)}});
   }
   Arguments args;
   for (uint32_t role : {LATHE_Q, LATHE_K, LATHE_V, LATHE_O}) args.add(role, nullptr, {1, 1, 1, 16}, "f32");
@@ -96,7 +97,8 @@ void print_report(const Json& report) {
   const auto word = [&](const char* key) { return report.at(key).get<std::string>(); };
   std::string caches;
   for (const auto& cache : report.at("caches"))
-    caches += fmt::format("{}{} {}", caches.empty() ? "" : ", ", cache.at("name").get<std::string>(), cache.at("size").get<std::string>());
+    caches += fmt::format("{}{} {}", caches.empty() ? "" : ", ", cache.at("name").get<std::string>(),
+                          cache.at("size").get<std::string>());
   fmt::print("{}\n", bold("this machine"));
   fmt::print("  {:10} {}\n", "processor", word("model"));
   fmt::print("  {:10} {} ({})\n", "known as", word("uarch"), word("features"));
@@ -108,8 +110,8 @@ void print_report(const Json& report) {
   Table rows({"row", "", "kernels"});
   for (const auto& row : report.at("rows")) {
     const int kernels = row.at("kernels");
-    const std::string state = row.at("runs") ? (kernels ? "runs" : "would run, not built")
-                                             : "lacks " + row.at("missing").get<std::string>();
+    const std::string state =
+        row.at("runs") ? (kernels ? "runs" : "would run, not built") : "lacks " + row.at("missing").get<std::string>();
     rows.add({row.at("name"), state, std::to_string(kernels)});
   }
   fmt::print("{}", rows.text());

@@ -24,8 +24,8 @@ struct Curve {
 
 struct Generation {
   int64_t length;
-  double lathe_seconds;      // all steps made and timed
-  Curve cached, stateless;   // seconds of a step at a position
+  double lathe_seconds;     // all steps made and timed
+  Curve cached, stateless;  // seconds of a step at a position
 };
 
 struct Headline {

@@ -42,7 +42,8 @@ void print_targets(const Json& list) {
 
 void print_kernels(const Json& list) {
   Table table({"kernel", "instance", "target", "numbers", "record"});
-  for (const auto& k : list) table.add({k.at("kernel"), k.at("instance"), k.at("target"), k.at("numbers"), k.at("record")});
+  for (const auto& k : list)
+    table.add({k.at("kernel"), k.at("instance"), k.at("target"), k.at("numbers"), k.at("record")});
   fmt::print("{}\n{}", bold("kernels"), table.text());
 }
 

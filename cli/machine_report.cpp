@@ -34,7 +34,8 @@ nlohmann::json caches() {
   nlohmann::json found = nlohmann::json::array();
   for (int i = 0; i < 8; i++) {
     const std::filesystem::path folder = fmt::format("/sys/devices/system/cpu/cpu0/cache/index{}", i);
-    const std::string level = first_line(folder / "level"), type = first_line(folder / "type"), size = first_line(folder / "size");
+    const std::string level = first_line(folder / "level"), type = first_line(folder / "type"),
+                      size = first_line(folder / "size");
     if (level.empty() || type == "Instruction") continue;
     found.push_back({{"name", "L" + level + (type == "Data" ? "d" : "")}, {"size", size}});
   }
@@ -46,14 +47,10 @@ nlohmann::json caches() {
 nlohmann::json machine_report() {
   const char* pin = std::getenv("LATHE_TARGET");
   const double memory = static_cast<double>(sysconf(_SC_PHYS_PAGES)) * static_cast<double>(sysconf(_SC_PAGESIZE));
-  return {{"model", bench::cpu_model()},
-          {"features", bench::cpu_features()},
-          {"uarch", host_uarch()},
-          {"threads", allowed_processors()},
-          {"caches", caches()},
-          {"memory_gib", memory / (1 << 30)},
-          {"pin", pin ? pin : ""},
-          {"lathe", lathe_version()},
+  return {{"model", bench::cpu_model()}, {"features", bench::cpu_features()},
+          {"uarch", host_uarch()},       {"threads", allowed_processors()},
+          {"caches", caches()},          {"memory_gib", memory / (1 << 30)},
+          {"pin", pin ? pin : ""},       {"lathe", lathe_version()},
           {"compiler", kCompiler}};
 }
 

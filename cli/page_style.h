@@ -21,18 +21,21 @@ section { margin: 0 0 18px; padding: 22px 24px; }
 figure { margin: 16px 0 0; } figcaption { margin-top: 4px; } svg { display: block; width: 100%; height: auto; }
 svg text { font: 13px system-ui, sans-serif; fill: var(--ink); }
 svg .mark, svg .name { fill: var(--soft); font-size: 12px; } svg .value { font-weight: 600; }
-svg .end { font-weight: 600; } .grid { stroke: var(--edge); } .axis { stroke: var(--soft); }
+svg .end { font-weight: 600; } svg .end, svg .mark { paint-order: stroke; stroke: var(--card); stroke-width: 5px; }
+.grid { stroke: var(--edge); } .axis { stroke: var(--soft); }
 .line { fill: none; stroke-width: 2.2; stroke-linejoin: round; } .dashed { stroke-dasharray: 5 4; }
 .c0 .line { stroke: var(--c0); } .c1 .line { stroke: var(--c1); } .c2 .line { stroke: var(--c2); }
 .c0 circle, .bar.c0, svg .end.c0 { fill: var(--c0); } .c1 circle, .bar.c1, svg .end.c1 { fill: var(--c1); }
 .c2 circle, .bar.c2, svg .end.c2 { fill: var(--c2); } .bar.c3 { fill: var(--c3); }
 pre { background: var(--code); border-radius: 8px; padding: 14px 16px; white-space: pre-wrap; overflow-wrap: anywhere;
   font: 13px/1.5 ui-monospace, monospace; margin: 10px 0; } pre i { color: var(--soft); font-style: normal; }
-.check::before { content: "✓ "; color: var(--c0); font-weight: 700; } .wrong::before { content: "✗ "; color: var(--c1); }
+.check::before { content: "✓ "; color: var(--c0); font-weight: 700; }
+.wrong::before { content: "✗ "; color: var(--c1); }
 .wide { overflow-x: auto; } table { border-collapse: collapse; width: 100%; font-size: 13px; margin-top: 10px; }
 th { text-align: left; color: var(--soft); font-weight: 500; } td, th { padding: 5px 12px 5px 0; vertical-align: top; }
 td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
-tr.call td { border-top: 1px solid var(--edge); font-weight: 600; } tr.kernel td { padding: 1px 12px 1px 0; color: var(--soft); }
+tr.call td { border-top: 1px solid var(--edge); font-weight: 600; }
+tr.kernel td { padding: 1px 12px 1px 0; color: var(--soft); }
 tr.kernel td:first-child { padding-left: 14px; } code { font: 12px ui-monospace, monospace; }
 )css";
 

@@ -53,8 +53,7 @@ double largest_difference(const ByteMemory::State& a, const ByteMemory::State& b
 
 }  // namespace
 
-Reading read_and_write(const Text& text, int continue_for, int threads,
-                       const std::function<void(size_t)>& progress) {
+Reading read_and_write(const Text& text, int continue_for, int threads, const std::function<void(size_t)>& progress) {
   Reading reading;
   reading.order0 = order0_entropy(text.bytes);
   ByteMemory memory(threads);

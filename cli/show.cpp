@@ -55,8 +55,10 @@ Json find(std::string name) {
     const std::string word = " " + k.at("kernel").get<std::string>();
     if ((known + " ").find(word + " ") == std::string::npos) known += word;
   }
-  throw Failure(fmt::format("unknown kernel '{}'; expected one of{}, alone or with _INSTANCE and _TARGET "
-                            "(lathe list kernels)", name, known));
+  throw Failure(
+      fmt::format("unknown kernel '{}'; expected one of{}, alone or with _INSTANCE and _TARGET "
+                  "(lathe list kernels)",
+                  name, known));
 }
 
 void generate(const std::vector<std::string>& command) {
@@ -96,8 +98,14 @@ void run(const Options& options) {
   }
   const Folder folder;
   // The numbers that the library was built with, not those that a record would give today.
-  std::vector<std::string> command = {program_folder() + "/lathe-gen", "--kernel", kernel.at("kernel"), "--row",
-                                      kernel.at("target"), "--out", folder.path(), "--emit",
+  std::vector<std::string> command = {program_folder() + "/lathe-gen",
+                                      "--kernel",
+                                      kernel.at("kernel"),
+                                      "--row",
+                                      kernel.at("target"),
+                                      "--out",
+                                      folder.path(),
+                                      "--emit",
                                       options.stmt ? "stmt" : "assembly"};
   if (kernel.at("instance") != "") command.insert(command.end(), {"--axis", kernel.at("instance")});
   std::istringstream numbers(kernel.at("numbers").get<std::string>());

@@ -54,8 +54,7 @@ void take(Headline& headline, const Json& said) {
 std::string note_of(const Json& said) {
   if (said.contains("version")) return said.at("version");
   const std::string name = said.at("curve");
-  if (said.contains("length"))
-    return fmt::format("{} softmax, position {}", name, said.at("position").get<int64_t>());
+  if (said.contains("length")) return fmt::format("{} softmax, position {}", name, said.at("position").get<int64_t>());
   return fmt::format("{} softmax, {} tokens", name, said.at("tokens").get<int64_t>());
 }
 
@@ -65,8 +64,11 @@ void time_softmax(Headline& headline, bool quick, int threads, const Tell& progr
   headline.no_rival = fetch(progress);
   if (!headline.no_rival.empty()) return;
   const double seconds = quick ? 4 : 20;
-  Json request = {{"heads", kHeadlineHeads}, {"width", kHeadlineWidth}, {"threads", threads},
-                  {"positions", quick ? 8 : kPositions}, {"seconds", seconds}};
+  Json request = {{"heads", kHeadlineHeads},
+                  {"width", kHeadlineWidth},
+                  {"threads", threads},
+                  {"positions", quick ? 8 : kPositions},
+                  {"seconds", seconds}};
   request["lengths"] = Json::array();
   for (const Generation& generation : headline.generations) request["lengths"].push_back(generation.length);
   request["sweep"] = Json::array();
@@ -95,8 +97,9 @@ void time_softmax(Headline& headline, bool quick, int threads, const Tell& progr
     for (Curve* curve : {&generation.cached, &generation.stateless})
       if (curve->points.size() != request["positions"].get<size_t>()) curve->points.clear();
   if (status != 0)
-    headline.no_rival = headline.rival.empty() ? "onnxruntime did not start in its environment"
-                                               : fmt::format("its process ended early (status {})", WEXITSTATUS(status));
+    headline.no_rival = headline.rival.empty()
+                            ? "onnxruntime did not start in its environment"
+                            : fmt::format("its process ended early (status {})", WEXITSTATUS(status));
 }
 
 }  // namespace lathe::cli

@@ -32,10 +32,13 @@ class CausalSession:
     declare = lambda name, shape: helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
     graph = helper.make_graph([node], "causal", [declare(*item) for item in floats.items()],
                               [declare(*item) for item in outputs.items()],
-                              [helper.make_tensor(name, TensorProto.INT32, [1], value) for name, value in lengths.items()])
+                              [helper.make_tensor(name, TensorProto.INT32, [1], value)
+                               for name, value in lengths.items()])
     domains = [helper.make_opsetid("", 17), helper.make_opsetid("com.microsoft", 1)]
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+    # As in the benchmark's sessions; where something else runs too, spinning only makes it slower.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     self.session = onnxruntime.InferenceSession(helper.make_model(graph, opset_imports=domains, ir_version=9)
                                                 .SerializeToString(), options, providers=["CPUExecutionProvider"])
     self.binding = self.session.io_binding()

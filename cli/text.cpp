@@ -18,9 +18,9 @@ namespace {
 namespace fs = std::filesystem;
 
 // Long ones in plain English first; what every Linux system has somewhere comes last.
-constexpr std::array kLikelyTexts = {
-    "/usr/share/common-licenses/GPL-3", "/usr/share/licenses/common/GPL3/license.txt", "/usr/share/common-licenses/GPL-2",
-    "/usr/share/common-licenses/Apache-2.0", "/etc/services"};
+constexpr std::array kLikelyTexts = {"/usr/share/common-licenses/GPL-3", "/usr/share/licenses/common/GPL3/license.txt",
+                                     "/usr/share/common-licenses/GPL-2", "/usr/share/common-licenses/Apache-2.0",
+                                     "/etc/services"};
 
 std::string found_text() {
   std::error_code ignored;

@@ -1,7 +1,7 @@
-// One chunk of causal outputs: O = inv * ((Q * exp b) H + tril(Q K^T * E) V). MATH.md B2, B3.
+// One chunk of causal outputs: O = (Q * exp b) H + tril(Q K^T * E) V, each row over its denominator. docs/operators.md.
 //
-// q(K, C), kt(C, K), v(V, C), h(V, K): the state that enters; inv(C): one over the denominator, or the scale;
-// b(C): inclusive sums of the log decays since the chunk began.
+// q(K, C), kt(C, K), v(V, C), h(V, K): the state that enters; b(C): inclusive sums of the log decays since the chunk
+// began. Normalised: z(K), the keys' sum that enters; a row is divided by q.z + eps, or by max(q.z, eps).
 #include "kernel.h"
 #include "transitions.h"
 #include "vmath.h"
@@ -9,40 +9,83 @@
 using namespace Halide;
 using namespace lathe::gen;
 
-LATHE_KERNEL(causal, transitions) {
-  const bool decay = decays(kernel.axis());
-  const int g = kernel.grain();
+namespace {
+
+// sum(i) = sum over c of value(c, i), c in [0, blocks * lanes): by lanes first, then across them.
+struct LaneSum {
+  Func partial{"partial"}, sum{"sum"};
+  Var u{"u"}, i{"i"};
+  int lanes;
+  explicit LaneSum(int n) : lanes(n) { partial(u, i) = 0.f; }
+  Expr column(const RVar& block) const { return block * lanes + u; }
+  void finish(Kernel& kernel) {
+    RDom lane(0, lanes, "lane");
+    sum(i) += partial(lane, i);
+    kernel.label(Role::lanes, partial);
+    kernel.label(Role::row_sum, sum);
+  }
+};
+
+void define(Kernel& kernel, bool normalise) {
+  const int g = kernel.grain(), chunk = kernel.chunk();
   auto q = kernel.tile("q"), kt = kernel.columns("kt"), v = kernel.tile("v"), h = kernel.tile("h");
-  auto inv = kernel.tile("inv", 1);
   Var x("x"), i("i"), j("j");
   RDom key(0, kernel.extent(q, 0), "key");
+  Expr first = i / g * g;  // of the block of rows that walks the triangle together
 
-  Func product("product"), scores("scores"), numerator("numerator"), o("o");
+  Func product("product"), scores("scores"), numerator("numerator"), since("since"), o("o");
   product(j, i) += q(key, i) * kt(j, key);
   numerator(x, i) += q(key, i) * h(x, key);
-  if (decay) {
+  LaneSum below(chunk % 16 == 0 ? 16 : 8);
+  Param<float> eps;
+  Param<int32_t> at_least;
+  if (normalise) {
+    auto z = kernel.tile("z", 1);
+    eps = kernel.number<float>("eps");
+    at_least = kernel.number<int32_t>("at_least");
+    RDom block(0, q.dim(0).extent() / below.lanes, "block");
+    below.partial(below.u, below.i) += q(below.column(block), below.i) * z(below.column(block));
+  }
+  if (decays(kernel.axis())) {
     auto b = kernel.tile("b", 1);
-    Func since("since");
     since(i) = exponential(b(i));
     kernel.label(Role::table, since);
     // never positive where the score is read
     scores(j, i) = product(j, i) * exponential_of_negative(b(i) - b(j));
     numerator(x, i) *= since(i);
+    if (normalise) below.partial(below.u, below.i) *= since(below.i);
   } else {
     scores(j, i) = product(j, i);
   }
 
   // Whole blocks of rows before this one need no mask. Inside the block on the diagonal the product itself is
   // dropped, not multiplied by zero: 0 * NaN of a later token would be NaN.
-  RDom before(0, kernel.chunk(), "before"), inside(0, g, "inside");
+  RDom before(0, chunk, "before"), inside(0, g, "inside");
   before.where(before / g < i / g);
   numerator(x, i) += scores(before, i) * v(x, before);
-  Expr token = i / g * g + inside;
-  numerator(x, i) += select(inside <= i % g, scores(token, i) * v(x, token), 0.f);
+  numerator(x, i) += select(inside <= i % g, scores(first + inside, i) * v(x, first + inside), 0.f);
 
-  o(x, i) = numerator(x, i) * inv(i);
+  if (normalise) {
+    RDom block(0, chunk / below.lanes, "block");
+    block.where(block * below.lanes < below.i / g * g + g);
+    Expr column = below.column(block);
+    below.partial(below.u, below.i) += select(column <= below.i, scores(column, below.i), 0.f);
+    below.finish(kernel);
+    Func inv("inv");
+    inv(i) = 1.f / select(at_least == 1, max(below.sum(i), eps), below.sum(i) + eps);
+    o(x, i) = numerator(x, i) * inv(i);
+    kernel.label(Role::per_row, inv);
+  } else {
+    o(x, i) = numerator(x, i);
+  }
   kernel.label(Role::outer, product);
   kernel.label(Role::scores, scores);
   kernel.label(Role::numerator, numerator);
   kernel.output(Role::output, o);
 }
+
+}  // namespace
+
+LATHE_KERNEL(causal, transitions) { define(kernel, false); }
+
+LATHE_KERNEL(causal_normalised, transitions) { define(kernel, true); }

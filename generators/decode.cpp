@@ -1,6 +1,6 @@
-// One token of the recurrence, one head: S' = a S + k^T v; num = q S'. MATH.md B2, B3 with K, V as they come.
+// One token of the recurrence, one head: S' = a S + k^T v; num = before + q S'. docs/operators.md with K, V as they come.
 //
-// q(K), k(K), v(V), h(V, K), num(V); V a multiple of a vector. h_out may be h.
+// q(K), k(K), v(V), h(V, K), before(V); V a multiple of a vector. h_out may be h, and o may be before.
 #include "kernel.h"
 
 using namespace Halide;
@@ -8,6 +8,7 @@ using namespace lathe::gen;
 
 LATHE_KERNEL(decode, once) {
   auto q = kernel.tile("q", 1), k = kernel.tile("k", 1), v = kernel.tile("v", 1), h = kernel.tile("h");
+  auto before = kernel.tile("before", 1);
   auto a = kernel.number<float>("a");
   auto inv = kernel.number<float>("inv");
   Var x("x"), key("key");
@@ -15,7 +16,7 @@ LATHE_KERNEL(decode, once) {
   Func h_out("h_out"), numerator("numerator"), o("o");
   h_out(x, key) = a * h(x, key) + k(key) * v(x);
   numerator(x) += q(r) * h_out(x, r);
-  o(x) = numerator(x) * inv;
+  o(x) = (before(x) + numerator(x)) * inv;
   kernel.output(Role::recurrence, h_out);
   kernel.label(Role::column_sum, numerator);
   kernel.output(Role::vector, o);

@@ -1,4 +1,5 @@
-// lathe-gen: one kernel for one target row, ahead of time. One process an object: names stay stable, a crash stays here.
+// lathe-gen: one kernel for one target row, ahead of time. One process an object: names stay stable, a crash stays
+// here.
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
@@ -33,11 +34,12 @@ struct Options {
 void write_entry(const std::string& path, const Options& options, const std::string& symbol, const Grains& grains,
                  const Choice& choice) {
   std::string numbers;
-  for (const auto& [name, value] : choice.numbers) numbers += fmt::format("{}{}={}", numbers.empty() ? "" : " ", name, value);
+  for (const auto& [name, value] : choice.numbers)
+    numbers += fmt::format("{}{}={}", numbers.empty() ? "" : " ", name, value);
   std::ofstream out(path);
-  out << fmt::format("LATHE_ENTRY({}, \"{}\", \"{}\", \"{}\", {}, {}, {}, {}, \"{}\", \"{}\")\n", symbol, options.kernel,
-                     options.axis, options.row, choice.numbers.at("chunk"), grains.key, grains.value, grains.rows,
-                     numbers, choice.source);
+  out << fmt::format("LATHE_ENTRY({}, \"{}\", \"{}\", \"{}\", {}, {}, {}, {}, \"{}\", \"{}\")\n", symbol,
+                     options.kernel, options.axis, options.row, choice.numbers.at("chunk"), grains.key, grains.value,
+                     grains.rows, numbers, choice.source);
   if (!out.flush()) throw std::runtime_error("cannot write " + path);
 }
 
@@ -67,8 +69,10 @@ void generate(const Options& options) {
                                          options.axis, row.name, options.asserts ? "_asserting" : "");
   const std::string stem = (std::filesystem::path(options.directory) / symbol).string();
   static const std::map<std::string, std::pair<Output, const char*>> kinds{
-      {"object", {Output::object, ".o"}},     {"assembly", {Output::assembly, ".s"}},
-      {"stmt", {Output::stmt, ".stmt"}},      {"header", {Output::c_header, ".h"}},
+      {"object", {Output::object, ".o"}},
+      {"assembly", {Output::assembly, ".s"}},
+      {"stmt", {Output::stmt, ".stmt"}},
+      {"header", {Output::c_header, ".h"}},
       {"device_code", {Output::device_code, ".device"}}};
   std::map<Output, std::string> files;
   for (const std::string& kind : options.emit) {

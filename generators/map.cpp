@@ -1,11 +1,12 @@
-// A feature map over rows of float32: y = scale * phi(x), zero past the valid rows and columns. MATH.md B0.
+// A feature map over rows of float32: y = scale * phi(x), zero past the valid rows and columns. docs/operators.md.
 //
-// x(D, C), w(M, D): the projection, transposed; y(K, C); kt(C, K): y transposed, for keys; u(M, C): scratch of projected
-// maps. All extents are multiples of 16; width, features and rows say how much of them is real. Row i stands at position
+// x(D, C), w(M, D): the projection, transposed; y(K, C); kt(C, K): y transposed, for keys, which bring y itself only
+// where the map has several parts; u(M, C): scratch of projected maps. All extents are multiples of 16; width, features
+// and rows say how much of them is real. Row i stands at position
 // + i * step: a step of 1 for tokens, 0 for the heads of one token.
 //
-// Stabilising maps also write peak(C), the largest projection up to each row and `peak_before`. What they subtract is the
-// row's own largest projection (subtract = 1, queries), the peak (2, keys), or nothing (0).
+// Stabilising maps also write peak(C), the largest projection up to each row and `peak_before`. What they subtract is
+// the row's own largest projection (subtract = 1, queries), the peak (2, keys), or nothing (0).
 #include "feature_formula.h"
 #include "kernel.h"
 
@@ -26,9 +27,15 @@ struct Mapping {
   Func u{"u"}, square{"square"}, u_max{"u_max"}, largest{"largest"}, peak{"peak"}, total{"total"}, y{"y"};
 
   explicit Mapping(Kernel& k)
-      : kernel(k), x(k.tile("x")), w(k.tile("w")), width(k.number<int32_t>("width")),
-        features(k.number<int32_t>("features")), rows(k.number<int32_t>("rows")),
-        position(k.number<int32_t>("position")), step(k.number<int32_t>("step")), subtract(k.number<int32_t>("subtract")),
+      : kernel(k),
+        x(k.tile("x")),
+        w(k.tile("w")),
+        width(k.number<int32_t>("width")),
+        features(k.number<int32_t>("features")),
+        rows(k.number<int32_t>("rows")),
+        position(k.number<int32_t>("position")),
+        step(k.number<int32_t>("step")),
+        subtract(k.number<int32_t>("subtract")),
         scale(k.number<float>("scale")),
         attribute(k.number<float>("attribute")),
         peak_before(k.number<float>("peak_before")) {}
@@ -39,7 +46,8 @@ struct Mapping {
   }
 
   Words words() {
-    RDom d(0, Kernel::extent(x, 0), "d"), lane(0, kBlock, 0, blocks(width), "lane"), m(0, kBlock, 0, blocks(features), "m");
+    RDom d(0, Kernel::extent(x, 0), "d"), lane(0, kBlock, 0, blocks(width), "lane"),
+        m(0, kBlock, 0, blocks(features), "m");
     Func product("product");
     product(c, i) += x(d, i) * w(c, d);
     u(c, i) = product(c, i);
@@ -73,7 +81,7 @@ struct Mapping {
     return words;
   }
 
-  void rows_of(const std::string& map) {
+  void rows_of(const std::string& map, bool keys) {
     const Words w_ = words();
     const Formula f = formula(map, w_);
     Expr factor = scale;
@@ -87,7 +95,9 @@ struct Mapping {
       kernel.label(Role::row_sum, total);
       factor = scale / total(i);
     }
-    const auto valid = [&](const Expr& inside, const Expr& value) { return select(inside && i < rows, value * factor, 0.f); };
+    const auto valid = [&](const Expr& inside, const Expr& value) {
+      return select(inside && i < rows, value * factor, 0.f);
+    };
     if (projects(map)) kernel.output(Role::projected, u);
     if (stabilises(map)) kernel.output(Role::serial, peak);
     if (f.parts.size() == 1 && f.parts[0].shape == Part::kFlat) {
@@ -100,7 +110,11 @@ struct Mapping {
         start += part.width;
       }
     }
-    kernel.output(Role::rows, y);
+    // a flat map's rows are wanted only by the transpose where there is one
+    if (keys && f.parts.size() == 1 && f.parts[0].shape == Part::kFlat)
+      kernel.label(Role::rows_of_tile, y);
+    else
+      kernel.output(Role::rows, y);
   }
 
   // Blocks run over the end of their part; the next part, or zeros, overwrite what they leave there.
@@ -112,21 +126,23 @@ struct Mapping {
       y(start + column, i) = valid(column < part.width, in_part(part.value, w_, column));
     } else {
       RDom r(0, kBlock, 0, blocks(width), 0, width, "r");
-      Expr ahead = r.y * kBlock + r.x, column = r.z + 1 + ahead;
       r.where(r.y * kBlock + r.z + 1 < width);
-      y(start + r.z * width - r.z * (r.z + 1) / 2 + ahead, i) =
-          valid(column < width, in_part(part.value, w_, column, r.z));
+      // Halide sees neither that the condition keeps a block within 16 columns of the end, nor where the products end.
+      Expr ahead = r.y * kBlock + r.x, last = y.output_buffer().dim(0).extent() - 1;
+      Expr column = unsafe_promise_clamped(r.z + 1 + ahead, 0, x.dim(0).extent() - 1);
+      Expr to = unsafe_promise_clamped(start + r.z * width - r.z * (r.z + 1) / 2 + ahead, 0, last);
+      y(to, i) = valid(column < width, in_part(part.value, w_, column, r.z));
     }
   }
 };
 
 }  // namespace
 
-LATHE_KERNEL(map_rows, maps) { Mapping(kernel).rows_of(kernel.axis()); }
+LATHE_KERNEL(map_rows, maps) { Mapping(kernel).rows_of(kernel.axis(), false); }
 
 LATHE_KERNEL(map_keys, maps) {
   Mapping mapping(kernel);
-  mapping.rows_of(kernel.axis());
+  mapping.rows_of(kernel.axis(), true);
   Func kt("kt");
   Var token("token"), key("key");
   kt(token, key) = mapping.y(key, token);

@@ -1,4 +1,4 @@
-// Outputs of a state that no longer changes: O = inv * (Q G). MATH.md B1.
+// Outputs of a state that no longer changes: O = inv * (Q G). docs/operators.md.
 //
 // q(K, C), h(V, K), inv(C).
 #include "kernel.h"

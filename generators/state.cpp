@@ -1,4 +1,4 @@
-// The state that leaves a chunk: H' = exp(b_C) H + (K * exp(b_C - b))^T V. MATH.md B2, B3.
+// The state that leaves a chunk: H' = exp(b_C) H + (K * exp(b_C - b))^T V. docs/operators.md.
 //
 // kt(C, K), v(V, C), h(V, K); b(C) as in causal.cpp. h_out may be h. Any number of tokens: C is v's second extent.
 #include "kernel.h"

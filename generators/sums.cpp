@@ -1,19 +1,35 @@
-// The normaliser where nothing is causal: MATH.md B1.
+// The normaliser's sums over tokens: docs/operators.md.
 #include "kernel.h"
+#include "transitions.h"
+#include "vmath.h"
 
 using namespace Halide;
 using namespace lathe::gen;
 
-// z_out = z + sum_i k_i. k(K, C), z(K); z_out may be z.
-LATHE_KERNEL(key_sum, once) {
-  auto k = kernel.tile("k"), z = kernel.tile("z", 1);
-  Var c("c");
-  RDom token(0, k.dim(1).extent(), "token");
-  Func added("added"), z_out("z_out");
-  added(c) += k(c, token);
-  z_out(c) = z(c) + added(c);
-  kernel.label(Role::column_sum, added);
-  kernel.output(Role::vector, z_out);
+// z_out = exp(b_C) z + sum_j exp(b_C - b_j) k_j. kt(C, K), z(K), b(C) as in causal.cpp; z_out may be z.
+LATHE_KERNEL(key_sum, transitions) {
+  constexpr int lanes = 8;
+  auto kt = kernel.columns("kt");
+  auto z = kernel.tile("z", 1);
+  Var u("u"), c("c"), j("j");
+  RDom block(0, kt.dim(0).extent() / lanes, "block"), lane(0, lanes, "lane");
+  Expr column = block * lanes + u, left = z(c), weight = 1.f;
+  Func partial("partial"), sum("sum"), z_out("z_out");
+  if (decays(kernel.axis())) {
+    auto b = kernel.tile("b", 1);
+    Expr last = b(kt.dim(0).extent() - 1);
+    Func rest("rest");
+    rest(j) = exponential(last - b(j));
+    kernel.label(Role::table, rest);
+    left *= exponential(last);
+    weight = rest(column);
+  }
+  partial(u, c) += kt(column, c) * weight;
+  sum(c) += partial(lane, c);
+  z_out(c) = left + sum(c);
+  kernel.label(Role::lanes, partial);
+  kernel.label(Role::row_sum, sum);
+  kernel.output(Role::per_token, z_out);
 }
 
 // inv_i = 1 / (q_i.z + eps), or 1 / max(q_i.z, eps). q(K, C), z(K), inv(C); K a multiple of 16.

@@ -1,4 +1,4 @@
-// What happens to the state between two tokens. One row each; MATH.md B2 and B3.
+// What happens to the state between two tokens. One row each; docs/operators.md.
 #pragma once
 
 #include <string>

@@ -5,7 +5,6 @@
 
 namespace lathe::gen {
 
-
 // a < b, false where either is NaN. The plain operator lets LLVM assume that there are no NaNs, and turn it round.
 Halide::Expr less(const Halide::Expr& a, const Halide::Expr& b);
 

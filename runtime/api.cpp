@@ -56,7 +56,8 @@ lathe_status lathe_context_create(const lathe_config* config, lathe_context** co
     *context = nullptr;
     lathe_config given{};
     if (config) {
-      lathe::require(config->size >= sizeof(lathe_config), "config.size: expected {}, got {}", sizeof(lathe_config), config->size);
+      lathe::require(config->size >= sizeof(lathe_config), "config.size: expected {}, got {}", sizeof(lathe_config),
+                     config->size);
       given = *config;
     }
     *context = new lathe_context(given);
@@ -93,13 +94,15 @@ lathe_status lathe_run(lathe_context* context, const lathe_plan* plan, const lat
   return guarded(error, [&] {
     lathe::require(context != nullptr, "context is null");
     lathe::require(plan != nullptr, "plan is null");
-    lathe::require(!exec || exec->size >= sizeof(lathe_exec), "exec.size: expected {}, got {}", sizeof(lathe_exec), exec->size);
+    lathe::require(!exec || exec->size >= sizeof(lathe_exec), "exec.size: expected {}, got {}", sizeof(lathe_exec),
+                   exec->size);
     const lathe::Problem problem = lathe::bind_run(plan->plan, args, n_args);
     const size_t bytes = lathe::workspace_bytes(plan->plan, problem);
     char* workspace;
     if (exec && exec->workspace) {
       if (exec->workspace_bytes < bytes || reinterpret_cast<uintptr_t>(exec->workspace) % 64 != 0)
-        lathe::fail(LATHE_WORKSPACE, "exec.workspace: expected {} bytes, 64-byte aligned, got {} at {}", bytes, exec->workspace_bytes, fmt::ptr(exec->workspace));
+        lathe::fail(LATHE_WORKSPACE, "exec.workspace: expected {} bytes, 64-byte aligned, got {} at {}", bytes,
+                    exec->workspace_bytes, fmt::ptr(exec->workspace));
       workspace = static_cast<char*>(exec->workspace);
     } else {
       workspace = context->scratch(bytes);
@@ -125,12 +128,14 @@ lathe_status lathe_list(const char* what, char* json, size_t cap, size_t* need) 
 lathe_status lathe_draw_projection(uint64_t seed, int orthogonal, int unit_norms, int64_t m, int64_t d, float* out) {
   return guarded(error_of_thread, [&] {
     lathe::require(out != nullptr, "out is null");
-    lathe::require(m >= 0 && m <= 65536 && d >= 1 && d <= 1024, "projection of {} rows and {} columns: expected at most 65536 and 1 to 1024", m, d);
+    lathe::require(m >= 0 && m <= 65536 && d >= 1 && d <= 1024,
+                   "projection of {} rows and {} columns: expected at most 65536 and 1 to 1024", m, d);
     lathe::draw_projection(seed, orthogonal != 0, unit_norms != 0, m, d, out);
   });
 }
 
-lathe_status lathe_map_width(const char* map, int64_t d, int64_t m, const lathe_attr* attrs, size_t n_attrs, int64_t* k) {
+lathe_status lathe_map_width(const char* map, int64_t d, int64_t m, const lathe_attr* attrs, size_t n_attrs,
+                             int64_t* k) {
   return guarded(error_of_thread, [&] {
     lathe::require(map != nullptr && k != nullptr, "map or k is null");
     lathe_desc desc{};

@@ -32,14 +32,14 @@ void walk_head(Worker& w, const Sequence& s, const Unit& unit, const Step& now, 
     for (int64_t l = 0; l < group.outputs(); l++) {
       if (group.value_of(l) != value) continue;
       const int64_t query_head = group.head(sizes.HQ, key_head, group.query_of(l));
-      if (query_head != mapped) chunk.queries(now, query_head, tiles, w.z(carried), w.next_z(carried));
+      if (query_head != mapped) w.map_queries(s, now.t, now.rows, query_head, w.q());
       if (mapped < 0) ask_for(LATHE_Q);
       mapped = query_head;
-      chunk.outputs(now, tiles, state, group.head(sizes.out_heads(), key_head, l));
+      chunk.outputs(now, tiles, state, w.z(carried), group.head(sizes.out_heads(), key_head, l));
     }
     chunk.advance(tiles, 0, plan.padded.K, state, state);
   }
-  if (plan.meaning.normalise()) std::copy_n(w.next_z(carried), plan.padded.K, w.z(carried));
+  if (plan.meaning.normalise()) chunk.advance_z(tiles, w.z(carried), w.z(carried));
 }
 
 }  // namespace
@@ -49,7 +49,6 @@ void run_causal(Worker& w, const Unit& unit) {
   w.zero_outputs(s, unit);
   if (s.queries > 0 && s.queries <= kDecodeTokens) return decode_sequence(w, s, unit.head, unit.heads);
   w.load(s, unit);
-  if (!w.plan().meaning.normalise()) std::fill_n(w.inv(), w.plan().padded.C, 1.f);
   walk_chunks(s.queries, w.plan().padded.C, unit.heads,
               [&](const Step& now, const Step& next) { walk_head(w, s, unit, now, next); });
   w.save(s, unit);

@@ -23,38 +23,39 @@ void Chunk::fill_gate(int64_t head, int64_t rows, float before, float* gate) con
   for (int64_t i = 0; i < d_.C; i++) gate[i] += from - peaks[i];
 }
 
-void Chunk::denominators(const float* q_rows, const ChunkTiles& tiles, const float* z_in, float* next_z) const {
-  Buffer q(q_rows, d_.K, d_.C, d_.K), k(tiles.k, d_.K, d_.C, d_.K), z(z_in, d_.K), b(tiles.gate, d_.C);
-  Buffer inv(w_.inv(), d_.C), next(next_z, d_.K);
-  float eps = plan_.meaning.eps;
-  int32_t at_least = plan_.meaning.flags & LATHE_DENOM_MAX ? 1 : 0;
-  if (gated_)
-    call(*plan_.kernels.denominator, q, k, z, eps, at_least, b, inv, next);
-  else
-    call(*plan_.kernels.denominator, q, k, z, eps, at_least, inv, next);
-}
-
-void Chunk::queries(const Step& step, int64_t query_head, const ChunkTiles& tiles, const float* z, float* next_z) const {
-  w_.map_queries(s_, step.t, step.rows, query_head, w_.q());
-  if (plan_.meaning.normalise()) denominators(w_.q(), tiles, z, next_z);
-}
-
-void Chunk::outputs(const Step& step, const ChunkTiles& tiles, const float* state, int64_t head) const {
+void Chunk::outputs(const Step& step, const ChunkTiles& tiles, const float* state, const float* z_in,
+                    int64_t head) const {
   const Tensor& o = p_[LATHE_O];
   char* to = o.at(s_.batch, s_.first + step.t, head);
   int64_t stride;
   float* rows_out = w_.output_rows(to, step.rows, stride);
   Buffer q(w_.q(), d_.K, d_.C, d_.K), kt(tiles.kt, d_.C, d_.K, d_.C), v(tiles.v.data, d_.V, d_.C, tiles.v.stride);
-  Buffer h(state, d_.V, d_.K, d_.V), inv(w_.inv(), d_.C), b(tiles.gate, d_.C), out(rows_out, d_.V, d_.C, stride);
-  if (gated_)
-    call(*plan_.kernels.causal, q, kt, v, h, inv, b, out);
+  Buffer h(state, d_.V, d_.K, d_.V), z(z_in, d_.K), b(tiles.gate, d_.C), out(rows_out, d_.V, d_.C, stride);
+  float eps = plan_.meaning.eps;
+  int32_t at_least = plan_.meaning.flags & LATHE_DENOM_MAX ? 1 : 0;
+  const Entry& kernel = *plan_.kernels.causal;
+  if (plan_.meaning.normalise() && gated_)
+    call(kernel, q, kt, v, h, z, eps, at_least, b, out);
+  else if (plan_.meaning.normalise())
+    call(kernel, q, kt, v, h, z, eps, at_least, out);
+  else if (gated_)
+    call(kernel, q, kt, v, h, b, out);
   else
-    call(*plan_.kernels.causal, q, kt, v, h, inv, out);
+    call(kernel, q, kt, v, h, out);
   w_.store(rows_out, stride, to, o.stride[1], step.rows);
 }
 
+void Chunk::advance_z(const ChunkTiles& tiles, const float* z_in, float* next_z) const {
+  Buffer kt(tiles.kt, d_.C, d_.K, d_.C), z(z_in, d_.K), b(tiles.gate, d_.C), next(next_z, d_.K);
+  if (gated_)
+    call(*plan_.kernels.key_sum, kt, z, b, next);
+  else
+    call(*plan_.kernels.key_sum, kt, z, next);
+}
+
 void Chunk::advance(const ChunkTiles& tiles, int64_t first, int64_t keys, const float* state, float* next_state) const {
-  Buffer kt(tiles.kt + first * d_.C, d_.C, keys, d_.C), v(tiles.v.data, d_.V, d_.C, tiles.v.stride), b(tiles.gate, d_.C);
+  Buffer kt(tiles.kt + first * d_.C, d_.C, keys, d_.C), v(tiles.v.data, d_.V, d_.C, tiles.v.stride),
+      b(tiles.gate, d_.C);
   Buffer h(state + first * d_.V, d_.V, keys, d_.V), next(next_state + first * d_.V, d_.V, keys, d_.V);
   if (gated_)
     call(*plan_.kernels.state, kt, v, h, b, next);
@@ -62,7 +63,8 @@ void Chunk::advance(const ChunkTiles& tiles, int64_t first, int64_t keys, const 
     call(*plan_.kernels.state, kt, v, h, next);
   // a padded key is zero, but zero times an infinite value is NaN, which the next query would read
   const int64_t real = std::max(p_.sizes.K, first);
-  if (real < first + keys) std::memset(next_state + real * d_.V, 0, static_cast<size_t>((first + keys - real) * d_.V) * 4);
+  if (real < first + keys)
+    std::memset(next_state + real * d_.V, 0, static_cast<size_t>((first + keys - real) * d_.V) * 4);
 }
 
 }  // namespace lathe

@@ -7,26 +7,31 @@
 namespace lathe {
 
 struct ChunkTiles {
-  float *k, *kt, *gate;    // [C,K], [K,C], [C]
-  Worker::Rows v;          // of one value head
+  float *k, *kt, *gate;  // [C,K], [K,C], [C]
+  Worker::Rows v;        // of one value head
 };
 
 class Chunk {
  public:
   Chunk(Worker& worker, const Sequence& s)
-      : w_(worker), s_(s), plan_(worker.plan()), p_(worker.problem()), d_(plan_.padded), gated_(plan_.meaning.gated()) {}
+      : w_(worker),
+        s_(s),
+        plan_(worker.plan()),
+        p_(worker.problem()),
+        d_(plan_.padded),
+        gated_(plan_.meaning.gated()) {}
 
   // Maps keys into the tiles; `peak`, the stabiliser's maximum, moves on.
   void keys(const Step& step, int64_t key_head, const ChunkTiles& tiles, float& peak) const;
   // Inclusive sums of the log gates of a chunk: a constant decay, and what the stabiliser's maximum rose by since
   // `before`. Past the last row they stand still.
   void fill_gate(int64_t head, int64_t rows, float before, float* gate) const;
-  // Maps `query_head` into the worker's q, and one over its denominators into inv.
-  void queries(const Step& step, int64_t query_head, const ChunkTiles& tiles, const float* z, float* next_z) const;
-  void denominators(const float* q, const ChunkTiles& tiles, const float* z, float* next_z) const;
-  void outputs(const Step& step, const ChunkTiles& tiles, const float* h, int64_t head) const;
-  // Keys [first, first + keys) of the state that leaves; `next` may be `h`.
-  void advance(const ChunkTiles& tiles, int64_t first, int64_t keys, const float* h, float* next) const;
+  // Of the queries in the worker's q. `state` and `z_in` are those that enter the chunk.
+  void outputs(const Step& step, const ChunkTiles& tiles, const float* state, const float* z_in, int64_t head) const;
+  // The normaliser that leaves; `next_z` may be `z_in`.
+  void advance_z(const ChunkTiles& tiles, const float* z_in, float* next_z) const;
+  // Keys [first, first + keys) of the state that leaves; `next_state` may be `state`.
+  void advance(const ChunkTiles& tiles, int64_t first, int64_t keys, const float* state, float* next_state) const;
 
  private:
   Worker& w_;

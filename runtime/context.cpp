@@ -16,7 +16,8 @@ void default_dealloc(void*, void* pointer, size_t) { std::free(pointer); }
 lathe_config completed(lathe_config config) {
   lathe::require((config.alloc == nullptr) == (config.dealloc == nullptr),
                  "config: alloc and dealloc come together, only one was given");
-  lathe::require(config.threads >= 0 && config.threads <= 4096, "config.threads: expected 0 to 4096, got {}", config.threads);
+  lathe::require(config.threads >= 0 && config.threads <= 4096, "config.threads: expected 0 to 4096, got {}",
+                 config.threads);
   if (!config.alloc) config.alloc = default_alloc, config.dealloc = default_dealloc;
   if (config.threads == 0) config.threads = lathe::allowed_processors();
   return config;

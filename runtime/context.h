@@ -4,8 +4,8 @@
 #include <string>
 
 #include "lathe.h"
-#include "run.h"
 #include "pool.h"
+#include "run.h"
 
 struct lathe_context {
   explicit lathe_context(const lathe_config& config);

@@ -2,9 +2,9 @@
 
 #include <cmath>
 
-#include "processor.h"
 #include "maps.h"
 #include "operators.h"
+#include "processor.h"
 #include "registry.h"
 #include "status.h"
 #include "tensor.h"
@@ -37,8 +37,10 @@ std::string target_item(const char* row) {
 }
 
 std::string kernel_item(const Entry& e) {
-  return fmt::format("{{\"name\": \"{}\", \"kernel\": \"{}\", \"instance\": \"{}\", \"target\": \"{}\", \"chunk\": {}, \"numbers\": \"{}\", \"record\": \"{}\"}}",
-                     e.symbol, e.kernel, e.axis, e.row, e.chunk, e.numbers, e.record);
+  return fmt::format(
+      "{{\"name\": \"{}\", \"kernel\": \"{}\", \"instance\": \"{}\", \"target\": \"{}\", \"chunk\": {}, \"numbers\": "
+      "\"{}\", \"record\": \"{}\"}}",
+      e.symbol, e.kernel, e.axis, e.row, e.chunk, e.numbers, e.record);
 }
 
 std::string quoted(const char* text) { return fmt::format("\"{}\"", text); }
@@ -49,7 +51,9 @@ std::string list(const std::string& what) {
   if (what == "ops") return array(operators(), [](const Operator& o) { return quoted(o.name); });
   if (what == "variants") return "[\"plain\", \"decay\"]";
   if (what == "maps") return array(feature_maps(), map_item);
-  if (what == "dtypes") return array(std::initializer_list<Storage>{Storage::kF32, Storage::kF16, Storage::kBF16}, [](Storage s) { return quoted(name_of(s)); });
+  if (what == "dtypes")
+    return array(std::initializer_list<Storage>{Storage::kF32, Storage::kF16, Storage::kBF16},
+                 [](Storage s) { return quoted(name_of(s)); });
   if (what == "targets") return array(row_names(), target_item);
   if (what == "kernels") return array(registry(), kernel_item);
   fail(LATHE_INVALID, "what: unknown list \"{}\"; expected ops, variants, maps, dtypes, targets or kernels", what);

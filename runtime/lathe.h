@@ -39,15 +39,15 @@ enum {
 
 /* The layout of DLPack's DLTensor, field for field. Strides count elements; NULL strides mean compact row-major. */
 typedef struct {
-  void *data;
+  void* data;
   int32_t device_type; /* 1 = CPU */
   int32_t device_id;
   int32_t ndim;
   uint8_t code; /* 0 int, 1 uint, 2 float, 4 bfloat */
   uint8_t bits;
   uint16_t lanes;
-  int64_t *shape;
-  int64_t *strides;
+  int64_t* shape;
+  int64_t* strides;
   uint64_t byte_offset;
 } lathe_tensor;
 
@@ -63,7 +63,8 @@ enum {
   LATHE_Z_IN = 7,        /* float32 [N,HK,K]: the normaliser's running sum of mapped keys               */
   LATHE_Z_OUT = 8,       /* the same                                                                    */
   LATHE_STABILISER = 9,  /* float32 [N,HK], in and out: the running maximum of FAVOR+ keys              */
-  LATHE_LENGTHS = 10,    /* int32 or int64 [B]: tokens of each row that count; outputs past it are zero */
+  LATHE_LENGTHS = 10,    /* int32 or int64 [B]: keys of each row that count, and queries where there are as many;
+                            outputs past it are zero                                                    */
   LATHE_CU_SEQLENS = 11, /* int32 or int64 [N+1]: sequence n is tokens [c[n],c[n+1]) of a B=1 tensor    */
   LATHE_SLOTS = 12,      /* int32 or int64 [N]: row of the state tensors that sequence n uses           */
   LATHE_POSITION = 13,   /* int32 or int64 [N]: position of the first token (cosFormer)                 */
@@ -79,11 +80,11 @@ enum {
 
 typedef struct {
   uint32_t role;
-  const lathe_tensor *tensor; /* the tensor is read during the call only */
+  const lathe_tensor* tensor; /* the tensor is read during the call only */
 } lathe_arg;
 
 typedef struct {
-  const char *name;
+  const char* name;
   double value;
 } lathe_attr;
 
@@ -95,19 +96,19 @@ enum {
 };
 
 /* op: "causal" | "noncausal" | "accumulate" | "readout" | "decode"; variant: "plain" | "decay" | ...; map: "elu1" | ...
- * (lathe_list names them all). NULL variant = "plain", NULL map = "identity". scale multiplies mapped queries.          */
+ * (lathe_list names them all). NULL variant = "plain", NULL map = "identity". scale multiplies mapped queries. */
 typedef struct {
   uint32_t size; /* sizeof(lathe_desc): later versions append */
   const char *op, *variant, *map;
   float scale, eps;
   uint64_t flags;
-  const lathe_attr *attrs;
+  const lathe_attr* attrs;
   size_t n_attrs;
 } lathe_desc;
 
 typedef struct {
   uint32_t size;
-  void *workspace; /* 64-byte aligned, lathe_plan_workspace bytes; NULL = the context's own */
+  void* workspace; /* 64-byte aligned, lathe_plan_workspace bytes; NULL = the context's own */
   size_t workspace_bytes;
   void *device_context, *stream;
 } lathe_exec;
@@ -115,46 +116,47 @@ typedef struct {
 typedef struct {
   uint32_t size;
   int threads; /* 0 = as many as the calling thread may run on */
-  void *user;  /* passed to the functions below; each of them may be NULL */
-  void *(*alloc)(void *user, size_t bytes, size_t alignment);
-  void (*dealloc)(void *user, void *pointer, size_t bytes);
-  void (*parallel_for)(void *user, int n, void (*task)(void *closure, int i), void *closure);
+  void* user;  /* passed to the functions below; each of them may be NULL */
+  void* (*alloc)(void* user, size_t bytes, size_t alignment);
+  void (*dealloc)(void* user, void* pointer, size_t bytes);
+  void (*parallel_for)(void* user, int n, void (*task)(void* closure, int i), void* closure);
 } lathe_config;
 
 /* config NULL = all defaults. */
-LATHE_API lathe_status lathe_context_create(const lathe_config *config, lathe_context **context);
-LATHE_API void lathe_context_destroy(lathe_context *context);
+LATHE_API lathe_status lathe_context_create(const lathe_config* config, lathe_context** context);
+LATHE_API void lathe_context_destroy(lathe_context* context);
 
 /* Takes every decision for calls of these shapes. Only shape, strides and dtype of the arguments are read, never data;
- * an extent of -1 (batch, tokens or sequences) is free, and then so are the strides of its tensor.                     */
-LATHE_API lathe_status lathe_plan_create(lathe_context *context, const lathe_desc *desc, const lathe_arg *args,
-                                         size_t n_args, lathe_plan **plan);
-LATHE_API void lathe_plan_destroy(lathe_plan *plan);
+ * an extent of -1 (batch, tokens or sequences) is free, and then so are the strides of its tensor. */
+LATHE_API lathe_status lathe_plan_create(lathe_context* context, const lathe_desc* desc, const lathe_arg* args,
+                                         size_t n_args, lathe_plan** plan);
+LATHE_API void lathe_plan_destroy(lathe_plan* plan);
 
 /* Bytes of workspace that lathe_run needs for these arguments on this plan's threads. */
-LATHE_API lathe_status lathe_plan_workspace(const lathe_plan *plan, const lathe_arg *args, size_t n_args,
-                                            size_t *bytes);
+LATHE_API lathe_status lathe_plan_workspace(const lathe_plan* plan, const lathe_arg* args, size_t n_args,
+                                            size_t* bytes);
 
 /* Computes. Outputs are complete when it returns (CPU). exec NULL = all defaults. */
-LATHE_API lathe_status lathe_run(lathe_context *context, const lathe_plan *plan, const lathe_arg *args, size_t n_args,
-                                 const lathe_exec *exec);
+LATHE_API lathe_status lathe_run(lathe_context* context, const lathe_plan* plan, const lathe_arg* args, size_t n_args,
+                                 const lathe_exec* exec);
 
 /* JSON text. *need is set to the bytes it takes with its final zero; what does not fit in cap is cut. */
-LATHE_API lathe_status lathe_describe(const lathe_plan *plan, char *json, size_t cap, size_t *need);
+LATHE_API lathe_status lathe_describe(const lathe_plan* plan, char* json, size_t cap, size_t* need);
 /* what: "ops" | "variants" | "maps" | "dtypes" | "targets" | "kernels" */
-LATHE_API lathe_status lathe_list(const char *what, char *json, size_t cap, size_t *need);
+LATHE_API lathe_status lathe_list(const char* what, char* json, size_t cap, size_t* need);
 
 /* Random features: rows of norm sqrt(d) (unit_norms = 1) or chi_d norms (0), orthogonal in blocks of d rows
  * (orthogonal = 1) or independent N(0,1). out: float32 [m,d], compact. The same seed gives the same bits everywhere. */
 LATHE_API lathe_status lathe_draw_projection(uint64_t seed, int orthogonal, int unit_norms, int64_t m, int64_t d,
-                                             float *out);
+                                             float* out);
 /* K, the width of the map's output, for head width d and m projection rows (0 where the map has none). */
-LATHE_API lathe_status lathe_map_width(const char *map, int64_t d, int64_t m, const lathe_attr *attrs, size_t n_attrs,
-                                       int64_t *k);
+LATHE_API lathe_status lathe_map_width(const char* map, int64_t d, int64_t m, const lathe_attr* attrs, size_t n_attrs,
+                                       int64_t* k);
 
-/* The text of the last failure in this context (of context creation: pass NULL; that text is per thread). Never NULL. */
-LATHE_API const char *lathe_last_error(const lathe_context *context);
-LATHE_API const char *lathe_version(void);
+/* The text of the last failure in this context (of context creation: pass NULL; that text is per thread). Never NULL.
+ */
+LATHE_API const char* lathe_last_error(const lathe_context* context);
+LATHE_API const char* lathe_version(void);
 
 #ifdef __cplusplus
 }

@@ -15,10 +15,13 @@ constexpr auto POSITION = MapInputs::kPosition;
 constexpr double REQUIRED = std::numeric_limits<double>::quiet_NaN();
 
 const FeatureMap kMaps[] = {
-#define LATHE_MAP(name, k, last, inputs, attribute, fallback, ...)                                 \
-  {#name, [](int64_t D, int64_t M, double A) -> int64_t { return (void)D, (void)M, (void)A, (k); }, \
-   [](int64_t D, int64_t M, double A) -> int64_t { return (void)D, (void)M, (void)A, (last); },     \
-   inputs, attribute, [](int64_t D) -> double { return (void)D, (fallback); }},
+#define LATHE_MAP(name, k, last, inputs, attribute, fallback, ...)                              \
+  {#name,                                                                                       \
+   [](int64_t D, int64_t M, double A) -> int64_t { return (void)D, (void)M, (void)A, (k); },    \
+   [](int64_t D, int64_t M, double A) -> int64_t { return (void)D, (void)M, (void)A, (last); }, \
+   inputs,                                                                                      \
+   attribute,                                                                                   \
+   [](int64_t D) -> double { return (void)D, (fallback); }},
 #include "../generators/feature_maps.h"
 #undef LATHE_MAP
 };

@@ -13,9 +13,11 @@ struct FeatureMap {
   int64_t (*width)(int64_t d, int64_t m, double attribute);  // K
   int64_t (*last)(int64_t d, int64_t m, double attribute);   // width of the last part
   MapInputs inputs;
-  const char* attribute;              // its name in lathe_attr; empty where the map has none
-  double (*fallback)(int64_t d);      // NaN: the caller must give it
+  const char* attribute;          // its name in lathe_attr; empty where the map has none
+  double (*fallback)(int64_t d);  // NaN: the caller must give it
   bool projects() const { return inputs == MapInputs::kProjection || stabilises(); }
+  // One part: its rows come in one piece, and a transpose needs no copy of them.
+  bool flat(int64_t d, int64_t m, double a) const { return last(d, m, a) == width(d, m, a); }
   bool stabilises() const { return inputs == MapInputs::kStableProjection; }
 };
 

@@ -31,15 +31,7 @@ struct Halves {
       if (value == 0) w.prefetch(LATHE_V, s, next.t, next.rows, unit.head + next.head);
       chunk.advance(tiles, 0, d.K, w.state(carried, value), w.state(carried, value));
     }
-    if (!plan.meaning.normalise()) return;
-    if (plan.meaning.gated()) {
-      // the denominators that come with it are not wanted
-      chunk.denominators(tiles.k, tiles, w.z(carried), w.next_z(carried));
-      std::copy_n(w.next_z(carried), d.K, w.z(carried));
-      return;
-    }
-    Buffer k(w.k(), d.K, d.C, d.K), z(w.z(carried), d.K), after(w.z(carried), d.K);
-    call(*plan.kernels.key_sum, k, z, after);
+    if (plan.meaning.normalise()) chunk.advance_z(tiles, w.z(carried), w.z(carried));
   }
 
   void denominators(size_t carried) const {

@@ -18,7 +18,8 @@ constexpr uint64_t kOut = bits({LATHE_STATE_OUT, LATHE_Z_OUT});
 constexpr uint64_t kIn = bits({LATHE_STATE_IN, LATHE_Z_IN});
 
 constexpr Operator kOperators[] = {
-    {"causal", Op::kCausal, bits({LATHE_Q, LATHE_K, LATHE_V, LATHE_O}), kSequences | kKeys | kIn | kOut | bits({LATHE_DECAY})},
+    {"causal", Op::kCausal, bits({LATHE_Q, LATHE_K, LATHE_V, LATHE_O}),
+     kSequences | kKeys | kIn | kOut | bits({LATHE_DECAY})},
     {"noncausal", Op::kNoncausal, bits({LATHE_Q, LATHE_K, LATHE_V, LATHE_O}), kSequences | kKeys | kIn | kOut},
     {"accumulate", Op::kAccumulate, bits({LATHE_K, LATHE_V, LATHE_STATE_OUT}),
      kSequences | kKeys | kIn | bits({LATHE_Z_OUT})},

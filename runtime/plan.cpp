@@ -24,7 +24,8 @@ void set_attributes(const lathe_desc& desc, Meaning& m) {
     require(name != nullptr, "attrs[{}]: name is null", i);
     require(*m.map->attribute && std::string_view(name) == m.map->attribute, "attribute \"{}\": the map {} takes {}",
             name, m.map->name, *m.map->attribute ? fmt::format("only \"{}\"", m.map->attribute) : "none");
-    require(std::isfinite(desc.attrs[i].value) && desc.attrs[i].value > 0, "attribute \"{}\": expected a positive number, got {}", name, desc.attrs[i].value);
+    require(std::isfinite(desc.attrs[i].value) && desc.attrs[i].value > 0,
+            "attribute \"{}\": expected a positive number, got {}", name, desc.attrs[i].value);
     m.attribute = desc.attrs[i].value;
     m.attribute_given = true;
   }
@@ -41,11 +42,10 @@ const Entry* need(const char* row, const char* kernel, const char* axis) {
 Kernels choose_kernels(const Meaning& meaning, const char* row) {
   const char* transition = meaning.gated() ? "decay" : "plain";
   Kernels k{};
-  k.causal = need(row, "causal", transition);
+  k.causal = need(row, meaning.normalise() ? "causal_normalised" : "causal", transition);
   k.state = need(row, "state", transition);
-  k.denominator = need(row, "denominator", transition);
   k.readout = need(row, "readout", "");
-  k.key_sum = need(row, "key_sum", "");
+  k.key_sum = need(row, "key_sum", transition);
   k.fixed_denominator = need(row, "fixed_denominator", "");
   k.decode = need(row, "decode", "");
   k.recall = need(row, "recall", "");
@@ -82,7 +82,9 @@ Meaning understand(const lathe_desc& desc) {
   require(desc.size >= sizeof(lathe_desc), "desc.size: expected {}, got {}", sizeof(lathe_desc), desc.size);
   const auto* bytes = reinterpret_cast<const unsigned char*>(&desc);
   for (uint32_t i = sizeof(lathe_desc); i < desc.size; i++)
-    if (bytes[i]) fail(LATHE_UNSUPPORTED, "desc: byte {} past this version's fields is set; the library is older than the caller", i);
+    if (bytes[i])
+      fail(LATHE_UNSUPPORTED, "desc: byte {} past this version's fields is set; the library is older than the caller",
+           i);
   Meaning m;
   require(desc.op != nullptr, "desc.op is null");
   m.op = find_operator(desc.op);
@@ -93,16 +95,20 @@ Meaning understand(const lathe_desc& desc) {
   require(m.map != nullptr, "desc.map: unknown feature map \"{}\"; expected one of {}", map,
           names([](size_t i) { return feature_maps()[i].name; }, feature_maps().size()));
   const std::string_view variant = desc.variant ? desc.variant : "plain";
-  require(variant == "plain" || variant == "decay", "desc.variant: unknown variant \"{}\"; expected \"plain\", \"decay\"", variant);
+  require(variant == "plain" || variant == "decay",
+          "desc.variant: unknown variant \"{}\"; expected \"plain\", \"decay\"", variant);
   m.decay = variant == "decay";
   if (m.decay && m.op->op != Op::kCausal && m.op->op != Op::kDecode)
-    fail(LATHE_UNSUPPORTED, "desc.variant: \"decay\" has a direction; the operators are \"causal\" and \"decode\", not \"{}\"", desc.op);
+    fail(LATHE_UNSUPPORTED,
+         "desc.variant: \"decay\" has a direction; the operators are \"causal\" and \"decode\", not \"{}\"", desc.op);
   constexpr uint64_t known = LATHE_NORMALISE | LATHE_DENOM_MAX | LATHE_HEADS_TILED | LATHE_STABILISE;
   require((desc.flags & ~known) == 0, "desc.flags: unknown bits {:#x}", desc.flags & ~known);
   require(!(desc.flags & LATHE_DENOM_MAX) || (desc.flags & LATHE_NORMALISE), "desc.flags: DENOM_MAX needs NORMALISE");
-  require(!(desc.flags & LATHE_STABILISE) || m.map->stabilises(), "desc.flags: STABILISE: the map {} has nothing to stabilise", map);
+  require(!(desc.flags & LATHE_STABILISE) || m.map->stabilises(),
+          "desc.flags: STABILISE: the map {} has nothing to stabilise", map);
   require(std::isfinite(desc.scale), "desc.scale: expected a finite number, got {}", desc.scale);
-  require(std::isfinite(desc.eps) && desc.eps >= 0, "desc.eps: expected a number that is not negative, got {}", desc.eps);
+  require(std::isfinite(desc.eps) && desc.eps >= 0, "desc.eps: expected a number that is not negative, got {}",
+          desc.eps);
   m.scale = desc.scale;
   m.eps = desc.eps;
   m.flags = desc.flags;
@@ -115,7 +121,8 @@ namespace {
 // A default attribute follows the head width, which only the arguments tell.
 int64_t head_width(const lathe_arg* args, size_t n_args) {
   for (size_t i = 0; i < n_args && args; i++)
-    if ((args[i].role == LATHE_Q || args[i].role == LATHE_K) && args[i].tensor && args[i].tensor->ndim == 4 && args[i].tensor->shape)
+    if ((args[i].role == LATHE_Q || args[i].role == LATHE_K) && args[i].tensor && args[i].tensor->ndim == 4 &&
+        args[i].tensor->shape)
       return args[i].tensor->shape[3];
   return 1;
 }
@@ -155,8 +162,10 @@ Problem bind_run(const Plan& plan, const lathe_arg* args, size_t n_args) {
   for (uint32_t role = 0; role < kRoles; role++) {
     if (!plan.present[role] && !problem[role].present()) continue;
     const char* name = find_role(role)->name;
-    require(plan.present[role] == problem[role].present(), "{}: the plan was made {} it", name, plan.present[role] ? "with" : "without");
-    require(plan.storage[role] == problem[role].storage, "{}: the plan was made for {}, got {}", name, name_of(plan.storage[role]), name_of(problem[role].storage));
+    require(plan.present[role] == problem[role].present(), "{}: the plan was made {} it", name,
+            plan.present[role] ? "with" : "without");
+    require(plan.storage[role] == problem[role].storage, "{}: the plan was made for {}, got {}", name,
+            name_of(plan.storage[role]), name_of(problem[role].storage));
   }
   const Sizes &a = plan.sizes, &b = problem.sizes;
   same("B", "Q", a.B, b.B);
@@ -177,7 +186,8 @@ std::string describe(const Plan& plan) {
   const Kernels& k = plan.kernels;
   std::string kernels;
   const auto add = [&](const Entry* e) {
-    kernels += fmt::format("{}{{\"name\": \"{}\", \"record\": \"{}\", \"numbers\": \"{}\"}}", kernels.empty() ? "" : ", ", e->symbol, e->record, e->numbers);
+    kernels += fmt::format("{}{{\"name\": \"{}\", \"record\": \"{}\", \"numbers\": \"{}\"}}",
+                           kernels.empty() ? "" : ", ", e->symbol, e->record, e->numbers);
   };
   const Op op = plan.meaning.op->op;
   if (op != Op::kAccumulate) add(k.map_rows);
@@ -186,15 +196,16 @@ std::string describe(const Plan& plan) {
   if (op == Op::kNoncausal || op == Op::kReadout) add(k.readout);
   if (op == Op::kCausal || op == Op::kDecode) add(k.decode);
   if (plan.meaning.normalise()) {
-    if (op == Op::kCausal) add(k.denominator);
-    if (op == Op::kNoncausal || op == Op::kAccumulate) add(k.key_sum);
+    if (op == Op::kCausal || op == Op::kNoncausal || op == Op::kAccumulate) add(k.key_sum);
     if (op == Op::kNoncausal || op == Op::kReadout) add(k.fixed_denominator);
   }
   return fmt::format(
-      "{{\"op\": \"{}\", \"variant\": \"{}\", \"map\": \"{}\", \"target\": \"{}\", \"why\": \"{}\", \"record\": \"{}\", "
+      "{{\"op\": \"{}\", \"variant\": \"{}\", \"map\": \"{}\", \"target\": \"{}\", \"why\": \"{}\", \"record\": "
+      "\"{}\", "
       "\"chunk\": {}, \"threads\": {}, \"K\": {}, \"padded\": {{\"K\": {}, \"V\": {}}}, \"kernels\": [{}]}}",
-      plan.meaning.op->name, plan.meaning.decay ? "decay" : "plain", plan.meaning.map->name, plan.row.row, plan.row.reason,
-      k.causal->record, plan.padded.C, plan.threads, plan.sizes.K, plan.padded.K, plan.padded.V, kernels);
+      plan.meaning.op->name, plan.meaning.decay ? "decay" : "plain", plan.meaning.map->name, plan.row.row,
+      plan.row.reason, k.causal->record, plan.padded.C, plan.threads, plan.sizes.K, plan.padded.K, plan.padded.V,
+      kernels);
 }
 
 }  // namespace lathe

@@ -19,7 +19,7 @@ Pool::~Pool() {
   if (owner_ != getpid()) {
     // the workers stayed in the parent of a fork; their handles here name nothing
     for (std::thread& worker : shared_->workers) worker.detach();
-    shared_.release();
+    static_cast<void>(shared_.release());
     return;
   }
   {
@@ -32,7 +32,7 @@ Pool::~Pool() {
 
 void Pool::start() {
   if (shared_ && owner_ == getpid()) return;
-  shared_.release();
+  static_cast<void>(shared_.release());
   shared_ = std::make_unique<Shared>();
   owner_ = getpid();
   for (int i = 1; i < threads_; i++) shared_->workers.emplace_back([shared = shared_.get()] { work(*shared); });

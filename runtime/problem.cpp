@@ -46,8 +46,8 @@ Tensor bind_one(const RoleRule& rule, const lathe_tensor& t, bool planning) {
   bool empty = false;
   for (int d = t.ndim - 1; d >= 0; d--) {
     tensor.shape[d] = t.shape[d];
-    require(t.shape[d] >= 0 || (planning && t.shape[d] == kFree), "{}: extent {} of dimension {} is negative", rule.name,
-            t.shape[d], d);
+    require(t.shape[d] >= 0 || (planning && t.shape[d] == kFree), "{}: extent {} of dimension {} is negative",
+            rule.name, t.shape[d], d);
     require(t.shape[d] <= (int64_t{1} << 48), "{}: extent {} of dimension {} is absurd", rule.name, t.shape[d], d);
     tensor.stride[d] = t.strides ? t.strides[d] : compact;
     empty = empty || t.shape[d] == 0;
@@ -103,7 +103,8 @@ void size_heads(const Problem& p, Sizes& s) {
   require(s.HQ % s.HK == 0, "Q: {} heads are not a multiple of K's {}", s.HQ, s.HK);
   require(s.HV % s.HK == 0, "V: {} heads are not a multiple of K's {}", s.HV, s.HK);
   const int64_t wide = std::max(s.HQ, s.HV);
-  require(wide % s.HQ == 0 && wide % s.HV == 0, "Q: {} heads and V's {}: one must be a multiple of the other", s.HQ, s.HV);
+  require(wide % s.HQ == 0 && wide % s.HV == 0, "Q: {} heads and V's {}: one must be a multiple of the other", s.HQ,
+          s.HV);
 }
 
 void size_widths(const Meaning& meaning, const Problem& p, Sizes& s) {
@@ -119,15 +120,21 @@ void size_widths(const Meaning& meaning, const Problem& p, Sizes& s) {
   if (projects) {
     const int r = projection.rank;
     s.M = projection.shape[r - 2];
-    require(projection.shape[r - 1] == s.D && s.M >= 1, "PROJECTION: expected [M,{}], got {}", s.D, extents(projection));
-    if (r == 3) require(projection.shape[0] == s.HQ && s.HQ == s.HK, "PROJECTION: expected [{},M,{}] (a projection for each head needs as many heads in Q and K), got {}", s.HQ, s.D, extents(projection));
+    require(projection.shape[r - 1] == s.D && s.M >= 1, "PROJECTION: expected [M,{}], got {}", s.D,
+            extents(projection));
+    if (r == 3)
+      require(projection.shape[0] == s.HQ && s.HQ == s.HK,
+              "PROJECTION: expected [{},M,{}] (a projection for each head needs as many heads in Q and K), got {}",
+              s.HQ, s.D, extents(projection));
   }
   s.K = meaning.map->width(s.D, s.M, meaning.attribute);
-  require(s.K >= 1 && s.K <= 4096, "the map {} makes {} keys of head width {}: expected 1 to 4096", meaning.map->name, s.K, s.D);
+  require(s.K >= 1 && s.K <= 4096, "the map {} makes {} keys of head width {}: expected 1 to 4096", meaning.map->name,
+          s.K, s.D);
 }
 
 void size_tokens(const Problem& p, Op op, Sizes& s) {
-  for (auto [role, name] : {std::pair<uint32_t, const char*>{LATHE_Q, "Q"}, {LATHE_K, "K"}, {LATHE_V, "V"}, {LATHE_O, "O"}})
+  for (auto [role, name] :
+       {std::pair<uint32_t, const char*>{LATHE_Q, "Q"}, {LATHE_K, "K"}, {LATHE_V, "V"}, {LATHE_O, "O"}})
     if (p[role].present()) agree(s.B, p[role].shape[0], "batch", name);
   const bool apart = op == Op::kNoncausal;
   int64_t& keys = apart ? s.Tk : s.Tq;
@@ -141,12 +148,14 @@ void size_tokens(const Problem& p, Op op, Sizes& s) {
     require(!p[LATHE_LENGTHS].present(), "LENGTHS and CU_SEQLENS: expected one of them, got both");
     require(s.B == 1 || s.B == kFree, "CU_SEQLENS: packed sequences need batch 1, got {}", s.B);
     require(c.shape[0] != 0, "CU_SEQLENS: expected N+1 entries, got none");
-    require(!apart || s.Tq == s.Tk, "CU_SEQLENS: queries and keys are packed alike, but Q has {} tokens and K {}", s.Tq, s.Tk);
+    require(!apart || s.Tq == s.Tk, "CU_SEQLENS: queries and keys are packed alike, but Q has {} tokens and K {}", s.Tq,
+            s.Tk);
     s.N = c.shape[0] == kFree ? kFree : c.shape[0] - 1;
   }
   s.states = p[LATHE_SLOTS].present() ? kFree : s.N;
   for (uint32_t role : {LATHE_STATE_IN, LATHE_STATE_OUT, LATHE_Z_IN, LATHE_Z_OUT, LATHE_STABILISER})
-    if (p[role].present()) agree(s.states, p[role].shape[0], p[LATHE_SLOTS].present() ? "slots" : "sequences", find_role(role)->name);
+    if (p[role].present())
+      agree(s.states, p[role].shape[0], p[LATHE_SLOTS].present() ? "slots" : "sequences", find_role(role)->name);
 }
 
 void check_shapes(const Problem& p, const Meaning& meaning) {
@@ -160,16 +169,20 @@ void check_shapes(const Problem& p, const Meaning& meaning) {
   expect(p, LATHE_POSITION, {s.N});
   expect(p, LATHE_DECAY, {s.state_heads()});
   expect(p, LATHE_STABILISER, {s.states, s.HK});
-  const bool keeps_state = p[LATHE_STATE_IN].present() || p[LATHE_STATE_OUT].present(), stabiliser = p[LATHE_STABILISER].present();
+  const bool keeps_state = p[LATHE_STATE_IN].present() || p[LATHE_STATE_OUT].present(),
+             stabiliser = p[LATHE_STABILISER].present();
   require(!stabiliser || meaning.stabilise(), "STABILISER: the call does not stabilise");
   require(stabiliser || !meaning.stabilise() || !keeps_state || !meaning.op->takes(LATHE_STABILISER),
           "STABILISER: a stabilised state comes together with it");
-  require(meaning.decay == p[LATHE_DECAY].present(), "DECAY: the variant {}", meaning.decay ? "decay needs it" : "plain takes none");
+  require(meaning.decay == p[LATHE_DECAY].present(), "DECAY: the variant {}",
+          meaning.decay ? "decay needs it" : "plain takes none");
   if (meaning.normalise()) {
-    require(!meaning.decay || s.HV == s.HK, "V: {} heads over K's {}: a normaliser cannot follow several decays; use as many heads", s.HV, s.HK);
+    require(!meaning.decay || s.HV == s.HK,
+            "V: {} heads over K's {}: a normaliser cannot follow several decays; use as many heads", s.HV, s.HK);
     const bool in = p[LATHE_STATE_IN].present(), out = p[LATHE_STATE_OUT].present();
     require(in == p[LATHE_Z_IN].present(), "Z_IN: a normalised call takes STATE_IN and Z_IN together");
-    require(out == p[LATHE_Z_OUT].present() || meaning.op->op == Op::kReadout, "Z_OUT: a normalised call takes STATE_OUT and Z_OUT together");
+    require(out == p[LATHE_Z_OUT].present() || meaning.op->op == Op::kReadout,
+            "Z_OUT: a normalised call takes STATE_OUT and Z_OUT together");
   }
 }
 
@@ -215,7 +228,8 @@ bool apart(const Footprint& a, const Footprint& b) {
 // The state may be updated in place; nothing else that is written may be anything that is read or written beside it.
 bool same_state(const Problem& p, uint32_t a, uint32_t b) {
   const auto pair = [&](uint32_t in, uint32_t out) {
-    return ((a == in && b == out) || (a == out && b == in)) && p[in].data == p[out].data && p[in].stride == p[out].stride;
+    return ((a == in && b == out) || (a == out && b == in)) && p[in].data == p[out].data &&
+           p[in].stride == p[out].stride;
   };
   return pair(LATHE_STATE_IN, LATHE_STATE_OUT) || pair(LATHE_Z_IN, LATHE_Z_OUT);
 }
@@ -230,7 +244,8 @@ void check_overlap(const Problem& p) {
     require(!repeated, "{}: its strides make elements overlap; outputs need memory of their own", find_role(a)->name);
     for (uint32_t b = 0; b < kRoles; b++)
       if (a != b && p[b].present() && !empty(p[b]) && !same_state(p, a, b))
-        require(apart(written, Footprint(p[b])), "{} overlaps {}: outputs need memory of their own", find_role(a)->name, find_role(b)->name);
+        require(apart(written, Footprint(p[b])), "{} overlaps {}: outputs need memory of their own", find_role(a)->name,
+                find_role(b)->name);
   }
 }
 
@@ -240,28 +255,34 @@ void check_slots(const Problem& p) {
   if (!slots.present()) return;
   std::vector<std::pair<int64_t, int64_t>> taken;
   for (int64_t n = 0; n < s.N; n++) {
-    require(slots.integer(n) >= 0 && (s.states == kFree || slots.integer(n) < s.states), "SLOTS[{}]: {} is outside 0 to {}", n, slots.integer(n), s.states - 1);
+    require(slots.integer(n) >= 0 && (s.states == kFree || slots.integer(n) < s.states),
+            "SLOTS[{}]: {} is outside 0 to {}", n, slots.integer(n), s.states - 1);
     taken.emplace_back(slots.integer(n), n);
   }
   std::sort(taken.begin(), taken.end());
   for (size_t i = 1; i < taken.size(); i++)
-    require(taken[i].first != taken[i - 1].first, "SLOTS[{}]: {} is also SLOTS[{}]: two sequences cannot share a state", taken[i].second, taken[i].first, taken[i - 1].second);
+    require(taken[i].first != taken[i - 1].first, "SLOTS[{}]: {} is also SLOTS[{}]: two sequences cannot share a state",
+            taken[i].second, taken[i].first, taken[i - 1].second);
 }
 
 void check_integers(const Problem& p) {
   const Sizes& s = p.sizes;
   if (const Tensor& lengths = p[LATHE_LENGTHS]; lengths.present())
     for (int64_t b = 0; b < s.B; b++)
-      require(lengths.integer(b) >= 0 && lengths.integer(b) <= s.Tk, "LENGTHS[{}]: {} is outside 0 to {}", b, lengths.integer(b), s.Tk);
+      require(lengths.integer(b) >= 0 && lengths.integer(b) <= s.Tk, "LENGTHS[{}]: {} is outside 0 to {}", b,
+              lengths.integer(b), s.Tk);
   if (const Tensor& c = p[LATHE_CU_SEQLENS]; c.present()) {
     require(c.integer(0) == 0, "CU_SEQLENS[0]: expected 0, got {}", c.integer(0));
     for (int64_t n = 0; n < s.N; n++)
-      require(c.integer(n) <= c.integer(n + 1), "CU_SEQLENS[{}]: {} is below the {} before it", n + 1, c.integer(n + 1), c.integer(n));
-    require(c.integer(s.N) == s.Tk, "CU_SEQLENS[{}]: expected {}, the number of tokens, got {}", s.N, s.Tk, c.integer(s.N));
+      require(c.integer(n) <= c.integer(n + 1), "CU_SEQLENS[{}]: {} is below the {} before it", n + 1, c.integer(n + 1),
+              c.integer(n));
+    require(c.integer(s.N) == s.Tk, "CU_SEQLENS[{}]: expected {}, the number of tokens, got {}", s.N, s.Tk,
+            c.integer(s.N));
   }
   if (const Tensor& position = p[LATHE_POSITION]; position.present())
     for (int64_t n = 0; n < s.N; n++)
-      require(position.integer(n) >= 0 && position.integer(n) < (int64_t{1} << 30), "POSITION[{}]: {} is outside 0 to 2^30", n, position.integer(n));
+      require(position.integer(n) >= 0 && position.integer(n) < (int64_t{1} << 30),
+              "POSITION[{}]: {} is outside 0 to 2^30", n, position.integer(n));
   check_slots(p);
 }
 
@@ -292,7 +313,8 @@ Problem bind(const Meaning& meaning, const lathe_arg* args, size_t n_args, bool 
   check_integers(p);
   if (const Tensor& decay = p[LATHE_DECAY]; decay.present())
     for (int64_t h = 0; h < decay.shape[0]; h++)
-      require(*decay.floats(h) <= 0, "DECAY[{}]: {} is the log of a decay and must not be above 0", h, *decay.floats(h));
+      require(*decay.floats(h) <= 0, "DECAY[{}]: {} is the log of a decay and must not be above 0", h,
+              *decay.floats(h));
   return p;
 }
 

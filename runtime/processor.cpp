@@ -60,13 +60,14 @@ bool has(std::string_view word) {
   if (word == "f16c") return ymm && all(one.c, {29});
   if (word == "fma") return ymm && all(one.c, {12});
   if (word == "avx2") return ymm && all(seven.b, {5});
-  if (word == "avx512") return zmm && all(seven.b, {16, 28});                      // F, CD
-  if (word == "avx512_skylake") return zmm && all(seven.b, {16, 17, 28, 30, 31});  // and DQ, BW, VL
+  if (word == "avx512") return zmm && all(seven.b, {16, 28});                              // F, CD
+  if (word == "avx512_skylake") return zmm && all(seven.b, {16, 17, 28, 30, 31});          // and DQ, BW, VL
   if (word == "avx512_cannonlake") return zmm && all(seven.b, {21}) && all(seven.c, {1});  // IFMA, VBMI
   // VBMI2, VNNI, BITALG, VPOPCNTDQ, BF16. Halide's code for it may use what only AMD has (sse4a), and its
   // sapphirerapids what only Intel has, so that neither set includes the other.
   if (word == "avx512_zen4") return zmm && all(seven.c, {6, 11, 12, 14}) && all(seven1.a, {5});
-  if (word == "avx512_sapphirerapids") return zmm && !amd && all(seven.d, {23}) && all(seven1.a, {4});  // FP16, AVX-VNNI
+  if (word == "avx512_sapphirerapids")
+    return zmm && !amd && all(seven.d, {23}) && all(seven1.a, {4});  // FP16, AVX-VNNI
   return word == "x86" || word == "64" || word == "linux";
 }
 
@@ -135,7 +136,7 @@ const char* missing_feature(const char* row) {
     missing[word.copy(missing, sizeof missing - 1)] = 0;
     return missing;
   }
-  return may_run(target->halide) ? nullptr : "an AMD processor";
+  return may_run(target->halide) ? nullptr : "AMD's part of the instruction set";
 }
 
 bool row_runs(const char* row) { return missing_feature(row) == nullptr; }

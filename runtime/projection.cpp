@@ -13,7 +13,8 @@ class Normal {
  public:
   explicit Normal(uint64_t seed) : state_(seed) {}
   double operator()() {
-    const double u = (static_cast<double>(next() >> 11) + 0.5) * 0x1p-53, v = static_cast<double>(next() >> 11) * 0x1p-53;
+    const double u = (static_cast<double>(next() >> 11) + 0.5) * 0x1p-53,
+                 v = static_cast<double>(next() >> 11) * 0x1p-53;
     return std::sqrt(-2 * std::log(u)) * std::cos(2 * std::numbers::pi * v);
   }
 

@@ -1,4 +1,4 @@
-// Random projections for FAVOR+ and random Fourier features. MATH.md B0.
+// Random projections for FAVOR+ and random Fourier features. docs/operators.md.
 #pragma once
 
 #include <cstdint>

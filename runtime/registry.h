@@ -7,11 +7,11 @@
 namespace lathe {
 
 struct Entry {
-  int (*call)(void**);                      // Halide's argv entry: buffers as halide_buffer_t*, numbers by address
+  int (*call)(void**);  // Halide's argv entry: buffers as halide_buffer_t*, numbers by address
   const char *symbol, *kernel, *axis, *row;
-  int chunk;                                // tokens of a chunk
-  int key_grain, value_grain, row_grain;    // extents of its buffers are multiples of these
-  const char *numbers, *record;             // the schedule's numbers and where they come from
+  int chunk;                              // tokens of a chunk
+  int key_grain, value_grain, row_grain;  // extents of its buffers are multiples of these
+  const char *numbers, *record;           // the schedule's numbers and where they come from
 };
 
 std::span<const Entry> registry();

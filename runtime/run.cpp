@@ -16,7 +16,8 @@ size_t aligned(size_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kA
 // Heads that share a unit: as many as a worker can carry, but no fewer units than threads.
 int64_t heads_of_unit(const Plan& plan, const Problem& p, const Layout& layout) {
   const Sizes& s = p.sizes;
-  if (plan.meaning.op->op == Op::kDecode) return plan.threads > 1 && s.N < plan.threads ? std::max<int64_t>(1, s.HK / plan.threads) : s.HK;
+  if (plan.meaning.op->op == Op::kDecode)
+    return plan.threads > 1 && s.N < plan.threads ? std::max<int64_t>(1, s.HK / plan.threads) : s.HK;
   const int64_t wanted = std::max<int64_t>(1, s.N * s.HK / plan.threads);
   return std::min<int64_t>(static_cast<int64_t>(layout.heads), wanted);
 }
@@ -30,9 +31,7 @@ void run_unit(Op op, Worker& worker, const Unit& unit) {
     run_noncausal(worker, unit);
 }
 
-int64_t units_of(const Problem& p, int64_t heads) {
-  return p.sizes.N * ((p.sizes.HK + heads - 1) / heads);
-}
+int64_t units_of(const Problem& p, int64_t heads) { return p.sizes.N * ((p.sizes.HK + heads - 1) / heads); }
 
 }  // namespace
 
@@ -61,7 +60,8 @@ void run(const Plan& plan, const Problem& p, char* workspace, const Parallel& pa
   const std::function<void(int)> work = [&](int slot) {
     for (int64_t i = next.fetch_add(1); i < units; i = next.fetch_add(1)) {
       const int64_t first = i % blocks * heads;
-      run_unit(plan.meaning.op->op, workers[static_cast<size_t>(slot)], {i / blocks, first, std::min(heads, p.sizes.HK - first)});
+      run_unit(plan.meaning.op->op, workers[static_cast<size_t>(slot)],
+               {i / blocks, first, std::min(heads, p.sizes.HK - first)});
     }
   };
   parallel(static_cast<int>(std::min<int64_t>(plan.threads, units)), work);

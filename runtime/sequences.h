@@ -8,11 +8,11 @@
 namespace lathe {
 
 struct Sequence {
-  int64_t batch, first;        // row of the batch and first token in it
-  int64_t queries, keys;       // tokens that count
-  int64_t padding;             // outputs after them, to be zeroed
-  int64_t state;               // row of the state tensors
-  int64_t position;            // of the first token
+  int64_t batch, first;   // row of the batch and first token in it
+  int64_t queries, keys;  // tokens that count
+  int64_t padding;        // outputs after them, to be zeroed
+  int64_t state;          // row of the state tensors
+  int64_t position;       // of the first token
 };
 
 inline Sequence sequence(const Problem& p, int64_t n) {

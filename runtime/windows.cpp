@@ -9,8 +9,8 @@ namespace lathe {
 
 namespace {
 
-constexpr int64_t kWindow = 32;     // chunks: enough work between two meetings of the workers, and still in cache
-constexpr int64_t kKeysOfTask = 16; // rows of the state that one task carries through a window
+constexpr int64_t kWindow = 32;      // chunks: enough work between two meetings of the workers, and still in cache
+constexpr int64_t kKeysOfTask = 16;  // rows of the state that one task carries through a window
 
 struct Shares {
   int64_t k, kt, gate, v, h, z, chunk;  // floats: where each tile lies within a chunk's share, and the share's size
@@ -39,8 +39,15 @@ Shares shares(const Plan& plan, const Problem& p) {
 class Window {
  public:
   Window(std::vector<Worker>& workers, char* shared, const Parallel& parallel, const Sequence& s, int64_t key_head)
-      : workers_(workers), parallel_(parallel), s_(s), key_head_(key_head), plan_(workers[0].plan()), p_(workers[0].problem()),
-        group_{p_.sizes, plan_.meaning.tiled()}, shares_(shares(plan_, p_)), memory_(reinterpret_cast<float*>(shared)),
+      : workers_(workers),
+        parallel_(parallel),
+        s_(s),
+        key_head_(key_head),
+        plan_(workers[0].plan()),
+        p_(workers[0].problem()),
+        group_{p_.sizes, plan_.meaning.tiled()},
+        shares_(shares(plan_, p_)),
+        memory_(reinterpret_cast<float*>(shared)),
         rows_(static_cast<size_t>(kWindow * group_.values())) {}
 
   // The state that enters stands in the share of chunk 0; the one that leaves comes into the share of chunk `kWindow`.
@@ -49,14 +56,17 @@ class Window {
     const auto step = [&](int64_t c) { return Step{t + c * C, std::min(C, s_.queries - t - c * C), 0}; };
     share(chunks, [&](Worker& w, int64_t c) { pack(w, step(c), c); });
     const int64_t blocks = (plan_.padded.K + kKeysOfTask - 1) / kKeysOfTask;
-    share(blocks + 1, [&](Worker& w, int64_t task) { task < blocks ? carry(w, task * kKeysOfTask, chunks) : carry_z(w, chunks); });
+    share(blocks + 1,
+          [&](Worker& w, int64_t task) { task < blocks ? carry(w, task * kKeysOfTask, chunks) : carry_z(w, chunks); });
     share(chunks, [&](Worker& w, int64_t c) { read(w, step(c), c); });
     for (int64_t value = 0; value < group_.values(); value++)
       std::copy_n(h(chunks, value), plan_.padded.K * plan_.padded.V, h(0, value));
     std::copy_n(z(chunks), plan_.padded.K, z(0));
   }
 
-  float* h(int64_t c, int64_t value) { return memory_ + c * shares_.chunk + shares_.h + value * plan_.padded.K * plan_.padded.V; }
+  float* h(int64_t c, int64_t value) {
+    return memory_ + c * shares_.chunk + shares_.h + value * plan_.padded.K * plan_.padded.V;
+  }
   float* z(int64_t c) { return memory_ + c * shares_.chunk + shares_.z; }
 
  private:
@@ -70,7 +80,8 @@ class Window {
 
   ChunkTiles tiles(int64_t c, int64_t value) {
     float* at = memory_ + c * shares_.chunk;
-    return {at + shares_.k, at + shares_.kt, at + shares_.gate + value * plan_.padded.C, rows_[static_cast<size_t>(c * group_.values() + value)]};
+    return {at + shares_.k, at + shares_.kt, at + shares_.gate + value * plan_.padded.C,
+            rows_[static_cast<size_t>(c * group_.values() + value)]};
   }
 
   void pack(Worker& w, const Step& step, int64_t c) {
@@ -87,13 +98,13 @@ class Window {
   void carry(Worker& w, int64_t first, int64_t chunks) {
     const int64_t keys = std::min(kKeysOfTask, plan_.padded.K - first);
     for (int64_t value = 0; value < group_.values(); value++)
-      for (int64_t c = 0; c < chunks; c++) Chunk(w, s_).advance(tiles(c, value), first, keys, h(c, value), h(c + 1, value));
+      for (int64_t c = 0; c < chunks; c++)
+        Chunk(w, s_).advance(tiles(c, value), first, keys, h(c, value), h(c + 1, value));
   }
 
-  // The denominators that come with it are not wanted: what is, are the very bits that run_causal carries.
   void carry_z(Worker& w, int64_t chunks) {
     for (int64_t c = 0; c < chunks && plan_.meaning.normalise(); c++)
-      Chunk(w, s_).denominators(tiles(c, 0).k, tiles(c, 0), z(c), z(c + 1));
+      Chunk(w, s_).advance_z(tiles(c, 0), z(c), z(c + 1));
   }
 
   void read(Worker& w, const Step& step, int64_t c) {
@@ -101,9 +112,9 @@ class Window {
     int64_t mapped = -1;
     for (int64_t l = 0; l < group_.outputs(); l++) {
       const int64_t value = group_.value_of(l), query_head = group_.head(p_.sizes.HQ, key_head_, group_.query_of(l));
-      if (query_head != mapped) chunk.queries(step, query_head, tiles(c, value), z(c), w.next_z(0));
+      if (query_head != mapped) w.map_queries(s_, step.t, step.rows, query_head, w.q());
       mapped = query_head;
-      chunk.outputs(step, tiles(c, value), h(c, value), group_.head(p_.sizes.out_heads(), key_head_, l));
+      chunk.outputs(step, tiles(c, value), h(c, value), z(c), group_.head(p_.sizes.out_heads(), key_head_, l));
     }
   }
 
@@ -123,7 +134,8 @@ class Window {
 
 bool wants_windows(const Plan& plan, const Problem& p, int64_t units) {
   // a stabiliser's maximum runs through the keys, which are packed in any order here
-  return plan.meaning.op->op == Op::kCausal && !plan.meaning.stabilise() && units < plan.threads && p.sizes.Tq >= 8 * plan.padded.C;
+  return plan.meaning.op->op == Op::kCausal && !plan.meaning.stabilise() && units < plan.threads &&
+         p.sizes.Tq >= 8 * plan.padded.C;
 }
 
 size_t window_bytes(const Plan& plan, const Problem& p) {
@@ -135,8 +147,6 @@ void run_windows(std::vector<Worker>& workers, char* shared, const Parallel& par
   const Plan& plan = first.plan();
   const Problem& p = first.problem();
   const Group group{p.sizes, plan.meaning.tiled()};
-  if (!plan.meaning.normalise())
-    for (Worker& w : workers) std::fill_n(w.inv(), plan.padded.C, 1.f);
   for (int64_t n = 0; n < p.sizes.N; n++)
     for (int64_t head = 0; head < p.sizes.HK; head++) {
       const Sequence s = sequence(p, n);
@@ -149,10 +159,12 @@ void run_windows(std::vector<Worker>& workers, char* shared, const Parallel& par
       first.load(s, unit);
       Window window(workers, shared, parallel, s, head);
       const int64_t state = plan.padded.K * plan.padded.V;
-      for (int64_t value = 0; value < group.values(); value++) std::copy_n(first.state(0, value), state, window.h(0, value));
+      for (int64_t value = 0; value < group.values(); value++)
+        std::copy_n(first.state(0, value), state, window.h(0, value));
       std::copy_n(first.z(0), plan.padded.K, window.z(0));
       for (int64_t t = 0; t < s.queries; t += kWindow * plan.padded.C) window.run(t);
-      for (int64_t value = 0; value < group.values(); value++) std::copy_n(window.h(0, value), state, first.state(0, value));
+      for (int64_t value = 0; value < group.values(); value++)
+        std::copy_n(window.h(0, value), state, first.state(0, value));
       std::copy_n(window.z(0), plan.padded.K, first.z(0));
       first.save(s, unit);
     }

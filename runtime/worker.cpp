@@ -9,7 +9,7 @@ namespace lathe {
 namespace {
 
 // States that a worker walks together must stay in its second-level cache, of which half is left for the tiles.
-constexpr int64_t kStateBytes = 512 * 1024;
+constexpr int64_t kStateBytes = int64_t{512} * 1024;
 
 // Heads of one token are neighbours, as in [B,T,H,D]: then the rows of one head are far apart, and heads are walked
 // together. In [B,H,T,D] the rows of a head are one stream.
@@ -85,7 +85,8 @@ void Worker::widen(Storage storage, const char* from, int64_t stride, int64_t ro
     // one row at a time where a stride does not fit the kernels' 32 bits
     const bool near = stride * rows < (int64_t{1} << 30) && stride >= 0;
     for (int64_t i = 0; i < rows; i += near ? rows : 1) {
-      Buffer x(from + i * stride * 2, storage, bulk, near ? rows : 1, near ? stride : 0), y(to + i * to_stride, bulk, near ? rows : 1, to_stride);
+      Buffer x(from + i * stride * 2, storage, bulk, near ? rows : 1, near ? stride : 0),
+          y(to + i * to_stride, bulk, near ? rows : 1, to_stride);
       call(kernel, x, y);
     }
   }
@@ -101,7 +102,8 @@ void Worker::widen(Storage storage, const char* from, int64_t stride, int64_t ro
 }
 
 // Rows of float32 whose width is a multiple of 16 and whose count is a chunk: the caller's own where they already are.
-const float* Worker::stage(const Tensor& x, const char* from, int64_t stride, int64_t rows, int64_t columns, int64_t& to_stride) {
+const float* Worker::stage(const Tensor& x, const char* from, int64_t stride, int64_t rows, int64_t columns,
+                           int64_t& to_stride) {
   const Padded& w = plan_.padded;
   const bool plain = plan_.sizes.K == plan_.sizes.D;  // maps of several parts read a little past a row
   const bool near = stride > 0 && stride * w.C < (int64_t{1} << 30);
@@ -112,7 +114,8 @@ const float* Worker::stage(const Tensor& x, const char* from, int64_t stride, in
   float* staged = at(layout_.staged);
   to_stride = w.D;
   if (columns < w.D)
-    for (int64_t i = 0; i < rows; i++) std::memset(staged + i * w.D + columns, 0, static_cast<size_t>(w.D - columns) * 4);
+    for (int64_t i = 0; i < rows; i++)
+      std::memset(staged + i * w.D + columns, 0, static_cast<size_t>(w.D - columns) * 4);
   widen(x.storage, from, stride, rows, columns, staged, w.D);
   if (rows < w.C) std::memset(staged + rows * w.D, 0, static_cast<size_t>((w.C - rows) * w.D) * 4);
   return staged;
@@ -124,18 +127,22 @@ void Worker::map(const Entry& kernel, const float* x_rows, int64_t stride, int64
   const Sizes& s = p_.sizes;
   const FeatureMap& map = *plan_.meaning.map;
   const float* weights = p_[LATHE_PROJECTION].rank == 3 ? projection_ + m.head * w.D * w.M : projection_;
-  Buffer x(x_rows, w.D, tile_rows, stride), weight(weights, w.M, w.D, w.M), u(at(layout_.projected), w.M, tile_rows, w.M);
+  // a part that is not a whole row may read a block past one: staged rows have that much behind them
+  const int64_t past = s.K == s.D || s.M > 0 ? 0 : 16;
+  Buffer x(x_rows, w.D + past, tile_rows, stride), weight(weights, w.M, w.D, w.M),
+      u(at(layout_.projected), w.M, tile_rows, w.M);
   Buffer y(y_rows, w.K, tile_rows, w.K), kt(kt_rows, w.C, w.K, w.C), peaks(at(layout_.peaks), tile_rows);
   int32_t width = static_cast<int32_t>(s.D), features = static_cast<int32_t>(s.M), rows = static_cast<int32_t>(m.rows);
   int32_t position = static_cast<int32_t>(m.position), step = m.tokens ? 1 : 0;
   int32_t subtract = !plan_.meaning.stabilise() ? 0 : m.keys ? 2 : 1;
   float scale = m.scale, attribute = static_cast<float>(plan_.meaning.attribute), before = m.before;
-  void* argv[16] = {address_of(x),    address_of(weight), address_of(width),    address_of(features), address_of(rows), address_of(position),
-                    address_of(step), address_of(subtract), address_of(scale), address_of(attribute), address_of(before)};
+  void* argv[16] = {address_of(x),     address_of(weight),    address_of(width), address_of(features),
+                    address_of(rows),  address_of(position),  address_of(step),  address_of(subtract),
+                    address_of(scale), address_of(attribute), address_of(before)};
   size_t n = 11;
   if (map.projects()) argv[n++] = address_of(u);
   if (map.stabilises()) argv[n++] = address_of(peaks);
-  argv[n++] = address_of(y);
+  if (!kt_rows || !map.flat(s.D, s.M, plan_.meaning.attribute)) argv[n++] = address_of(y);
   if (kt_rows) argv[n++] = address_of(kt);
   kernel.call(argv);
 }
@@ -144,7 +151,8 @@ void Worker::map_queries(const Sequence& s, int64_t t, int64_t rows, int64_t hea
   const Tensor& q = p_[LATHE_Q];
   int64_t stride;
   const float* x = stage(q, q.at(s.batch, s.first + t, head), q.stride[1], rows, p_.sizes.D, stride);
-  map(*plan_.kernels.map_rows, x, stride, plan_.padded.C, {rows, head, s.position + t, true, false, plan_.meaning.scale, 0}, y, nullptr);
+  map(*plan_.kernels.map_rows, x, stride, plan_.padded.C,
+      {rows, head, s.position + t, true, false, plan_.meaning.scale, 0}, y, nullptr);
 }
 
 void Worker::map_keys(const Sequence& s, int64_t t, int64_t rows, int64_t head, float before, float* y, float* kt) {
@@ -154,7 +162,8 @@ void Worker::map_keys(const Sequence& s, int64_t t, int64_t rows, int64_t head, 
   map(*plan_.kernels.map_keys, x, stride, plan_.padded.C, {rows, head, s.position + t, true, true, 1, before}, y, kt);
 }
 
-void Worker::map_token(uint32_t role, const Sequence& s, int64_t t, int64_t head, int64_t heads, float before, float* y) {
+void Worker::map_token(uint32_t role, const Sequence& s, int64_t t, int64_t head, int64_t heads, float before,
+                       float* y) {
   const Tensor& x = p_[role];
   const Padded& w = plan_.padded;
   const bool keys = role == LATHE_K, one_by_one = p_[LATHE_PROJECTION].rank == 3;
@@ -236,7 +245,8 @@ void Worker::zero_outputs(const Sequence& s, const Unit& unit) {
   for (int64_t t = s.queries; t < s.queries + s.padding; t++)
     for (int64_t h = unit.head; h < unit.head + unit.heads; h++)
       for (int64_t l = 0; l < group.outputs(); l++)
-        std::memset(o.at(s.batch, s.first + t, group.head(p_.sizes.out_heads(), h, l)), 0, static_cast<size_t>(p_.sizes.V * size_of(o.storage)));
+        std::memset(o.at(s.batch, s.first + t, group.head(p_.sizes.out_heads(), h, l)), 0,
+                    static_cast<size_t>(p_.sizes.V * size_of(o.storage)));
 }
 
 void Worker::load(const Sequence& s, const Unit& unit) {
@@ -244,12 +254,15 @@ void Worker::load(const Sequence& s, const Unit& unit) {
   for (int64_t h = 0; h < unit.heads; h++) {
     const size_t carried = static_cast<size_t>(h);
     for (int64_t value = 0; value < group.values(); value++)
-      load_state(p_[LATHE_STATE_IN], s.state, group.head(p_.sizes.state_heads(), unit.head + h, value), state(carried, value));
+      load_state(p_[LATHE_STATE_IN], s.state, group.head(p_.sizes.state_heads(), unit.head + h, value),
+                 state(carried, value));
     load_z(p_[LATHE_Z_IN], s.state, unit.head + h, z(carried));
     const Tensor& stabiliser = p_[LATHE_STABILISER];
-    peak(carried) = stabiliser.present() ? *stabiliser.floats(s.state, unit.head + h) : -std::numeric_limits<float>::infinity();
+    peak(carried) =
+        stabiliser.present() ? *stabiliser.floats(s.state, unit.head + h) : -std::numeric_limits<float>::infinity();
     // a state that no key has entered yet weighs nothing, whatever stands in it
-    if (plan_.meaning.stabilise() && std::isinf(peak(carried))) std::memset(state(carried, 0), 0, layout_.state_stride - 16 * sizeof(float));
+    if (plan_.meaning.stabilise() && std::isinf(peak(carried)))
+      std::memset(state(carried, 0), 0, layout_.state_stride - 16 * sizeof(float));
   }
 }
 
@@ -258,7 +271,8 @@ void Worker::save(const Sequence& s, const Unit& unit) {
   for (int64_t h = 0; h < unit.heads; h++) {
     const size_t carried = static_cast<size_t>(h);
     for (int64_t value = 0; value < group.values(); value++)
-      save_state(state(carried, value), p_[LATHE_STATE_OUT], s.state, group.head(p_.sizes.state_heads(), unit.head + h, value));
+      save_state(state(carried, value), p_[LATHE_STATE_OUT], s.state,
+                 group.head(p_.sizes.state_heads(), unit.head + h, value));
     save_z(z(carried), p_[LATHE_Z_OUT], s.state, unit.head + h);
     if (p_[LATHE_STABILISER].present()) *p_[LATHE_STABILISER].floats(s.state, unit.head + h) = peak(carried);
   }
@@ -281,12 +295,12 @@ void Worker::save_state(const float* from, const Tensor& to, int64_t row, int64_
     std::memcpy(out + key * s.V, from + key * plan_.padded.V, static_cast<size_t>(s.V) * 4);
 }
 
-void Worker::load_z(const Tensor& from, int64_t row, int64_t head, float* to) {
+void Worker::load_z(const Tensor& from, int64_t row, int64_t head, float* to) const {
   std::memset(to, 0, static_cast<size_t>(plan_.padded.K) * 4);
   if (from.present()) std::memcpy(to, from.floats(row, head), static_cast<size_t>(p_.sizes.K) * 4);
 }
 
-void Worker::save_z(const float* from, const Tensor& to, int64_t row, int64_t head) {
+void Worker::save_z(const float* from, const Tensor& to, int64_t row, int64_t head) const {
   if (to.present()) std::memcpy(to.floats(row, head), from, static_cast<size_t>(p_.sizes.K) * 4);
 }
 

@@ -31,6 +31,7 @@ class Worker {
   // `rows` rows of a float tensor into y (and, for keys, transposed into kt), from token t of head h on.
   // A stabilised call also fills peaks(): the largest projection so far, `before` the one that enters.
   void map_queries(const Sequence& s, int64_t t, int64_t rows, int64_t head, float* y);
+  // Keys come transposed; their rows, in y, are scratch.
   void map_keys(const Sequence& s, int64_t t, int64_t rows, int64_t head, float before, float* y, float* kt);
   // One row for each of `heads` heads of a single token.
   void map_token(uint32_t role, const Sequence& s, int64_t t, int64_t head, int64_t heads, float before, float* y);
@@ -40,13 +41,14 @@ class Worker {
     const float* data;
     int64_t stride;
   };
-  Rows values(const Sequence& s, int64_t t, int64_t rows, int64_t head, float* scratch);
+  Rows values(const Sequence& s, int64_t t, int64_t rows, int64_t head, float* v);
   // Asks for the rows of the key heads of a coming step, where they lie too far apart for the processor to guess.
   void prefetch(uint32_t role, const Sequence& s, int64_t t, int64_t rows, int64_t key_head) const;
   // Where a kernel may write `rows` output rows of width padded V; store() then brings them to the tensor.
   float* output_rows(char* to, int64_t rows, int64_t& stride);
   void store(const float* from, int64_t from_stride, char* to, int64_t to_stride, int64_t rows);
-  // Of the heads of a unit: outputs past the sequence's length; states and normalisers from and to the caller's tensors.
+  // Of the heads of a unit: outputs past the sequence's length; states and normalisers from and to the caller's
+  // tensors.
   void zero_outputs(const Sequence& s, const Unit& unit);
   void load(const Sequence& s, const Unit& unit);
   void save(const Sequence& s, const Unit& unit);
@@ -69,8 +71,8 @@ class Worker {
   // Between the caller's [K,V] and the padded copy. `from` or `to` absent: zero, or nothing.
   void load_state(const Tensor& from, int64_t row, int64_t head, float* to);
   void save_state(const float* from, const Tensor& to, int64_t row, int64_t head);
-  void load_z(const Tensor& from, int64_t row, int64_t head, float* to);
-  void save_z(const float* from, const Tensor& to, int64_t row, int64_t head);
+  void load_z(const Tensor& from, int64_t row, int64_t head, float* to) const;
+  void save_z(const float* from, const Tensor& to, int64_t row, int64_t head) const;
 
   const Plan& plan() const { return plan_; }
   const Problem& problem() const { return p_; }
@@ -84,9 +86,12 @@ class Worker {
     float scale, before;
   };
   float* at(size_t offset) { return reinterpret_cast<float*>(scratch_ + offset); }
-  const float* stage(const Tensor& x, const char* from, int64_t stride, int64_t rows, int64_t columns, int64_t& to_stride);
-  void widen(Storage storage, const char* from, int64_t stride, int64_t rows, int64_t columns, float* to, int64_t to_stride);
-  void map(const Entry& kernel, const float* x, int64_t stride, int64_t tile_rows, const MapCall& m, float* y, float* kt);
+  const float* stage(const Tensor& x, const char* from, int64_t stride, int64_t rows, int64_t columns,
+                     int64_t& to_stride);
+  void widen(Storage storage, const char* from, int64_t stride, int64_t rows, int64_t columns, float* to,
+             int64_t to_stride);
+  void map(const Entry& kernel, const float* x, int64_t stride, int64_t tile_rows, const MapCall& m, float* y,
+           float* kt);
 
   const Plan& plan_;
   const Problem& p_;

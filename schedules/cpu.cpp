@@ -9,13 +9,15 @@ namespace {
 
 using namespace Halide;
 
+constexpr int kTransposed = 4;  // rows interleaved at once: 8 and 16 cost more shuffles than they save stores
 constexpr int kSumVectors = 4;  // columns summed together: enough independent sums to hide the latency of an FMA
 
 int lanes(const Target& target) { return target.natural_vector_size<float>(); }
 int registers(const Target& target) {
   return target.has_feature(Target::AVX512) || target.arch == Target::ARM ? 32 : 16;
 }
-bool has_tiles(const std::string& kernel) { return kernel != "decode" && kernel != "denominator" && kernel != "widen" && kernel != "narrow"; }
+bool is_causal(const std::string& kernel) { return kernel.starts_with("causal"); }
+bool has_tiles(const std::string& kernel) { return kernel != "decode" && kernel != "widen" && kernel != "narrow"; }
 
 Constraint fits(const std::string& text, const std::string& columns, const Target& target) {
   return {text, [columns, limit = registers(target)](const Numbers& n) {
@@ -26,21 +28,24 @@ Constraint fits(const std::string& text, const std::string& columns, const Targe
 Space space(const Instance& instance, const Target& target) {
   const bool wide = registers(target) == 32;
   // written in place, or read in blocks of 16: a tile must not reach past the padded width
-  const bool exact = instance.kernel != "causal" && instance.kernel != "readout";
+  const bool exact = !is_causal(instance.kernel) && instance.kernel != "readout";
   Space s;
-  s.knobs.push_back({"chunk", wide ? 32 : 48, {16, 24, 32, 48, 64, 96, 128}, "tokens of a chunk; one value for a whole row"});
+  s.knobs.push_back(
+      {"chunk", wide ? 32 : 48, {16, 24, 32, 48, 64, 96, 128}, "tokens of a chunk; one value for a whole row"});
   if (!has_tiles(instance.kernel)) return s;
   // with 32 registers 8x2 won in causal, whose scores are tiles too, and 4x4 elsewhere
-  const bool tall = wide && instance.kernel == "causal";
+  const bool tall = wide && is_causal(instance.kernel);
   s.knobs.push_back({"row_tile", tall ? 8 : 4, {1, 2, 3, 4, 6, 8, 12, 16}, "rows of a register tile"});
   s.knobs.push_back({"column_vectors", wide && !tall ? 4 : 2, {1, 2, 3, 4, 6}, "vectors across a register tile"});
   s.knobs.push_back({"unroll", tall ? 1 : 4, {1, 2, 4, 8}, "steps of the inner product per loop iteration"});
   s.constraints.push_back(fits("accumulators and a row of operands fit the registers", "column_vectors", target));
   if (exact)
-    s.constraints.push_back({"row_tile divides the padded key width", [](const Numbers& n) { return 16 % n.at("row_tile") == 0; }});
+    s.constraints.push_back(
+        {"row_tile divides the padded key width", [](const Numbers& n) { return 16 % n.at("row_tile") == 0; }});
   else
-    s.constraints.push_back({"row_tile divides the chunk", [](const Numbers& n) { return n.at("chunk") % n.at("row_tile") == 0; }});
-  if (instance.kernel != "causal") return s;
+    s.constraints.push_back(
+        {"row_tile divides the chunk", [](const Numbers& n) { return n.at("chunk") % n.at("row_tile") == 0; }});
+  if (!is_causal(instance.kernel)) return s;
   s.knobs.push_back({"score_vectors", wide ? 1 : 2, {1, 2, 3, 4, 6}, "vectors across a tile of scores"});
   s.constraints.push_back(fits("accumulators of the scores fit the registers", "score_vectors", target));
   s.constraints.push_back({"a tile of scores divides the chunk", [vector = lanes(target)](const Numbers& n) {
@@ -93,7 +98,10 @@ struct Roles {
   }
 
   void table(Func f) const {
-    f.compute_root().bound_extent(f.args()[0], kernel.chunk()).store_in(MemoryType::Stack).vectorize(f.args()[0], vector);
+    f.compute_root()
+        .bound_extent(f.args()[0], kernel.chunk())
+        .store_in(MemoryType::Stack)
+        .vectorize(f.args()[0], vector);
   }
 
   void scores(Func f, Func output) {
@@ -111,7 +119,7 @@ struct Roles {
   }
 
   void output(Func f) {
-    if (kernel.instance().kernel == "causal") f.bound(f.args()[1], 0, kernel.chunk());
+    if (is_causal(kernel.instance().kernel)) f.bound(f.args()[1], 0, kernel.chunk());
     tile(f, numbers.at("row_tile"), numbers.at("column_vectors"));
     accumulate(find(Role::numerator), f, f.args()[0], numbers.at("unroll"));
     each(Role::scores, [&](Func s) { scores(s, f); });
@@ -148,26 +156,42 @@ struct Roles {
       f.update(s).reorder(u, f.rvars(s)[0]).vectorize(u, vector).unroll(u);
   }
 
-  void running(Func f, Func lanes_of) {
-    Var c = f.args()[0];
-    f.compute_at(lanes_of, lanes_of.rvars()[0]).bound_storage(f.args()[1], kernel.chunk() + 1).store_in(MemoryType::Stack);
-    f.vectorize(c, vector);
-    for (int s = 0; s < f.num_update_definitions(); s++) f.update(s).vectorize(c, vector);
-  }
-
-  void lane_sums(Func f) {
+  void lane_sums(Func f, Func output) {
     Var u = f.args()[0], i = f.args()[1];
-    f.compute_root().bound_storage(i, kernel.chunk()).store_in(MemoryType::Stack).vectorize(u, vector);
-    f.update().reorder(u, i, f.rvars()[0]).vectorize(u, vector);
-    each(Role::running, [&](Func r) { running(r, f); });
+    if (output.defined())
+      f.compute_at(output, output.args()[1]).unroll(i);
+    else
+      f.compute_at(find(Role::per_token), find(Role::per_token).args()[0]);
+    f.vectorize(u);
+    for (int s = 0; s < f.num_update_definitions(); s++) {
+      Stage stage = f.update(s);
+      // every row takes a block of lanes before the next block: rows apart would be loops of their own
+      std::vector<VarOrRVar> order{u, i};
+      for (const RVar& r : f.rvars(s)) order.push_back(r);
+      stage.reorder(order).vectorize(u);
+      if (output.defined()) stage.unroll(i);
+    }
   }
 
   void row_sum(Func f) const {
-    if (Func owner = find(Role::per_token); owner.defined())
+    if (Func output = find(Role::output); output.defined() && find(Role::per_row).defined())
+      f.compute_at(output, output.args()[1]).unroll(f.args()[0]);
+    else if (Func owner = find(Role::per_token); owner.defined())
       f.compute_at(owner, owner.args()[0]);
     else
-      f.compute_root().bound_extent(f.args()[0], kernel.chunk()).store_in(MemoryType::Stack);
-    for (int s = 0; s < f.num_update_definitions(); s++) f.update(s).atomic().vectorize(f.rvars(s)[0], vector);
+      f.compute_root().bound_storage(f.args()[0], kernel.chunk()).store_in(MemoryType::Stack);
+    for (int s = 0; s < f.num_update_definitions(); s++) {
+      Stage stage = f.update(s);
+      stage.atomic().vectorize(f.rvars(s)[0], lanes_of(f, s));
+      if (find(Role::per_row).defined()) stage.unroll(f.args()[0]);
+    }
+  }
+
+  // A reduction across lanes is as wide as the lanes are; one along a row is a vector at a time.
+  int lanes_of(Func f, int s) const {
+    const auto extent = f.update(s).get_schedule().rvars()[0].extent;
+    const auto lanes = Internal::as_const_int(extent);
+    return lanes ? static_cast<int>(*lanes) : vector;
   }
 
   void projected(Func f) {
@@ -190,7 +214,9 @@ struct Roles {
   // Vectors along the rows that are read, several rows side by side: the stores interleave into dense ones.
   void columns(Func f) {
     Var token = f.args()[0], key = f.args()[1];
-    f.compute_root().tile(token, key, ii, xi, vector, vector).reorder(xi, ii, token, key).vectorize(xi).unroll(ii);
+    f.compute_root().tile(token, key, ii, xi, kTransposed, vector).reorder(xi, ii, token, key).vectorize(xi).unroll(ii);
+    each(Role::rows_of_tile,
+         [&](Func rows) { rows.compute_at(f, token).vectorize(rows.args()[0]).unroll(rows.args()[1]); });
   }
 };
 
@@ -202,7 +228,11 @@ void apply(Kernel& kernel, const Numbers& numbers, const Target& target) {
   for (Role role : {Role::copy, Role::recurrence})
     roles.each(role, [&](Func f) { f.vectorize(f.args()[0], roles.vector, TailStrategy::RoundUp); });
   roles.each(Role::column_sum, [&](Func f) { roles.column_sum(f, roles.find(Role::vector)); });
-  roles.each(Role::lanes, [&](Func f) { roles.lane_sums(f); });
+  roles.each(Role::lanes, [&](Func f) { roles.lane_sums(f, roles.find(Role::output)); });
+  roles.each(Role::per_row, [&](Func f) {
+    Func output = roles.find(Role::output);
+    f.compute_at(output, output.args()[1]).vectorize(f.args()[0]);
+  });
   roles.each(Role::row_sum, [&](Func f) { roles.row_sum(f); });
   roles.each(Role::serial, [](Func f) { f.compute_root(); });
   roles.each(Role::projected, [&](Func f) { roles.projected(f); });

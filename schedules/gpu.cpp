@@ -1,6 +1,7 @@
 // How a GPU runs each role, plainly: a thread owns one element, a block a square of them; sums stay in registers. Only
 // scores are shared by the threads of a block. It is there to be right on any device; nothing in it is tuned.
 #include <algorithm>
+#include <stdexcept>
 
 #include "schedule.h"
 
@@ -13,11 +14,13 @@ using namespace Halide;
 constexpr int kSide = 16;  // of a block's square: 256 threads, which every device allows
 
 // The scores of a block, kSide rows of a chunk, take 4 * kSide * chunk bytes of shared memory: at most 8 KiB.
-Space space(const Instance&, const Target&) {
+Space space(const Instance& instance, const Target& target) {
+  if (instance.axis == "f16" && target.has_feature(Target::OpenCL) && !target.has_feature(Target::CLHalf))
+    throw std::invalid_argument("float16 needs a row with cl_half");  // Halide itself would abort
   return {{{"chunk", 64, {16, 32, 48, 64, 96, 128}, "tokens of a chunk; one value for a whole row"}}, {}};
 }
 
-// One kernel being scheduled. Tables and scaled operands are left to be computed where they are used.
+// One kernel being scheduled. Roles without a line here are computed where they are used: tables, scaled operands.
 struct Roles {
   Kernel& kernel;
   Var block_x{"block_x"}, block_i{"block_i"}, x{"x_thread"}, i{"i_thread"};
@@ -57,7 +60,7 @@ struct Roles {
   }
 
   void output(Func f) const {
-    if (kernel.instance().kernel == "causal") f.bound(f.args()[1], 0, kernel.chunk());
+    if (kernel.instance().kernel.starts_with("causal")) f.bound(f.args()[1], 0, kernel.chunk());
     squares(f);
     accumulate(find(Role::numerator), f);
     each({Role::scores}, [&](Func s) { scores(s, f); });
@@ -69,8 +72,10 @@ struct Roles {
       f.update(u).gpu_tile(f.args()[dimension], block_x, x, kSide, TailStrategy::GuardWithIf);
   }
 
-  void row_sum(Func f) const {
-    if (Func owner = find(Role::per_token); owner.defined()) return accumulate(f, owner);
+  // Sums of the thread's own row, where the row has a thread; else a kernel of their own.
+  void sums(Func f) const {
+    for (Role role : {Role::per_token, Role::output})
+      if (Func owner = find(role); owner.defined()) return accumulate(f, owner);
     line(f);
     updates(f, 0);
   }
@@ -85,13 +90,9 @@ void apply(Kernel& kernel, const Numbers&, const Target&) {
   });
   roles.each({Role::copy, Role::columns, Role::recurrence}, [&](Func f) { roles.squares(f); });
   // parts of a row may overlap, and the later one must win: a row is one thread's
-  roles.each({Role::rows, Role::lanes}, [&](Func f) {
+  roles.each({Role::rows}, [&](Func f) {
     roles.squares(f);
     roles.updates(f, 1);
-  });
-  roles.each({Role::running}, [&](Func f) {
-    f.compute_root();
-    roles.updates(f, 0);
   });
   roles.each({Role::serial}, [&](Func f) {
     f.compute_root();
@@ -102,7 +103,7 @@ void apply(Kernel& kernel, const Numbers&, const Target&) {
     roles.accumulate(roles.find(Role::column_sum), f);
   });
   roles.each({Role::per_token}, [&](Func f) { roles.line(f); });
-  roles.each({Role::row_sum}, [&](Func f) { roles.row_sum(f); });
+  roles.each({Role::row_sum, Role::lanes}, [&](Func f) { roles.sums(f); });
 }
 
 Grains grains(const Instance&, const Numbers&, const Target&) { return {kSide, kSide, kSide}; }

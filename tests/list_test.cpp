@@ -123,9 +123,11 @@ Outcome with_row(const std::string& row) {
 }
 
 TEST(Dispatch, EveryRowCanBePinned) {
-  for (const std::string& row : names_of("targets")) {
+  for (const auto& target : list("targets")) {
+    const std::string row = target.at("name");
+    const bool built = target.at("kernels") > 0;
     const Outcome outcome = with_row(row);
-    if (row_on_this_machine(row) == Row::Runs) {
+    if (built && row_on_this_machine(row) == Row::Runs) {
       EXPECT_EQ(outcome.status, LATHE_OK) << outcome.error;
       EXPECT_EQ(outcome.target, row);
     } else {

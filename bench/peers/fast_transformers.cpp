@@ -17,18 +17,18 @@ struct CausalProduct {
   int threads;
 };
 
-torch::Tensor view_of(const float *data, const PeerProblem &p, int64_t width) {
+torch::Tensor view_of(const float* data, const PeerProblem& p, int64_t width) {
   const bool by_head = p.layout == PEER_BHTD;
   const int64_t token_stride = by_head ? width : p.heads * width;
   const int64_t head_stride = by_head ? p.tokens * width : width;
-  return torch::Tensor(const_cast<float *>(data), {p.batch, p.heads, p.tokens, width},
+  return torch::Tensor(const_cast<float*>(data), {p.batch, p.heads, p.tokens, width},
                        {p.tokens * p.heads * width, head_stride, token_stride, 1});
 }
 
 }  // namespace
 
-void *peer_open(const PeerProblem *problem, char *why, size_t capacity) {
-  const PeerProblem &p = *problem;
+void* peer_open(const PeerProblem* problem, char* why, size_t capacity) {
+  const PeerProblem& p = *problem;
   if (strcmp(p.op, "causal") != 0) {
     snprintf(why, capacity, "has no such operator");
     return nullptr;
@@ -41,10 +41,10 @@ void *peer_open(const PeerProblem *problem, char *why, size_t capacity) {
                            view_of(p.o, p, p.value_width), p.threads};
 }
 
-void peer_run(void *peer) {
-  auto *product = static_cast<CausalProduct *>(peer);
+void peer_run(void* peer) {
+  auto* product = static_cast<CausalProduct*>(peer);
   omp_set_num_threads(product->threads);
   causal_dot_product(product->q, product->k, product->v, product->o);
 }
 
-void peer_close(void *peer) { delete static_cast<CausalProduct *>(peer); }
+void peer_close(void* peer) { delete static_cast<CausalProduct*>(peer); }

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Fetches the benchmark's peers by package and builds them: fetch.sh [FOLDER [--torch]]. FOLDER is build/peers beside the
-# sources if not given; --torch adds PyTorch, some gigabytes.
+# Fetches the benchmark's peers by package and builds them: fetch.sh [FOLDER [--torch | --python]]. FOLDER is build/peers
+# beside the sources if not given; --torch adds PyTorch, some gigabytes; --python leaves out what must be compiled.
 # Each peer stands alone: one that cannot be had is named here, and the benchmark skips it.
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
@@ -23,6 +23,9 @@ fi
 if [ "${2:-}" = --torch ]; then
   "$python" -m pip install -q --disable-pip-version-check torch==2.15.0 || give_up "torch could not be installed"
 fi
+
+# the Python ones are all that the demo races
+[ "${2:-}" = --python ] && exit $missing
 
 # pip asks a source package for its metadata before it saves it, which runs the package's build system (and imports
 # torch). The stand-in build systems answer from the PKG-INFO that every source package carries.
@@ -49,4 +52,5 @@ if cmake -S "$here" -B "$cache/build" -DLATHE_PEER_SOURCES="$cache/sources" >"$c
 else
   give_up "the compiled peers could not be configured: see $cache/build.log"
 fi
+touch "$cache/tried"
 exit $missing

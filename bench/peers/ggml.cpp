@@ -14,9 +14,9 @@
 namespace {
 
 struct GgmlPeer {
-  ggml_context *context = nullptr;
-  ggml_threadpool *pool = nullptr;
-  ggml_cgraph *graph = nullptr;
+  ggml_context* context = nullptr;
+  ggml_threadpool* pool = nullptr;
+  ggml_cgraph* graph = nullptr;
   ggml_cplan plan = {};
   std::vector<uint8_t> work;
   std::vector<float> gates, zero_state;
@@ -29,7 +29,7 @@ struct GgmlPeer {
   }
 };
 
-const char *refusal(const PeerProblem &p) {
+const char* refusal(const PeerProblem& p) {
   if (strcmp(p.op, "causal") != 0 && strcmp(p.op, "decay") != 0 && strcmp(p.op, "decode") != 0) {
     return "has no such operator";
   }
@@ -42,17 +42,17 @@ const char *refusal(const PeerProblem &p) {
   return p.layout != PEER_BTHD && p.tokens > 1 ? "takes [B,T,H,D] only" : nullptr;
 }
 
-ggml_tensor *view_of(ggml_context *context, const float *data, int64_t n0, int64_t n1, int64_t n2) {
-  ggml_tensor *tensor = ggml_new_tensor_3d(context, GGML_TYPE_F32, n0, n1, n2);
-  tensor->data = const_cast<float *>(data);
+ggml_tensor* view_of(ggml_context* context, const float* data, int64_t n0, int64_t n1, int64_t n2) {
+  ggml_tensor* tensor = ggml_new_tensor_3d(context, GGML_TYPE_F32, n0, n1, n2);
+  tensor->data = const_cast<float*>(data);
   return tensor;
 }
 
 }  // namespace
 
-void *peer_open(const PeerProblem *problem, char *why, size_t capacity) {
-  const PeerProblem &p = *problem;
-  if (const char *reason = refusal(p)) {
+void* peer_open(const PeerProblem* problem, char* why, size_t capacity) {
+  const PeerProblem& p = *problem;
+  if (const char* reason = refusal(p)) {
     snprintf(why, capacity, "%s", reason);
     return nullptr;
   }
@@ -66,13 +66,13 @@ void *peer_open(const PeerProblem *problem, char *why, size_t capacity) {
   const int64_t width = p.key_width, tokens = p.batch * p.tokens;
   const bool gated = strcmp(p.op, "decay") == 0;
   peer->gates.assign(static_cast<size_t>(width * p.heads * tokens), gated ? std::exp(p.log_decay) : 1.0f);
-  const float *state = p.state_in;
+  const float* state = p.state_in;
   if (state == nullptr) {
     peer->zero_state.assign(static_cast<size_t>(p.batch * p.heads * width * width), 0.0f);
     state = peer->zero_state.data();
   }
-  ggml_context *context = peer->context;
-  ggml_tensor *out = ggml_gated_linear_attn(
+  ggml_context* context = peer->context;
+  ggml_tensor* out = ggml_gated_linear_attn(
       context, view_of(context, p.k, width, p.heads, tokens), view_of(context, p.v, width, p.heads, tokens),
       view_of(context, p.q, width, p.heads, tokens), view_of(context, peer->gates.data(), width, p.heads, tokens),
       view_of(context, state, width * width * p.heads, p.batch, 1), p.scale);
@@ -91,9 +91,9 @@ void *peer_open(const PeerProblem *problem, char *why, size_t capacity) {
   return peer.release();
 }
 
-void peer_run(void *peer) {
-  auto *ggml = static_cast<GgmlPeer *>(peer);
+void peer_run(void* peer) {
+  auto* ggml = static_cast<GgmlPeer*>(peer);
   ggml_graph_compute(ggml->graph, &ggml->plan);
 }
 
-void peer_close(void *peer) { delete static_cast<GgmlPeer *>(peer); }
+void peer_close(void* peer) { delete static_cast<GgmlPeer*>(peer); }

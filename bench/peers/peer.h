@@ -13,24 +13,24 @@ extern "C" {
 enum { PEER_BTHD = 0, PEER_BHTD = 1 };
 
 typedef struct {
-  const char *op;   // "causal", "decay", "noncausal", "decode"
-  const char *map;  // "identity", "elu1"
+  const char* op;   // "causal", "decay", "noncausal", "decode"
+  const char* map;  // "identity", "elu1"
   int32_t normalise, layout, threads;
   int64_t batch, tokens, heads, key_width, value_width;
   float scale, log_decay;
   const float *q, *k, *v;
-  const float *state_in;  // [B,H,K,V]; null = zeros
-  float *o;               // the output, followed by room for one more state [B,H,K,V]: ggml writes both into one tensor
+  const float* state_in;  // [B,H,K,V]; null = zeros
+  float* o;               // the output, followed by room for one more state [B,H,K,V]: ggml writes both into one tensor
 } PeerProblem;
 
 // Null when the peer cannot do this problem; why then says so.
-typedef void *(*PeerOpen)(const PeerProblem *problem, char *why, size_t capacity);
-typedef void (*PeerRun)(void *peer);
-typedef void (*PeerClose)(void *peer);
+typedef void* (*PeerOpen)(const PeerProblem* problem, char* why, size_t capacity);
+typedef void (*PeerRun)(void* peer);
+typedef void (*PeerClose)(void* peer);
 
-__attribute__((visibility("default"))) void *peer_open(const PeerProblem *problem, char *why, size_t capacity);
-__attribute__((visibility("default"))) void peer_run(void *peer);
-__attribute__((visibility("default"))) void peer_close(void *peer);
+__attribute__((visibility("default"))) void* peer_open(const PeerProblem* problem, char* why, size_t capacity);
+__attribute__((visibility("default"))) void peer_run(void* peer);
+__attribute__((visibility("default"))) void peer_close(void* peer);
 
 #ifdef __cplusplus
 }

@@ -1,5 +1,5 @@
-// The kernels of a device row, called one by one on the row's device as the library would call them: chunk after chunk of
-// the causal operator. Skipped where no device of the row answers.
+// The kernels of a device row, called one by one on the row's device as the library would call them: chunk after chunk
+// of the causal operator. Skipped where no device of the row answers.
 #include <HalideBuffer.h>
 #include <dlfcn.h>
 #include <fmt/format.h>
@@ -65,27 +65,42 @@ void* address_of(Number& n) {
   return &n;
 }
 
-template <typename... Args>
-void call(const Entry& entry, Args&... args) {
-  void* argv[] = {address_of(args)...};
-  ASSERT_EQ(entry.call(argv), 0) << entry.symbol;
+void call(const char* name, const std::string& axis, std::vector<void*>& argv) {
+  ASSERT_EQ(kernel(name, axis).call(argv.data()), 0) << name << " " << axis;
 }
 
 // One sequence, one head. Everything past the real tokens and widths is zero, as the library pads.
 class Walk {
  public:
   explicit Walk(const Problem& p)
-      : p_(p), C_(kernel("causal", p.variant).chunk), K_(reference::map_width(p)), map_(*lathe::find_map(p.map.c_str())),
+      : p_(p),
+        C_(kernel("causal", p.variant).chunk),
+        K_(reference::map_width(p)),
+        map_(*lathe::find_map(p.map.c_str())),
         // maps of several parts move whole blocks of 16: they read a little past the width and write a little past K
-        D16_(padded(p.D + 16)), M16_(padded(p.M)), K16_(padded(last_part() == K_ ? K_ : K_ + 15)), V16_(padded(p.V)), x_(D16_, C_),
-        weights_(M16_, D16_), u_(M16_, C_), q_(K16_, C_), k_(K16_, C_), kt_(C_, K16_), v_(V16_, C_), inv_(C_), b_(C_),
-        o_(V16_, C_), h_(V16_, K16_), next_h_(V16_, K16_), z_(K16_), next_z_(K16_) {
+        D16_(padded(p.D + 16)),
+        M16_(padded(p.M)),
+        K16_(padded(flat() ? K_ : K_ + 15)),
+        V16_(padded(p.V)),
+        x_(D16_, C_),
+        weights_(M16_, D16_),
+        u_(M16_, C_),
+        peaks_(C_),
+        q_(K16_, C_),
+        k_(K16_, C_),
+        kt_(C_, K16_),
+        v_(V16_, C_),
+        b_(C_),
+        o_(V16_, C_),
+        h_(V16_, K16_),
+        next_h_(V16_, K16_),
+        z_(K16_),
+        next_z_(K16_) {
     for (int64_t m = 0; m < p.M; m++)
       for (int64_t d = 0; d < p.D; d++) weights_.put(p.projection[m * p.D + d], m, d);
     for (int64_t c = 0; c < K_; c++)
       for (int64_t e = 0; e < p.V; e++) h_.put(p.state.empty() ? 0 : p.state[c * p.V + e], e, c);
     for (int64_t c = 0; c < K_; c++) z_.put(p.z.empty() ? 0 : p.z[c], c);
-    for (int64_t i = 0; i < C_; i++) inv_.put(1, i);
   }
 
   reference::Answer run() {
@@ -101,34 +116,23 @@ class Walk {
     const auto given = p_.attrs.find(map_.attribute);
     return static_cast<float>(given == p_.attrs.end() ? map_.fallback(p_.D) : given->second);
   }
-  int64_t last_part() const { return map_.last(p_.D, p_.M, attribute()); }
+  bool flat() const { return map_.flat(p_.D, p_.M, attribute()); }
 
-  void map(const char* name, const std::vector<double>& rows, int64_t t, int64_t valid, float scale, Buffer& y, Buffer* kt) {
+  void map(const char* name, const std::vector<double>& rows, int64_t t, int64_t valid, float scale, Buffer& y,
+           Buffer* kt) {
     for (int64_t i = 0; i < C_; i++)
       for (int64_t d = 0; d < p_.D; d++) x_.put(i < valid ? rows[(t + i) * p_.D + d] : 0, d, i);
     int32_t width = static_cast<int32_t>(p_.D), features = static_cast<int32_t>(p_.M);
-    int32_t real = static_cast<int32_t>(valid), position = static_cast<int32_t>(t), step = 1;
-    float number = attribute();
-    const Entry& entry = kernel(name, p_.map);
-    if (p_.M > 0 && kt)
-      call(entry, x_, weights_, width, features, real, position, step, scale, number, u_, y, *kt);
-    else if (p_.M > 0)
-      call(entry, x_, weights_, width, features, real, position, step, scale, number, u_, y);
-    else if (kt)
-      call(entry, x_, weights_, width, features, real, position, step, scale, number, y, *kt);
-    else
-      call(entry, x_, weights_, width, features, real, position, step, scale, number, y);
-  }
-
-  void denominators(bool decay) {
-    float eps = static_cast<float>(p_.eps);
-    int32_t at_least = p_.denom_max ? 1 : 0;
-    const Entry& entry = kernel("denominator", p_.variant);
-    if (decay)
-      call(entry, q_, k_, z_, eps, at_least, b_, inv_, next_z_);
-    else
-      call(entry, q_, k_, z_, eps, at_least, inv_, next_z_);
-    z_.swap(next_z_);
+    int32_t real = static_cast<int32_t>(valid), position = static_cast<int32_t>(t), step = 1, subtract = 0;
+    float number = attribute(), peak_before = 0;
+    std::vector<void*> argv{address_of(x_),    address_of(weights_), address_of(width),      address_of(features),
+                            address_of(real),  address_of(position), address_of(step),       address_of(subtract),
+                            address_of(scale), address_of(number),   address_of(peak_before)};
+    if (map_.projects()) argv.push_back(address_of(u_));
+    if (map_.stabilises()) argv.push_back(address_of(peaks_));
+    if (!kt || !flat()) argv.push_back(address_of(y));
+    if (kt) argv.push_back(address_of(*kt));
+    call(name, p_.map, argv);
   }
 
   void chunk(int64_t t, int64_t rows) {
@@ -139,15 +143,20 @@ class Walk {
       for (int64_t e = 0; e < p_.V; e++) v_.put(i < rows ? p_.v[(t + i) * p_.V + e] : 0, e, i);
       if (decay) b_.put(p_.decay[0] * static_cast<double>(std::min(i + 1, rows)), i);
     }
-    if (p_.normalise) denominators(decay);
-    if (decay)
-      call(kernel("causal", p_.variant), q_, kt_, v_, h_, inv_, b_, o_);
-    else
-      call(kernel("causal", p_.variant), q_, kt_, v_, h_, inv_, o_);
-    if (decay)
-      call(kernel("state", p_.variant), kt_, v_, h_, b_, next_h_);
-    else
-      call(kernel("state", p_.variant), kt_, v_, h_, next_h_);
+    float eps = static_cast<float>(p_.eps);
+    int32_t at_least = p_.denom_max ? 1 : 0;
+    std::vector<void*> outputs{address_of(q_), address_of(kt_), address_of(v_), address_of(h_)};
+    if (p_.normalise) outputs.insert(outputs.end(), {address_of(z_), address_of(eps), address_of(at_least)});
+    std::vector<void*> states{address_of(kt_), address_of(v_), address_of(h_)}, sums{address_of(kt_), address_of(z_)};
+    for (auto* argv : {&outputs, &states, &sums})
+      if (decay) argv->push_back(address_of(b_));
+    outputs.push_back(address_of(o_));
+    states.push_back(address_of(next_h_));
+    sums.push_back(address_of(next_z_));
+    call(p_.normalise ? "causal_normalised" : "causal", p_.variant, outputs);
+    call("state", p_.variant, states);
+    if (p_.normalise) call("key_sum", p_.variant, sums);
+    if (p_.normalise) z_.swap(next_z_);
     h_.swap(next_h_);
     EXPECT_TRUE(o_.on_device()) << "the kernel ran on the host";
     for (int64_t i = 0; i < rows; i++)
@@ -158,7 +167,7 @@ class Walk {
   const int64_t C_, K_;
   const lathe::FeatureMap& map_;
   const int64_t D16_, M16_, K16_, V16_;
-  Buffer x_, weights_, u_, q_, k_, kt_, v_, inv_, b_, o_, h_, next_h_, z_, next_z_;
+  Buffer x_, weights_, u_, peaks_, q_, k_, kt_, v_, b_, o_, h_, next_h_, z_, next_z_;
   reference::Answer answer_;
 };
 
@@ -185,14 +194,16 @@ void check(const Problem& p, double epsilons) {
 int opencl_platforms() {
   void* library = dlopen("libOpenCL.so", RTLD_LAZY);
   if (!library) library = dlopen("libOpenCL.so.1", RTLD_LAZY);
-  const auto list = library ? reinterpret_cast<int (*)(unsigned, void*, unsigned*)>(dlsym(library, "clGetPlatformIDs")) : nullptr;
+  const auto list =
+      library ? reinterpret_cast<int (*)(unsigned, void*, unsigned*)>(dlsym(library, "clGetPlatformIDs")) : nullptr;
   unsigned n = 0;
   return list && list(0, nullptr, &n) == 0 ? static_cast<int>(n) : 0;
 }
 
 class Device : public testing::Environment {
   void SetUp() override {
-    if (opencl_platforms() == 0) GTEST_SKIP() << "lathe: skipped: no OpenCL platform answers (Debian: pocl-opencl-icd ocl-icd-opencl-dev)";
+    if (opencl_platforms() == 0)
+      GTEST_SKIP() << "lathe: skipped: no OpenCL platform answers (Debian: pocl-opencl-icd ocl-icd-opencl-dev)";
   }
 };
 [[maybe_unused]] const auto* const device = testing::AddGlobalTestEnvironment(new Device);
@@ -225,7 +236,8 @@ TEST_P(Variant, Normalised) {
   check(support::reals(problem, support::Type::F32, 2, true), 256);
 }
 
-INSTANTIATE_TEST_SUITE_P(Causal, Variant, testing::Values("plain", "decay"), [](const auto& test) { return test.param; });
+INSTANTIATE_TEST_SUITE_P(Causal, Variant, testing::Values("plain", "decay"),
+                         [](const auto& test) { return test.param; });
 
 TEST(Maps, AllOfThem) {
   for (const lathe::FeatureMap& map : lathe::feature_maps()) {
