@@ -28,7 +28,7 @@ struct LaneSum {
 
 void define(Kernel& kernel, bool normalise) {
   const int g = kernel.grain(), chunk = kernel.chunk();
-  auto q = kernel.tile("q"), kt = kernel.columns("kt"), v = kernel.tile("v"), h = kernel.tile("h");
+  auto q = kernel.buffer("q"), kt = kernel.columns("kt"), v = kernel.buffer("v"), h = kernel.buffer("h");
   Var x("x"), i("i"), j("j");
   RDom key(0, kernel.extent(q, 0), "key");
   Expr first = i / g * g;  // of the block of rows that walks the triangle together
@@ -40,14 +40,14 @@ void define(Kernel& kernel, bool normalise) {
   Param<float> eps;
   Param<int32_t> at_least;
   if (normalise) {
-    auto z = kernel.tile("z", 1);
+    auto z = kernel.buffer("z", 1);
     eps = kernel.number<float>("eps");
     at_least = kernel.number<int32_t>("at_least");
     RDom block(0, q.dim(0).extent() / below.lanes, "block");
     below.partial(below.u, below.i) += q(below.column(block), below.i) * z(below.column(block));
   }
   if (decays(kernel.axis())) {
-    auto b = kernel.tile("b", 1);
+    auto b = kernel.buffer("b", 1);
     since(i) = exponential(b(i));
     kernel.label(Role::table, since);
     // never positive where the score is read

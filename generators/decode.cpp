@@ -1,4 +1,5 @@
-// One token of the recurrence, one head: S' = a S + k^T v; num = before + q S'. docs/operators.md with K, V as they come.
+// One token of the recurrence, one head: S' = a S + k^T v; num = before + q S'. docs/operators.md with K, V as they
+// come.
 //
 // q(K), k(K), v(V), h(V, K), before(V); V a multiple of a vector. h_out may be h, and o may be before.
 #include "kernel.h"
@@ -7,8 +8,8 @@ using namespace Halide;
 using namespace lathe::gen;
 
 LATHE_KERNEL(decode, once) {
-  auto q = kernel.tile("q", 1), k = kernel.tile("k", 1), v = kernel.tile("v", 1), h = kernel.tile("h");
-  auto before = kernel.tile("before", 1);
+  auto q = kernel.buffer("q", 1), k = kernel.buffer("k", 1), v = kernel.buffer("v", 1), h = kernel.buffer("h");
+  auto before = kernel.buffer("before", 1);
   auto a = kernel.number<float>("a");
   auto inv = kernel.number<float>("inv");
   Var x("x"), key("key");
@@ -24,7 +25,7 @@ LATHE_KERNEL(decode, once) {
 
 // A further query of a state that is already up to date: num = q S. q(K), h(V, K).
 LATHE_KERNEL(recall, once) {
-  auto q = kernel.tile("q", 1), h = kernel.tile("h");
+  auto q = kernel.buffer("q", 1), h = kernel.buffer("h");
   auto inv = kernel.number<float>("inv");
   Var x("x");
   RDom r(0, q.dim(0).extent(), "r");

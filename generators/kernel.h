@@ -33,7 +33,7 @@ class Kernel {
   int grain() const { return grain_; }  // rows that walk the causal triangle together: the one leak of a schedule
 
   // A dense buffer whose innermost extent and row stride are multiples of a vector, starting at index 0.
-  Halide::ImageParam tile(const std::string& name, int dims = 2, Halide::Type type = Halide::Float(32)) {
+  Halide::ImageParam buffer(const std::string& name, int dims = 2, Halide::Type type = Halide::Float(32)) {
     Halide::ImageParam image(type, dims, name);
     for (int d = 0; d < dims; d++) image.dim(d).set_min(0);
     inputs_.push_back(image);
@@ -46,7 +46,7 @@ class Kernel {
 
   // A tile with one column per token of the chunk: (token, row), rows one chunk apart.
   Halide::ImageParam columns(const std::string& name) {
-    auto image = tile(name);
+    auto image = buffer(name);
     image.dim(1).set_stride(chunk_);
     return image;
   }

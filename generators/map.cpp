@@ -28,8 +28,8 @@ struct Mapping {
 
   explicit Mapping(Kernel& k)
       : kernel(k),
-        x(k.tile("x")),
-        w(k.tile("w")),
+        x(k.buffer("x")),
+        w(k.buffer("w")),
         width(k.number<int32_t>("width")),
         features(k.number<int32_t>("features")),
         rows(k.number<int32_t>("rows")),

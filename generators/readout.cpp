@@ -7,8 +7,8 @@ using namespace Halide;
 using namespace lathe::gen;
 
 LATHE_KERNEL(readout, once) {
-  auto q = kernel.tile("q"), h = kernel.tile("h");
-  auto inv = kernel.tile("inv", 1);
+  auto q = kernel.buffer("q"), h = kernel.buffer("h");
+  auto inv = kernel.buffer("inv", 1);
   Var x("x"), i("i");
   RDom key(0, kernel.extent(q, 0), "key");
   Func numerator("numerator"), o("o");

@@ -10,14 +10,14 @@ using namespace lathe::gen;
 
 LATHE_KERNEL(state, transitions) {
   const bool decay = decays(kernel.axis());
-  auto kt = kernel.columns("kt"), v = kernel.tile("v"), h = kernel.tile("h");
+  auto kt = kernel.columns("kt"), v = kernel.buffer("v"), h = kernel.buffer("h");
   Var x("x"), key("key"), j("j");
   RDom token(0, kernel.extent(v, 1), "token");
 
   Func outer("outer"), h_out("h_out");
   Expr kept = h(x, key);
   if (decay) {
-    auto b = kernel.tile("b", 1);
+    auto b = kernel.buffer("b", 1);
     Expr last = b(v.dim(1).extent() - 1);
     Func scaled("scaled");
     scaled(x, j) = v(x, j) * exponential(last - b(j));

@@ -7,7 +7,7 @@ using namespace Halide;
 using namespace lathe::gen;
 
 LATHE_KERNEL(widen, storage) {
-  auto x = kernel.tile("x", 2, storage_type(kernel.axis()));
+  auto x = kernel.buffer("x", 2, storage_type(kernel.axis()));
   Var c("c"), i("i");
   Func y("y");
   y(c, i) = widened(kernel.axis(), x(c, i));
@@ -15,7 +15,7 @@ LATHE_KERNEL(widen, storage) {
 }
 
 LATHE_KERNEL(narrow, storage) {
-  auto x = kernel.tile("x");
+  auto x = kernel.buffer("x");
   Var c("c"), i("i");
   Func y("y");
   y(c, i) = narrowed(kernel.axis(), x(c, i));

@@ -10,13 +10,13 @@ using namespace lathe::gen;
 LATHE_KERNEL(key_sum, transitions) {
   constexpr int lanes = 8;
   auto kt = kernel.columns("kt");
-  auto z = kernel.tile("z", 1);
+  auto z = kernel.buffer("z", 1);
   Var u("u"), c("c"), j("j");
   RDom block(0, kt.dim(0).extent() / lanes, "block"), lane(0, lanes, "lane");
   Expr column = block * lanes + u, left = z(c), weight = 1.f;
   Func partial("partial"), sum("sum"), z_out("z_out");
   if (decays(kernel.axis())) {
-    auto b = kernel.tile("b", 1);
+    auto b = kernel.buffer("b", 1);
     Expr last = b(kt.dim(0).extent() - 1);
     Func rest("rest");
     rest(j) = exponential(last - b(j));
@@ -35,7 +35,7 @@ LATHE_KERNEL(key_sum, transitions) {
 // inv_i = 1 / (q_i.z + eps), or 1 / max(q_i.z, eps). q(K, C), z(K), inv(C); K a multiple of 16.
 LATHE_KERNEL(fixed_denominator, once) {
   constexpr int lanes = 16;
-  auto q = kernel.tile("q"), z = kernel.tile("z", 1);
+  auto q = kernel.buffer("q"), z = kernel.buffer("z", 1);
   auto eps = kernel.number<float>("eps");
   auto at_least = kernel.number<int32_t>("at_least");
   Var i("i");

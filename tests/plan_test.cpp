@@ -238,4 +238,39 @@ TEST(ArgumentList, MayHaveByteOffsetsAndNoStrides) {
   expect_same(arguments.outputs(), call("causal", p), "compact, with an offset");
 }
 
+// Scratch belongs to a chunk and to the heads walked together: a million tokens need what a thousand need.
+TEST(Scratch, IsConstantInTokens) {
+  const Context context(1);
+  alignas(64) float storage[64] = {};
+  const auto bytes_for = [&](int64_t T) {
+    int64_t shape[4] = {1, T, 8, 64};
+    lathe_tensor tensor{};
+    tensor.data = storage;
+    tensor.device_type = 1;
+    tensor.ndim = 4;
+    tensor.code = 2;
+    tensor.bits = 32;
+    tensor.lanes = 1;
+    tensor.shape = shape;
+    lathe_tensor output = tensor;
+    output.byte_offset = uint64_t{1} << 40;  // only addresses are compared: nothing is read
+    const lathe_arg args[] = {{LATHE_Q, &tensor}, {LATHE_K, &tensor}, {LATHE_V, &tensor}, {LATHE_O, &output}};
+    lathe_desc desc{};
+    desc.size = sizeof desc;
+    desc.op = "causal";
+    desc.map = "elu1";
+    desc.scale = 1;
+    desc.eps = 1e-6F;
+    desc.flags = LATHE_NORMALISE;
+    lathe_plan* plan = nullptr;
+    size_t bytes = 0;
+    EXPECT_EQ(lathe_plan_create(context.get(), &desc, args, 4, &plan), LATHE_OK) << context.error();
+    EXPECT_EQ(lathe_plan_workspace(plan, args, 4, &bytes), LATHE_OK) << lathe_last_error(nullptr);
+    lathe_plan_destroy(plan);
+    return bytes;
+  };
+  EXPECT_EQ(bytes_for(1 << 10), bytes_for(1 << 20));
+  EXPECT_GT(bytes_for(1 << 20), 0U);
+}
+
 }  // namespace
