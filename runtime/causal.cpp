@@ -16,28 +16,27 @@ void walk_head(Worker& w, const Sequence& s, const Unit& unit, const Step& now, 
   const Chunk chunk(w, s);
   const size_t carried = static_cast<size_t>(now.head);
   const int64_t key_head = unit.head + now.head;
-  const auto ask_for = [&](uint32_t role) { w.prefetch(role, s, next.t, next.rows, unit.head + next.head); };
 
   ChunkTiles tiles{w.k(), w.kt(), w.gate(), {}};
   const float before = w.peak(carried);
   chunk.keys(now, key_head, tiles, w.peak(carried));
-  ask_for(LATHE_K);
   int64_t mapped = -1;
   for (int64_t value = 0; value < group.values(); value++) {
     const int64_t value_head = group.head(sizes.HV, key_head, value);
     tiles.v = w.values(s, now.t, now.rows, value_head, w.v());
-    if (value == 0) ask_for(LATHE_V);
     chunk.fill_gate(value_head, now.rows, before, tiles.gate);
     float* state = w.state(carried, value);
     for (int64_t l = 0; l < group.outputs(); l++) {
       if (group.value_of(l) != value) continue;
       const int64_t query_head = group.head(sizes.HQ, key_head, group.query_of(l));
       if (query_head != mapped) w.map_queries(s, now.t, now.rows, query_head, w.q());
-      if (mapped < 0) ask_for(LATHE_Q);
       mapped = query_head;
       chunk.outputs(now, tiles, state, w.z(carried), group.head(sizes.out_heads(), key_head, l));
     }
-    chunk.advance(tiles, 0, plan.padded.K, state, state);
+    chunk.advance(tiles, state, state, [&](int64_t part, int64_t parts) {
+      if (value > 0) return;
+      for (uint32_t role : {LATHE_K, LATHE_V, LATHE_Q}) w.prefetch(role, s, next, unit.head + next.head, part, parts);
+    });
   }
   if (plan.meaning.normalise()) chunk.advance_z(tiles, w.z(carried), w.z(carried));
 }

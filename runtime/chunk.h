@@ -30,10 +30,23 @@ class Chunk {
   void outputs(const Step& step, const ChunkTiles& tiles, const float* state, const float* z_in, int64_t head) const;
   // The normaliser that leaves; `next_z` may be `z_in`.
   void advance_z(const ChunkTiles& tiles, const float* z_in, float* next_z) const;
-  // Keys [first, first + keys) of the state that leaves; `next_state` may be `state`.
+  // The state that leaves; `next_state` may be `state`. `between(part, parts)` is called before each block of keys: a
+  // place to ask memory for what comes next. Asked for at once, it would stall where it is asked for.
+  template <typename Between>
+  void advance(const ChunkTiles& tiles, const float* state, float* next_state, Between between) const {
+    const int64_t parts = (d_.K + kKeysBetween - 1) / kKeysBetween;
+    for (int64_t part = 0; part < parts; part++) {
+      between(part, parts);
+      const int64_t first = part * kKeysBetween;
+      advance(tiles, first, std::min(kKeysBetween, d_.K - first), state, next_state);
+    }
+  }
+  // Keys [first, first + keys) of it.
   void advance(const ChunkTiles& tiles, int64_t first, int64_t keys, const float* state, float* next_state) const;
 
  private:
+  static constexpr int64_t kKeysBetween = 8;
+
   Worker& w_;
   const Sequence& s_;
   const Plan& plan_;

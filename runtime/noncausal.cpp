@@ -24,12 +24,13 @@ struct Halves {
     const float before = w.peak(carried);
     chunk.keys(now, key_head, tiles, w.peak(carried));
     chunk.fill_gate(key_head, now.rows, before, tiles.gate);
-    w.prefetch(LATHE_K, s, next.t, next.rows, unit.head + next.head);
     for (int64_t value = 0; value < group.values(); value++) {
       const int64_t head = group.head(p.sizes.HV, key_head, value);
       tiles.v = w.values(s, now.t, now.rows, head, w.v());
-      if (value == 0) w.prefetch(LATHE_V, s, next.t, next.rows, unit.head + next.head);
-      chunk.advance(tiles, 0, d.K, w.state(carried, value), w.state(carried, value));
+      chunk.advance(tiles, w.state(carried, value), w.state(carried, value), [&](int64_t part, int64_t parts) {
+        if (value > 0) return;
+        for (uint32_t role : {LATHE_K, LATHE_V}) w.prefetch(role, s, next, unit.head + next.head, part, parts);
+      });
     }
     if (plan.meaning.normalise()) chunk.advance_z(tiles, w.z(carried), w.z(carried));
   }
@@ -50,16 +51,20 @@ struct Halves {
       const int64_t query_head = group.head(p.sizes.HQ, key_head, group.query_of(l));
       if (query_head != mapped) {
         w.map_queries(s, now.t, now.rows, query_head, w.q());
-        if (mapped < 0) w.prefetch(LATHE_Q, s, next.t, next.rows, unit.head + next.head);
         if (plan.meaning.normalise()) denominators(carried);
         mapped = query_head;
       }
       char* to = o.at(s.batch, s.first + now.t, group.head(p.sizes.out_heads(), key_head, l));
       int64_t stride;
       float* rows_out = w.output_rows(to, now.rows, stride);
-      Buffer q(w.q(), d.K, d.C, d.K), inv(w.inv(), d.C), h(w.state(carried, group.value_of(l)), d.V, d.K, d.V);
-      Buffer out(rows_out, d.V, d.C, stride);
-      call(*plan.kernels.readout, q, h, inv, out);
+      Buffer h(w.state(carried, group.value_of(l)), d.V, d.K, d.V);
+      const int64_t rows = plan.kernels.readout->row_grain, parts = d.C / rows;
+      for (int64_t part = 0; part < parts; part++) {
+        if (l == 0) w.prefetch(LATHE_Q, s, next, unit.head + next.head, part, parts);
+        Buffer q(w.q() + part * rows * d.K, d.K, rows, d.K), inv(w.inv() + part * rows, rows);
+        Buffer out(rows_out + part * rows * stride, d.V, rows, stride);
+        call(*plan.kernels.readout, q, h, inv, out);
+      }
       w.store(rows_out, stride, to, o.stride[1], now.rows);
     }
   }

@@ -197,14 +197,15 @@ void Worker::pack_value_row(const Sequence& s, int64_t t, int64_t head, int64_t 
   widen(x.storage, x.at(s.batch, s.first + t, head), 0, 1, p_.sizes.V, v, width);
 }
 
-void Worker::prefetch(uint32_t role, const Sequence& s, int64_t t, int64_t rows, int64_t key_head) const {
+void Worker::prefetch(uint32_t role, const Sequence& s, const Step& coming, int64_t key_head, int64_t part,
+                      int64_t parts) const {
   const Tensor& x = p_[role];
-  if (!side_by_side(x)) return;
   const Group group{p_.sizes, plan_.meaning.tiled()};
   const int64_t heads = x.shape[2], bytes = x.shape[3] * size_of(x.storage), stride = x.stride[1] * size_of(x.storage);
+  const int64_t first = coming.rows * part / parts, end = coming.rows * (part + 1) / parts;
   for (int64_t l = 0; l < heads / p_.sizes.HK; l++) {
-    const char* row = x.at(s.batch, s.first + t, group.head(heads, key_head, l));
-    for (int64_t i = 0; i < rows; i++, row += stride)
+    const char* row = x.at(s.batch, s.first + coming.t + first, group.head(heads, key_head, l));
+    for (int64_t i = first; i < end; i++, row += stride)
       for (int64_t b = 0; b < bytes; b += 64) __builtin_prefetch(row + b);
   }
 }

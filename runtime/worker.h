@@ -42,8 +42,9 @@ class Worker {
     int64_t stride;
   };
   Rows values(const Sequence& s, int64_t t, int64_t rows, int64_t head, float* v);
-  // Asks for the rows of the key heads of a coming step, where they lie too far apart for the processor to guess.
-  void prefetch(uint32_t role, const Sequence& s, int64_t t, int64_t rows, int64_t key_head) const;
+  // Asks memory for part `part` of `parts` of what the tensor holds for a coming step.
+  void prefetch(uint32_t role, const Sequence& s, const Step& coming, int64_t key_head, int64_t part,
+                int64_t parts) const;
   // Where a kernel may write `rows` output rows of width padded V; store() then brings them to the tensor.
   float* output_rows(char* to, int64_t rows, int64_t& stride);
   void store(const float* from, int64_t from_stride, char* to, int64_t to_stride, int64_t rows);
