@@ -99,7 +99,7 @@ void generate_runtime(const Options& options) {
 int main(int argc, char** argv) {
   lathe::gen::Options options;
   CLI::App app("Generates one lathe kernel for one target row.");
-  auto* kernel = app.add_option("--kernel", options.kernel, "causal, state, map_keys ...");
+  auto* kernel = app.add_option("--kernel", options.kernel, "causal, state, map ...");
   app.add_flag("--runtime", options.runtime, "Halide's runtime for the row, instead of a kernel")->excludes(kernel);
   app.add_option("--axis", options.axis, "the instance: a transition, feature map or storage type");
   app.add_option("--row", options.row, "a row of schedules/targets.def")->required();

@@ -1,9 +1,8 @@
 // A feature map over rows of float32: y = scale * phi(x), zero past the valid rows and columns. docs/operators.md.
 //
-// x(D, C), w(M, D): the projection, transposed; y(K, C); kt(C, K): y transposed, for keys, which bring y itself only
-// where the map has several parts; u(M, C): scratch of projected maps. All extents are multiples of 16; width, features
-// and rows say how much of them is real. Row i stands at position
-// + i * step: a step of 1 for tokens, 0 for the heads of one token.
+// x(D, C), w(M, D): the projection, transposed; y(K, C); u(M, C): scratch of projected maps. All extents are multiples
+// of 16; width, features and rows say how much of them is real. Row i stands at position + i * step: a step of 1 for
+// tokens, 0 for the heads of one token.
 //
 // Stabilising maps also write peak(C), the largest projection up to each row and `peak_before`. What they subtract is
 // the row's own largest projection (subtract = 1, queries), the peak (2, keys), or nothing (0).
@@ -81,7 +80,7 @@ struct Mapping {
     return words;
   }
 
-  void rows_of(const std::string& map, bool keys) {
+  void rows_of(const std::string& map) {
     const Words w_ = words();
     const Formula f = formula(map, w_);
     Expr factor = scale;
@@ -110,11 +109,7 @@ struct Mapping {
         start += part.width;
       }
     }
-    // a flat map's rows are wanted only by the transpose where there is one
-    if (keys && f.parts.size() == 1 && f.parts[0].shape == Part::kFlat)
-      kernel.label(Role::rows_of_tile, y);
-    else
-      kernel.output(Role::rows, y);
+    kernel.output(Role::rows, y);
   }
 
   // Blocks run over the end of their part; the next part, or zeros, overwrite what they leave there.
@@ -138,14 +133,4 @@ struct Mapping {
 
 }  // namespace
 
-LATHE_KERNEL(map_rows, maps) { Mapping(kernel).rows_of(kernel.axis(), false); }
-
-LATHE_KERNEL(map_keys, maps) {
-  Mapping mapping(kernel);
-  mapping.rows_of(kernel.axis(), true);
-  Func kt("kt");
-  Var token("token"), key("key");
-  kt(token, key) = mapping.y(key, token);
-  kt.output_buffer().dim(1).set_stride(kernel.chunk());
-  kernel.output(Role::columns, kt);
-}
+LATHE_KERNEL(map, maps) { Mapping(kernel).rows_of(kernel.axis()); }

@@ -4,26 +4,25 @@
 namespace lathe::gen {
 
 enum class Role {
-  copy,          // one row after another, each element on its own: (column, row)
-  vector,        // the same with a single row: (column)
-  rows,          // mapped features, row by row: (column, row); later stages fill parts of a row
-  rows_of_tile,  // the same, wanted only by the transpose
-  columns,       // the same data, transposed: (row, column)
-  projected,     // rows times a projection, written tile by tile
-  outer,         // sums of products for a register tile
-  state,         // the state that leaves, written tile by tile
-  scores,        // products of queries with the keys of the same chunk
-  scaled,        // an operand of a product, scaled once before use
-  numerator,     // products of query rows with the state and of scores with values, in registers
-  output,        // finished output tiles
-  per_row,       // one number per row of a register tile
-  per_token,     // an output with one number per token
-  serial,        // an output in which each token follows from the one before
-  table,         // one number per token
-  lanes,         // partial sums, one per lane
-  row_sum,       // a reduction along a row to one number
-  column_sum,    // sums over rows, column by column
-  recurrence     // the state of one token: (column, key)
+  copy,        // one row after another, each element on its own: (column, row)
+  vector,      // the same with a single row: (column)
+  rows,        // mapped features, row by row: (column, row); later stages fill parts of a row
+  columns,     // rows, transposed: (row, column)
+  projected,   // rows times a projection, written tile by tile
+  outer,       // sums of products for a register tile
+  state,       // the state that leaves, written tile by tile
+  scores,      // products of queries with the keys of the same chunk
+  scaled,      // an operand of a product, scaled once before use
+  numerator,   // products of query rows with the state and of scores with values, in registers
+  output,      // finished output tiles
+  per_row,     // one number per row of a register tile
+  per_token,   // an output with one number per token
+  serial,      // an output in which each token follows from the one before
+  table,       // one number per token
+  lanes,       // partial sums, one per lane
+  row_sum,     // a reduction along a row to one number
+  column_sum,  // sums over rows, column by column
+  recurrence   // the state of one token: (column, key)
 };
 
 }  // namespace lathe::gen

@@ -1,6 +1,6 @@
 // The state that leaves a chunk: H' = exp(b_C) H + (K * exp(b_C - b))^T V. docs/operators.md.
 //
-// kt(C, K), v(V, C), h(V, K); b(C) as in causal.cpp. h_out may be h. Any number of tokens: C is v's second extent.
+// k(K, C), v(V, C), h(V, K); b(C) as in causal.cpp. h_out may be h. Any number of tokens: C is v's second extent.
 #include "kernel.h"
 #include "transitions.h"
 #include "vmath.h"
@@ -10,7 +10,7 @@ using namespace lathe::gen;
 
 LATHE_KERNEL(state, transitions) {
   const bool decay = decays(kernel.axis());
-  auto kt = kernel.columns("kt"), v = kernel.buffer("v"), h = kernel.buffer("h");
+  auto k = kernel.buffer("k"), v = kernel.buffer("v"), h = kernel.buffer("h");
   Var x("x"), key("key"), j("j");
   RDom token(0, kernel.extent(v, 1), "token");
 
@@ -22,10 +22,10 @@ LATHE_KERNEL(state, transitions) {
     Func scaled("scaled");
     scaled(x, j) = v(x, j) * exponential(last - b(j));
     kernel.label(Role::scaled, scaled);
-    outer(x, key) += kt(token, key) * scaled(x, token);
+    outer(x, key) += k(key, token) * scaled(x, token);
     kept *= exponential(last);
   } else {
-    outer(x, key) += kt(token, key) * v(x, token);
+    outer(x, key) += k(key, token) * v(x, token);
   }
   h_out(x, key) = kept + outer(x, key);
   kernel.label(Role::outer, outer);

@@ -6,30 +6,27 @@
 using namespace Halide;
 using namespace lathe::gen;
 
-// z_out = exp(b_C) z + sum_j exp(b_C - b_j) k_j. kt(C, K), z(K), b(C) as in causal.cpp; z_out may be z.
+// z_out = exp(b_C) z + sum_j exp(b_C - b_j) k_j. k(K, C), z(K), b(C) as in causal.cpp; z_out may be z.
 LATHE_KERNEL(key_sum, transitions) {
-  constexpr int lanes = 8;
-  auto kt = kernel.columns("kt");
+  auto k = kernel.buffer("k");
   auto z = kernel.buffer("z", 1);
-  Var u("u"), c("c"), j("j");
-  RDom block(0, kt.dim(0).extent() / lanes, "block"), lane(0, lanes, "lane");
-  Expr column = block * lanes + u, left = z(c), weight = 1.f;
-  Func partial("partial"), sum("sum"), z_out("z_out");
+  Var c("c"), j("j");
+  RDom token(0, kernel.extent(k, 1), "token");
+  Expr left = z(c), weight = 1.f;
+  Func sum("sum"), z_out("z_out");
   if (decays(kernel.axis())) {
     auto b = kernel.buffer("b", 1);
-    Expr last = b(kt.dim(0).extent() - 1);
+    Expr last = b(k.dim(1).extent() - 1);
     Func rest("rest");
     rest(j) = exponential(last - b(j));
     kernel.label(Role::table, rest);
     left *= exponential(last);
-    weight = rest(column);
+    weight = rest(token);
   }
-  partial(u, c) += kt(column, c) * weight;
-  sum(c) += partial(lane, c);
+  sum(c) += k(c, token) * weight;
   z_out(c) = left + sum(c);
-  kernel.label(Role::lanes, partial);
-  kernel.label(Role::row_sum, sum);
-  kernel.output(Role::per_token, z_out);
+  kernel.label(Role::column_sum, sum);
+  kernel.output(Role::vector, z_out);
 }
 
 // inv_i = 1 / (q_i.z + eps), or 1 / max(q_i.z, eps). q(K, C), z(K), inv(C); K a multiple of 16.

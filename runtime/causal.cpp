@@ -17,9 +17,11 @@ void walk_head(Worker& w, const Sequence& s, const Unit& unit, const Step& now, 
   const size_t carried = static_cast<size_t>(now.head);
   const int64_t key_head = unit.head + now.head;
 
-  ChunkTiles tiles{w.k(), w.kt(), w.gate(), {}};
+  Worker::Rows queries{};
+  ChunkTiles tiles{{}, w.kt(), w.gate(), {}};
   const float before = w.peak(carried);
-  chunk.keys(now, key_head, tiles, w.peak(carried));
+  tiles.k = chunk.keys(now, key_head, w.k(), w.peak(carried));
+  w.transpose(tiles.k, tiles.kt);
   int64_t mapped = -1;
   for (int64_t value = 0; value < group.values(); value++) {
     const int64_t value_head = group.head(sizes.HV, key_head, value);
@@ -29,9 +31,9 @@ void walk_head(Worker& w, const Sequence& s, const Unit& unit, const Step& now, 
     for (int64_t l = 0; l < group.outputs(); l++) {
       if (group.value_of(l) != value) continue;
       const int64_t query_head = group.head(sizes.HQ, key_head, group.query_of(l));
-      if (query_head != mapped) w.map_queries(s, now.t, now.rows, query_head, w.q());
+      if (query_head != mapped) queries = w.map_rows(LATHE_Q, now, s, query_head, 0, w.q());
       mapped = query_head;
-      chunk.outputs(now, tiles, state, w.z(carried), group.head(sizes.out_heads(), key_head, l));
+      chunk.outputs(now, queries, tiles, state, w.z(carried), group.head(sizes.out_heads(), key_head, l));
     }
     chunk.advance(tiles, state, state, [&](int64_t part, int64_t parts) {
       if (value > 0) return;

@@ -6,11 +6,12 @@
 
 namespace lathe {
 
-void Chunk::keys(const Step& step, int64_t key_head, const ChunkTiles& tiles, float& peak) const {
+Worker::Rows Chunk::keys(const Step& step, int64_t key_head, float* room, float& peak) const {
   // the lowest number and not -inf: differences of peaks must be numbers
   const float before = std::max(peak, std::numeric_limits<float>::lowest());
-  w_.map_keys(s_, step.t, step.rows, key_head, before, tiles.k, tiles.kt);
+  const Worker::Rows k = w_.map_rows(LATHE_K, step, s_, key_head, before, room);
   if (plan_.meaning.stabilise()) peak = w_.peaks()[d_.C - 1];
+  return k;
 }
 
 void Chunk::fill_gate(int64_t head, int64_t rows, float before, float* gate) const {
@@ -23,13 +24,14 @@ void Chunk::fill_gate(int64_t head, int64_t rows, float before, float* gate) con
   for (int64_t i = 0; i < d_.C; i++) gate[i] += from - peaks[i];
 }
 
-void Chunk::outputs(const Step& step, const ChunkTiles& tiles, const float* state, const float* z_in,
-                    int64_t head) const {
+void Chunk::outputs(const Step& step, const Worker::Rows& queries, const ChunkTiles& tiles, const float* state,
+                    const float* z_in, int64_t head) const {
   const Tensor& o = p_[LATHE_O];
   char* to = o.at(s_.batch, s_.first + step.t, head);
   int64_t stride;
   float* rows_out = w_.output_rows(to, step.rows, stride);
-  Buffer q(w_.q(), d_.K, d_.C, d_.K), kt(tiles.kt, d_.C, d_.K, d_.C), v(tiles.v.data, d_.V, d_.C, tiles.v.stride);
+  Buffer q(queries.data, d_.K, d_.C, queries.stride), kt(tiles.kt, d_.C, d_.K, d_.C),
+      v(tiles.v.data, d_.V, d_.C, tiles.v.stride);
   Buffer h(state, d_.V, d_.K, d_.V), z(z_in, d_.K), b(tiles.gate, d_.C), out(rows_out, d_.V, d_.C, stride);
   float eps = plan_.meaning.eps;
   int32_t at_least = plan_.meaning.flags & LATHE_DENOM_MAX ? 1 : 0;
@@ -46,21 +48,21 @@ void Chunk::outputs(const Step& step, const ChunkTiles& tiles, const float* stat
 }
 
 void Chunk::advance_z(const ChunkTiles& tiles, const float* z_in, float* next_z) const {
-  Buffer kt(tiles.kt, d_.C, d_.K, d_.C), z(z_in, d_.K), b(tiles.gate, d_.C), next(next_z, d_.K);
+  Buffer k(tiles.k.data, d_.K, d_.C, tiles.k.stride), z(z_in, d_.K), b(tiles.gate, d_.C), next(next_z, d_.K);
   if (gated_)
-    call(*plan_.kernels.key_sum, kt, z, b, next);
+    call(*plan_.kernels.key_sum, k, z, b, next);
   else
-    call(*plan_.kernels.key_sum, kt, z, next);
+    call(*plan_.kernels.key_sum, k, z, next);
 }
 
 void Chunk::advance(const ChunkTiles& tiles, int64_t first, int64_t keys, const float* state, float* next_state) const {
-  Buffer kt(tiles.kt + first * d_.C, d_.C, keys, d_.C), v(tiles.v.data, d_.V, d_.C, tiles.v.stride),
+  Buffer k(tiles.k.data + first, keys, d_.C, tiles.k.stride), v(tiles.v.data, d_.V, d_.C, tiles.v.stride),
       b(tiles.gate, d_.C);
   Buffer h(state + first * d_.V, d_.V, keys, d_.V), next(next_state + first * d_.V, d_.V, keys, d_.V);
   if (gated_)
-    call(*plan_.kernels.state, kt, v, h, b, next);
+    call(*plan_.kernels.state, k, v, h, b, next);
   else
-    call(*plan_.kernels.state, kt, v, h, next);
+    call(*plan_.kernels.state, k, v, h, next);
   // a padded key is zero, but zero times an infinite value is NaN, which the next query would read
   const int64_t real = std::max(p_.sizes.K, first);
   if (real < first + keys)

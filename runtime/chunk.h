@@ -7,8 +7,9 @@
 namespace lathe {
 
 struct ChunkTiles {
-  float *k, *kt, *gate;  // [C,K], [K,C], [C]
-  Worker::Rows v;        // of one value head
+  Worker::Rows k;    // [C,K]
+  float *kt, *gate;  // [K,C], [C]
+  Worker::Rows v;    // of one value head
 };
 
 class Chunk {
@@ -21,13 +22,14 @@ class Chunk {
         d_(plan_.padded),
         gated_(plan_.meaning.gated()) {}
 
-  // Maps keys into the tiles; `peak`, the stabiliser's maximum, moves on.
-  void keys(const Step& step, int64_t key_head, const ChunkTiles& tiles, float& peak) const;
+  // The mapped keys; `peak`, the stabiliser's maximum, moves on.
+  Worker::Rows keys(const Step& step, int64_t key_head, float* room, float& peak) const;
   // Inclusive sums of the log gates of a chunk: a constant decay, and what the stabiliser's maximum rose by since
   // `before`. Past the last row they stand still.
   void fill_gate(int64_t head, int64_t rows, float before, float* gate) const;
-  // Of the queries in the worker's q. `state` and `z_in` are those that enter the chunk.
-  void outputs(const Step& step, const ChunkTiles& tiles, const float* state, const float* z_in, int64_t head) const;
+  // `state` and `z_in` are those that enter the chunk.
+  void outputs(const Step& step, const Worker::Rows& queries, const ChunkTiles& tiles, const float* state,
+               const float* z_in, int64_t head) const;
   // The normaliser that leaves; `next_z` may be `z_in`.
   void advance_z(const ChunkTiles& tiles, const float* z_in, float* next_z) const;
   // The state that leaves; `next_state` may be `state`. `between(part, parts)` is called before each block of keys: a

@@ -27,6 +27,12 @@ class Buffer {
   }
   Buffer(const Buffer&) = delete;
   Buffer& operator=(const Buffer&) = delete;
+  // The same buffer over other data.
+  void move_to(const void* data, int64_t width, int64_t rows = 1) {
+    raw_.host = static_cast<uint8_t*>(const_cast<void*>(data));
+    dims_[0].extent = static_cast<int32_t>(width);
+    dims_[1].extent = static_cast<int32_t>(rows);
+  }
   void* address() { return &raw_; }
 
  private:

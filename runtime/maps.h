@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <span>
+#include <string_view>
 
 namespace lathe {
 
@@ -15,9 +16,8 @@ struct FeatureMap {
   MapInputs inputs;
   const char* attribute;          // its name in lathe_attr; empty where the map has none
   double (*fallback)(int64_t d);  // NaN: the caller must give it
+  bool identity() const { return std::string_view(name) == "identity"; }
   bool projects() const { return inputs == MapInputs::kProjection || stabilises(); }
-  // One part: its rows come in one piece, and a transpose needs no copy of them.
-  bool flat(int64_t d, int64_t m, double a) const { return last(d, m, a) == width(d, m, a); }
   bool stabilises() const { return inputs == MapInputs::kStableProjection; }
 };
 

@@ -20,9 +20,9 @@ struct Halves {
     const size_t carried = static_cast<size_t>(now.head);
     const int64_t key_head = unit.head + now.head;
     const Chunk chunk(w, s);
-    ChunkTiles tiles{w.k(), w.kt(), w.gate(), {}};
+    ChunkTiles tiles{{}, nullptr, w.gate(), {}};
     const float before = w.peak(carried);
-    chunk.keys(now, key_head, tiles, w.peak(carried));
+    tiles.k = chunk.keys(now, key_head, w.k(), w.peak(carried));
     chunk.fill_gate(key_head, now.rows, before, tiles.gate);
     for (int64_t value = 0; value < group.values(); value++) {
       const int64_t head = group.head(p.sizes.HV, key_head, value);
@@ -35,8 +35,8 @@ struct Halves {
     if (plan.meaning.normalise()) chunk.advance_z(tiles, w.z(carried), w.z(carried));
   }
 
-  void denominators(size_t carried) const {
-    Buffer q(w.q(), d.K, d.C, d.K), z(w.z(carried), d.K), inv(w.inv(), d.C);
+  void denominators(size_t carried, const Worker::Rows& queries) const {
+    Buffer q(queries.data, d.K, d.C, queries.stride), z(w.z(carried), d.K), inv(w.inv(), d.C);
     float eps = plan.meaning.eps;
     int32_t at_least = plan.meaning.flags & LATHE_DENOM_MAX ? 1 : 0;
     call(*plan.kernels.fixed_denominator, q, z, eps, at_least, inv);
@@ -46,12 +46,13 @@ struct Halves {
     const size_t carried = static_cast<size_t>(now.head);
     const int64_t key_head = unit.head + now.head;
     const Tensor& o = p[LATHE_O];
+    Worker::Rows queries{};
     int64_t mapped = -1;
     for (int64_t l = 0; l < group.outputs(); l++) {
       const int64_t query_head = group.head(p.sizes.HQ, key_head, group.query_of(l));
       if (query_head != mapped) {
-        w.map_queries(s, now.t, now.rows, query_head, w.q());
-        if (plan.meaning.normalise()) denominators(carried);
+        queries = w.map_rows(LATHE_Q, now, s, query_head, 0, w.q());
+        if (plan.meaning.normalise()) denominators(carried, queries);
         mapped = query_head;
       }
       char* to = o.at(s.batch, s.first + now.t, group.head(p.sizes.out_heads(), key_head, l));
@@ -61,7 +62,8 @@ struct Halves {
       const int64_t rows = plan.kernels.readout->row_grain, parts = d.C / rows;
       for (int64_t part = 0; part < parts; part++) {
         if (l == 0) w.prefetch(LATHE_Q, s, next, unit.head + next.head, part, parts);
-        Buffer q(w.q() + part * rows * d.K, d.K, rows, d.K), inv(w.inv() + part * rows, rows);
+        Buffer q(queries.data + part * rows * queries.stride, d.K, rows, queries.stride),
+            inv(w.inv() + part * rows, rows);
         Buffer out(rows_out + part * rows * stride, d.V, rows, stride);
         call(*plan.kernels.readout, q, h, inv, out);
       }

@@ -49,8 +49,8 @@ Kernels choose_kernels(const Meaning& meaning, const char* row) {
   k.fixed_denominator = need(row, "fixed_denominator", "");
   k.decode = need(row, "decode", "");
   k.recall = need(row, "recall", "");
-  k.map_rows = need(row, "map_rows", meaning.map->name);
-  k.map_keys = need(row, "map_keys", meaning.map->name);
+  k.map = need(row, "map", meaning.map->name);
+  k.transpose = need(row, "transpose", "");
   for (Storage s : {Storage::kF32, Storage::kF16, Storage::kBF16}) {
     k.widen[static_cast<int>(s)] = find_kernel(row, "widen", name_of(s));
     k.narrow[static_cast<int>(s)] = find_kernel(row, "narrow", name_of(s));
@@ -67,7 +67,7 @@ int64_t padded_keys(const Meaning& m, const Sizes& s) {
 
 Padded pad(const Meaning& meaning, const Sizes& sizes, const Kernels& k) {
   const int value = std::lcm(std::lcm(k.causal->value_grain, k.state->value_grain), k.readout->value_grain);
-  const int features = std::lcm(16, std::lcm(k.map_rows->value_grain, k.map_keys->value_grain));
+  const int features = std::lcm(16, k.map->value_grain);
   return {round_up(sizes.D, 16), round_up(sizes.M, features), padded_keys(meaning, sizes), round_up(sizes.V, value),
           k.causal->chunk};
 }
@@ -190,9 +190,9 @@ std::string describe(const Plan& plan) {
                            kernels.empty() ? "" : ", ", e->symbol, e->record, e->numbers);
   };
   const Op op = plan.meaning.op->op;
-  if (op != Op::kAccumulate) add(k.map_rows);
-  if (op != Op::kReadout && op != Op::kDecode) add(k.map_keys), add(k.state);
-  if (op == Op::kCausal) add(k.causal);
+  add(k.map);
+  if (op != Op::kReadout && op != Op::kDecode) add(k.state);
+  if (op == Op::kCausal) add(k.transpose), add(k.causal);
   if (op == Op::kNoncausal || op == Op::kReadout) add(k.readout);
   if (op == Op::kCausal || op == Op::kDecode) add(k.decode);
   if (plan.meaning.normalise()) {

@@ -9,7 +9,7 @@
 namespace lathe {
 
 struct Kernels {
-  const Entry *causal, *state, *readout, *key_sum, *fixed_denominator, *decode, *recall, *map_rows, *map_keys;
+  const Entry *causal, *state, *readout, *key_sum, *fixed_denominator, *decode, *recall, *map, *transpose;
   const Entry* widen[3];  // by Storage
   const Entry* narrow[3];
 };

@@ -47,6 +47,7 @@ class Window {
         group_{p_.sizes, plan_.meaning.tiled()},
         shares_(shares(plan_, p_)),
         memory_(reinterpret_cast<float*>(shared)),
+        keys_(static_cast<size_t>(kWindow)),
         rows_(static_cast<size_t>(kWindow * group_.values())) {}
 
   // The state that enters stands in the share of chunk 0; the one that leaves comes into the share of chunk `kWindow`.
@@ -80,16 +81,17 @@ class Window {
 
   ChunkTiles tiles(int64_t c, int64_t value) {
     float* at = memory_ + c * shares_.chunk;
-    return {at + shares_.k, at + shares_.kt, at + shares_.gate + value * plan_.padded.C,
+    return {keys_[static_cast<size_t>(c)], at + shares_.kt, at + shares_.gate + value * plan_.padded.C,
             rows_[static_cast<size_t>(c * group_.values() + value)]};
   }
 
   void pack(Worker& w, const Step& step, int64_t c) {
-    const ChunkTiles first = tiles(c, 0);
-    w.map_keys(s_, step.t, step.rows, key_head_, 0, first.k, first.kt);
+    float* share = memory_ + c * shares_.chunk;
+    keys_[static_cast<size_t>(c)] = w.map_rows(LATHE_K, step, s_, key_head_, 0, share + shares_.k);
+    w.transpose(keys_[static_cast<size_t>(c)], share + shares_.kt);
     for (int64_t value = 0; value < group_.values(); value++) {
       const int64_t head = group_.head(p_.sizes.HV, key_head_, value);
-      float* v = memory_ + c * shares_.chunk + shares_.v + value * plan_.padded.C * plan_.padded.V;
+      float* v = share + shares_.v + value * plan_.padded.C * plan_.padded.V;
       rows_[static_cast<size_t>(c * group_.values() + value)] = w.values(s_, step.t, step.rows, head, v);
       Chunk(w, s_).fill_gate(head, step.rows, 0, tiles(c, value).gate);
     }
@@ -109,12 +111,13 @@ class Window {
 
   void read(Worker& w, const Step& step, int64_t c) {
     const Chunk chunk(w, s_);
+    Worker::Rows queries{};
     int64_t mapped = -1;
     for (int64_t l = 0; l < group_.outputs(); l++) {
       const int64_t value = group_.value_of(l), query_head = group_.head(p_.sizes.HQ, key_head_, group_.query_of(l));
-      if (query_head != mapped) w.map_queries(s_, step.t, step.rows, query_head, w.q());
+      if (query_head != mapped) queries = w.map_rows(LATHE_Q, step, s_, query_head, 0, w.q());
       mapped = query_head;
-      chunk.outputs(step, tiles(c, value), h(c, value), z(c), group_.head(p_.sizes.out_heads(), key_head_, l));
+      chunk.outputs(step, queries, tiles(c, value), h(c, value), z(c), group_.head(p_.sizes.out_heads(), key_head_, l));
     }
   }
 
@@ -127,7 +130,7 @@ class Window {
   const Group group_;
   const Shares shares_;
   float* memory_;
-  std::vector<Worker::Rows> rows_;  // where each chunk's values lie
+  std::vector<Worker::Rows> keys_, rows_;  // where each chunk's mapped keys and its values lie
 };
 
 }  // namespace

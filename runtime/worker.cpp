@@ -121,8 +121,7 @@ const float* Worker::stage(const Tensor& x, const char* from, int64_t stride, in
   return staged;
 }
 
-void Worker::map(const Entry& kernel, const float* x_rows, int64_t stride, int64_t tile_rows, const MapCall& m,
-                 float* y_rows, float* kt_rows) {
+void Worker::map(const float* x_rows, int64_t stride, int64_t tile_rows, const MapCall& m, float* y_rows) {
   const Padded& w = plan_.padded;
   const Sizes& s = p_.sizes;
   const FeatureMap& map = *plan_.meaning.map;
@@ -131,7 +130,7 @@ void Worker::map(const Entry& kernel, const float* x_rows, int64_t stride, int64
   const int64_t past = s.K == s.D || s.M > 0 ? 0 : 16;
   Buffer x(x_rows, w.D + past, tile_rows, stride), weight(weights, w.M, w.D, w.M),
       u(at(layout_.projected), w.M, tile_rows, w.M);
-  Buffer y(y_rows, w.K, tile_rows, w.K), kt(kt_rows, w.C, w.K, w.C), peaks(at(layout_.peaks), tile_rows);
+  Buffer y(y_rows, w.K, tile_rows, w.K), peaks(at(layout_.peaks), tile_rows);
   int32_t width = static_cast<int32_t>(s.D), features = static_cast<int32_t>(s.M), rows = static_cast<int32_t>(m.rows);
   int32_t position = static_cast<int32_t>(m.position), step = m.tokens ? 1 : 0;
   int32_t subtract = !plan_.meaning.stabilise() ? 0 : m.keys ? 2 : 1;
@@ -142,24 +141,35 @@ void Worker::map(const Entry& kernel, const float* x_rows, int64_t stride, int64
   size_t n = 11;
   if (map.projects()) argv[n++] = address_of(u);
   if (map.stabilises()) argv[n++] = address_of(peaks);
-  if (!kt_rows || !map.flat(s.D, s.M, plan_.meaning.attribute)) argv[n++] = address_of(y);
-  if (kt_rows) argv[n++] = address_of(kt);
-  kernel.call(argv);
+  argv[n++] = address_of(y);
+  plan_.kernels.map->call(argv);
 }
 
-void Worker::map_queries(const Sequence& s, int64_t t, int64_t rows, int64_t head, float* y) {
-  const Tensor& q = p_[LATHE_Q];
-  int64_t stride;
-  const float* x = stage(q, q.at(s.batch, s.first + t, head), q.stride[1], rows, p_.sizes.D, stride);
-  map(*plan_.kernels.map_rows, x, stride, plan_.padded.C,
-      {rows, head, s.position + t, true, false, plan_.meaning.scale, 0}, y, nullptr);
+// Rows far apart fall into few sets of the first-level cache, and a chunk reads each of them many times.
+bool Worker::in_place(const Tensor& x, int64_t rows, int64_t padded) const {
+  const bool close = x.stride[1] >= padded && x.stride[1] <= padded + padded / 4;
+  return x.storage == Storage::kF32 && rows == plan_.padded.C && x.shape[3] == padded && close;
 }
 
-void Worker::map_keys(const Sequence& s, int64_t t, int64_t rows, int64_t head, float before, float* y, float* kt) {
-  const Tensor& k = p_[LATHE_K];
+Worker::Rows Worker::map_rows(uint32_t role, const Step& step, const Sequence& s, int64_t head, float before,
+                              float* y) {
+  const Tensor& x = p_[role];
+  const Padded& w = plan_.padded;
+  const bool keys = role == LATHE_K;
+  const float scale = keys ? 1 : plan_.meaning.scale;
+  const char* from = x.at(s.batch, s.first + step.t, head);
+  if (plan_.meaning.map->identity() && scale == 1 && in_place(x, step.rows, w.K))
+    return {reinterpret_cast<const float*>(from), x.stride[1]};
   int64_t stride;
-  const float* x = stage(k, k.at(s.batch, s.first + t, head), k.stride[1], rows, p_.sizes.D, stride);
-  map(*plan_.kernels.map_keys, x, stride, plan_.padded.C, {rows, head, s.position + t, true, true, 1, before}, y, kt);
+  const float* staged = stage(x, from, x.stride[1], step.rows, p_.sizes.D, stride);
+  map(staged, stride, w.C, {step.rows, head, s.position + step.t, true, keys, scale, before}, y);
+  return {y, w.K};
+}
+
+void Worker::transpose(const Rows& k, float* kt) const {
+  const Padded& w = plan_.padded;
+  Buffer from(k.data, w.K, w.C, k.stride), to(kt, w.C, w.K, w.C);
+  call(*plan_.kernels.transpose, from, to);
 }
 
 void Worker::map_token(uint32_t role, const Sequence& s, int64_t t, int64_t head, int64_t heads, float before,
@@ -167,14 +177,14 @@ void Worker::map_token(uint32_t role, const Sequence& s, int64_t t, int64_t head
   const Tensor& x = p_[role];
   const Padded& w = plan_.padded;
   const bool keys = role == LATHE_K, one_by_one = p_[LATHE_PROJECTION].rank == 3;
-  const int64_t together = one_by_one ? 1 : std::min(heads, w.C), grain = plan_.kernels.map_rows->row_grain;
+  const int64_t together = one_by_one ? 1 : std::min(heads, w.C), grain = plan_.kernels.map->row_grain;
   for (int64_t h = 0; h < heads; h += together) {
     const int64_t rows = std::min(together, heads - h);
     float* staged = at(layout_.staged);
     if (w.D != p_.sizes.D) std::memset(staged, 0, static_cast<size_t>(rows * w.D) * 4);
     widen(x.storage, x.at(s.batch, s.first + t, head + h), x.stride[2], rows, p_.sizes.D, staged, w.D);
     const MapCall m{rows, head + h, s.position + t, false, keys, keys ? 1 : plan_.meaning.scale, before};
-    map(*plan_.kernels.map_rows, staged, w.D, (rows + grain - 1) / grain * grain, m, y + h * w.K, nullptr);
+    map(staged, w.D, (rows + grain - 1) / grain * grain, m, y + h * w.K);
   }
 }
 
@@ -182,10 +192,7 @@ Worker::Rows Worker::values(const Sequence& s, int64_t t, int64_t rows, int64_t 
   const Tensor& x = p_[LATHE_V];
   const Padded& w = plan_.padded;
   const char* from = x.at(s.batch, s.first + t, head);
-  // rows far apart fall into few sets of the first-level cache, and a chunk reads each of them many times
-  const bool close = x.stride[1] >= w.V && x.stride[1] <= w.V + w.V / 4;
-  if (x.storage == Storage::kF32 && rows == w.C && w.V == p_.sizes.V && close)
-    return {reinterpret_cast<const float*>(from), x.stride[1]};
+  if (in_place(x, rows, w.V)) return {reinterpret_cast<const float*>(from), x.stride[1]};
   if (w.V != p_.sizes.V || rows < w.C) std::memset(v, 0, static_cast<size_t>(w.C * w.V) * 4);
   widen(x.storage, from, x.stride[1], rows, p_.sizes.V, v, w.V);
   return {v, w.V};

@@ -28,19 +28,18 @@ class Worker {
   Worker(const Plan& plan, const Problem& problem, const Layout& layout, const float* projection, char* scratch)
       : plan_(plan), p_(problem), layout_(layout), projection_(projection), scratch_(scratch) {}
 
-  // `rows` rows of a float tensor into y (and, for keys, transposed into kt), from token t of head h on.
-  // A stabilised call also fills peaks(): the largest projection so far, `before` the one that enters.
-  void map_queries(const Sequence& s, int64_t t, int64_t rows, int64_t head, float* y);
-  // Keys come transposed; their rows, in y, are scratch.
-  void map_keys(const Sequence& s, int64_t t, int64_t rows, int64_t head, float before, float* y, float* kt);
-  // One row for each of `heads` heads of a single token.
-  void map_token(uint32_t role, const Sequence& s, int64_t t, int64_t head, int64_t heads, float before, float* y);
-  void pack_value_row(const Sequence& s, int64_t t, int64_t head, int64_t width, float* v);
-  // A chunk of value rows, padded: scratch, or the caller's own memory where that is what they already are.
+  // A chunk of rows, padded: scratch, or the caller's own memory where that is what they already are.
   struct Rows {
     const float* data;
     int64_t stride;
   };
+  // Mapped rows of Q or K from token t of a head on; y is room for them. A stabilised call also fills peaks(): the
+  // largest projection so far, `before` the one that enters.
+  Rows map_rows(uint32_t role, const Step& step, const Sequence& s, int64_t head, float before, float* y);
+  void transpose(const Rows& k, float* kt) const;
+  // One row for each of `heads` heads of a single token.
+  void map_token(uint32_t role, const Sequence& s, int64_t t, int64_t head, int64_t heads, float before, float* y);
+  void pack_value_row(const Sequence& s, int64_t t, int64_t head, int64_t width, float* v);
   Rows values(const Sequence& s, int64_t t, int64_t rows, int64_t head, float* v);
   // Asks memory for part `part` of `parts` of what the tensor holds for a coming step.
   void prefetch(uint32_t role, const Sequence& s, const Step& coming, int64_t key_head, int64_t part,
@@ -91,8 +90,9 @@ class Worker {
                      int64_t& to_stride);
   void widen(Storage storage, const char* from, int64_t stride, int64_t rows, int64_t columns, float* to,
              int64_t to_stride);
-  void map(const Entry& kernel, const float* x, int64_t stride, int64_t tile_rows, const MapCall& m, float* y,
-           float* kt);
+  void map(const float* x, int64_t stride, int64_t tile_rows, const MapCall& m, float* y);
+  // Whether a chunk of rows can be read where it lies.
+  bool in_place(const Tensor& x, int64_t rows, int64_t padded) const;
 
   const Plan& plan_;
   const Problem& p_;

@@ -158,18 +158,13 @@ struct Roles {
 
   void lane_sums(Func f, Func output) {
     Var u = f.args()[0], i = f.args()[1];
-    if (output.defined())
-      f.compute_at(output, output.args()[1]).unroll(i);
-    else
-      f.compute_at(find(Role::per_token), find(Role::per_token).args()[0]);
-    f.vectorize(u);
+    f.compute_at(output, output.args()[1]).unroll(i).vectorize(u);
     for (int s = 0; s < f.num_update_definitions(); s++) {
       Stage stage = f.update(s);
       // every row takes a block of lanes before the next block: rows apart would be loops of their own
       std::vector<VarOrRVar> order{u, i};
       for (const RVar& r : f.rvars(s)) order.push_back(r);
-      stage.reorder(order).vectorize(u);
-      if (output.defined()) stage.unroll(i);
+      stage.reorder(order).vectorize(u).unroll(i);
     }
   }
 
@@ -201,7 +196,12 @@ struct Roles {
 
   void rows(Func f) const {
     Var c = f.args()[0], i = f.args()[1];
-    f.vectorize(c, vector, TailStrategy::RoundUp);
+    // several rows at once: a row alone is few vectors, and starting on it costs as much as two of them
+    f.split(c, c, xi, vector, TailStrategy::RoundUp)
+        .split(i, i, ii, numbers.at("row_tile"), TailStrategy::RoundUp)
+        .reorder(xi, ii, c, i)
+        .vectorize(xi)
+        .unroll(ii);
     for (int s = 0; s < f.num_update_definitions(); s++) {
       const auto r = f.rvars(s);
       std::vector<VarOrRVar> order(r.begin(), r.end());
@@ -214,9 +214,7 @@ struct Roles {
   // Vectors along the rows that are read, several rows side by side: the stores interleave into dense ones.
   void columns(Func f) {
     Var token = f.args()[0], key = f.args()[1];
-    f.compute_root().tile(token, key, ii, xi, kTransposed, vector).reorder(xi, ii, token, key).vectorize(xi).unroll(ii);
-    each(Role::rows_of_tile,
-         [&](Func rows) { rows.compute_at(f, token).vectorize(rows.args()[0]).unroll(rows.args()[1]); });
+    f.tile(token, key, ii, xi, kTransposed, vector).reorder(xi, ii, token, key).vectorize(xi).unroll(ii);
   }
 };
 

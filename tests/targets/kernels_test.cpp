@@ -116,10 +116,8 @@ class Walk {
     const auto given = p_.attrs.find(map_.attribute);
     return static_cast<float>(given == p_.attrs.end() ? map_.fallback(p_.D) : given->second);
   }
-  bool flat() const { return map_.flat(p_.D, p_.M, attribute()); }
 
-  void map(const char* name, const std::vector<double>& rows, int64_t t, int64_t valid, float scale, Buffer& y,
-           Buffer* kt) {
+  void map(const std::vector<double>& rows, int64_t t, int64_t valid, float scale, Buffer& y) {
     for (int64_t i = 0; i < C_; i++)
       for (int64_t d = 0; d < p_.D; d++) x_.put(i < valid ? rows[(t + i) * p_.D + d] : 0, d, i);
     int32_t width = static_cast<int32_t>(p_.D), features = static_cast<int32_t>(p_.M);
@@ -130,15 +128,16 @@ class Walk {
                             address_of(scale), address_of(number),   address_of(peak_before)};
     if (map_.projects()) argv.push_back(address_of(u_));
     if (map_.stabilises()) argv.push_back(address_of(peaks_));
-    if (!kt || !flat()) argv.push_back(address_of(y));
-    if (kt) argv.push_back(address_of(*kt));
-    call(name, p_.map, argv);
+    argv.push_back(address_of(y));
+    call("map", p_.map, argv);
   }
 
   void chunk(int64_t t, int64_t rows) {
     const bool decay = p_.variant == "decay";
-    map("map_keys", p_.k, t, rows, 1, k_, &kt_);
-    map("map_rows", p_.q, t, rows, static_cast<float>(p_.scale), q_, nullptr);
+    map(p_.k, t, rows, 1, k_);
+    map(p_.q, t, rows, static_cast<float>(p_.scale), q_);
+    std::vector<void*> transposed{address_of(k_), address_of(kt_)};
+    call("transpose", "", transposed);
     for (int64_t i = 0; i < C_; i++) {
       for (int64_t e = 0; e < p_.V; e++) v_.put(i < rows ? p_.v[(t + i) * p_.V + e] : 0, e, i);
       if (decay) b_.put(p_.decay[0] * static_cast<double>(std::min(i + 1, rows)), i);
@@ -147,7 +146,7 @@ class Walk {
     int32_t at_least = p_.denom_max ? 1 : 0;
     std::vector<void*> outputs{address_of(q_), address_of(kt_), address_of(v_), address_of(h_)};
     if (p_.normalise) outputs.insert(outputs.end(), {address_of(z_), address_of(eps), address_of(at_least)});
-    std::vector<void*> states{address_of(kt_), address_of(v_), address_of(h_)}, sums{address_of(kt_), address_of(z_)};
+    std::vector<void*> states{address_of(k_), address_of(v_), address_of(h_)}, sums{address_of(k_), address_of(z_)};
     for (auto* argv : {&outputs, &states, &sums})
       if (decay) argv->push_back(address_of(b_));
     outputs.push_back(address_of(o_));
