@@ -47,7 +47,7 @@ class Chunk {
   void advance(const ChunkTiles& tiles, int64_t first, int64_t keys, const float* state, float* next_state) const;
 
  private:
-  static constexpr int64_t kKeysBetween = 8;
+  static constexpr int64_t kKeysBetween = 16;
 
   Worker& w_;
   const Sequence& s_;
