@@ -5,33 +5,29 @@
 #include "context.h"
 #include "describe.h"
 #include "projection.h"
-#include "status.h"
+#include "structure.h"
 
 namespace {
 
-thread_local std::string error_of_thread;
+thread_local lathe::ErrorText error_of_thread;
 
+// Errors are the library's; whatever else comes is the language's own, or came out of a function of the caller's.
 template <typename Body>
-lathe_status guarded(std::string& error, Body&& body) noexcept {
+lathe_status guarded(lathe::ErrorText& error, Body&& body) noexcept {
   try {
     body();
     return LATHE_OK;
   } catch (const lathe::Error& e) {
-    try {
-      error = e.what();
-    } catch (...) {
-      error.clear();
-    }
+    error.set(e.what());
     return e.status();
   } catch (const std::bad_alloc&) {
-    error.clear();
+    error.set("memory: expected some for the library's own lists, got none");
     return LATHE_NO_MEMORY;
   } catch (const std::exception& e) {
-    try {
-      error = e.what();
-    } catch (...) {
-      error.clear();
-    }
+    error.set(e.what());
+    return LATHE_INTERNAL;
+  } catch (...) {
+    error.set("expected no exception from the functions of the config, got one");
     return LATHE_INTERNAL;
   }
 }
@@ -52,12 +48,11 @@ extern "C" {
 
 lathe_status lathe_context_create(const lathe_config* config, lathe_context** context) {
   return guarded(error_of_thread, [&] {
-    lathe::require(context != nullptr, "context is null");
+    lathe::require(context != nullptr, "context: expected one, got null");
     *context = nullptr;
     lathe_config given{};
     if (config) {
-      lathe::require(config->size >= sizeof(lathe_config), "config.size: expected {}, got {}", sizeof(lathe_config),
-                     config->size);
+      lathe::check_structure(*config, "config");
       given = *config;
     }
     *context = new lathe_context(given);
@@ -68,12 +63,12 @@ void lathe_context_destroy(lathe_context* context) { delete context; }
 
 lathe_status lathe_plan_create(lathe_context* context, const lathe_desc* desc, const lathe_arg* args, size_t n_args,
                                lathe_plan** plan) {
-  std::string& error = context ? context->error : error_of_thread;
+  lathe::ErrorText& error = context ? context->error : error_of_thread;
   return guarded(error, [&] {
-    lathe::require(context != nullptr, "context is null");
-    lathe::require(plan != nullptr, "plan is null");
+    lathe::require(context != nullptr, "context: expected one, got null");
+    lathe::require(plan != nullptr, "plan: expected one, got null");
     *plan = nullptr;
-    lathe::require(desc != nullptr, "desc is null");
+    lathe::require(desc != nullptr, "desc: expected one, got null");
     *plan = new lathe_plan{lathe::make_plan(*desc, args, n_args, context->threads())};
   });
 }
@@ -82,21 +77,21 @@ void lathe_plan_destroy(lathe_plan* plan) { delete plan; }
 
 lathe_status lathe_plan_workspace(const lathe_plan* plan, const lathe_arg* args, size_t n_args, size_t* bytes) {
   return guarded(error_of_thread, [&] {
-    lathe::require(plan != nullptr, "plan is null");
-    lathe::require(bytes != nullptr, "bytes is null");
-    *bytes = lathe::workspace_bytes(plan->plan, lathe::bind_run(plan->plan, args, n_args));
+    lathe::require(plan != nullptr, "plan: expected one, got null");
+    lathe::require(bytes != nullptr, "bytes: expected one, got null");
+    lathe::SlotList slots;
+    *bytes = lathe::workspace_bytes(plan->plan, lathe::bind_run(plan->plan, args, n_args, slots));
   });
 }
 
 lathe_status lathe_run(lathe_context* context, const lathe_plan* plan, const lathe_arg* args, size_t n_args,
                        const lathe_exec* exec) {
-  std::string& error = context ? context->error : error_of_thread;
+  lathe::ErrorText& error = context ? context->error : error_of_thread;
   return guarded(error, [&] {
-    lathe::require(context != nullptr, "context is null");
-    lathe::require(plan != nullptr, "plan is null");
-    lathe::require(!exec || exec->size >= sizeof(lathe_exec), "exec.size: expected {}, got {}", sizeof(lathe_exec),
-                   exec->size);
-    const lathe::Problem problem = lathe::bind_run(plan->plan, args, n_args);
+    lathe::require(context != nullptr, "context: expected one, got null");
+    lathe::require(plan != nullptr, "plan: expected one, got null");
+    if (exec) lathe::check_structure(*exec, "exec");
+    const lathe::Problem problem = lathe::bind_run(plan->plan, args, n_args, context->room.slots);
     const size_t bytes = lathe::workspace_bytes(plan->plan, problem);
     char* workspace;
     if (exec && exec->workspace) {
@@ -104,32 +99,33 @@ lathe_status lathe_run(lathe_context* context, const lathe_plan* plan, const lat
         lathe::fail(LATHE_WORKSPACE, "exec.workspace: expected {} bytes, 64-byte aligned, got {} at {}", bytes,
                     exec->workspace_bytes, fmt::ptr(exec->workspace));
       workspace = static_cast<char*>(exec->workspace);
+      lathe::check_workspace(problem, workspace, bytes);
     } else {
       workspace = context->scratch(bytes);
     }
-    lathe::run(plan->plan, problem, workspace, context->parallel());
+    lathe::run(plan->plan, problem, workspace, context->parallel(), context->room);
   });
 }
 
 lathe_status lathe_describe(const lathe_plan* plan, char* json, size_t cap, size_t* need) {
   return guarded(error_of_thread, [&] {
-    lathe::require(plan != nullptr, "plan is null");
+    lathe::require(plan != nullptr, "plan: expected one, got null");
     write_text(lathe::describe(plan->plan), json, cap, need);
   });
 }
 
 lathe_status lathe_list(const char* what, char* json, size_t cap, size_t* need) {
   return guarded(error_of_thread, [&] {
-    lathe::require(what != nullptr, "what is null");
+    lathe::require(what != nullptr, "what: expected one, got null");
     write_text(lathe::list(what), json, cap, need);
   });
 }
 
 lathe_status lathe_draw_projection(uint64_t seed, int orthogonal, int unit_norms, int64_t m, int64_t d, float* out) {
   return guarded(error_of_thread, [&] {
-    lathe::require(out != nullptr, "out is null");
-    lathe::require(m >= 0 && m <= 65536 && d >= 1 && d <= 1024,
-                   "projection of {} rows and {} columns: expected at most 65536 and 1 to 1024", m, d);
+    lathe::require(out != nullptr, "out: expected one, got null");
+    lathe::require(m >= 0 && m <= 65536, "m: expected 0 to 65536 rows, got {}", m);
+    lathe::require(d >= 1 && d <= 1024, "d: expected 1 to 1024 columns, got {}", d);
     lathe::draw_projection(seed, orthogonal != 0, unit_norms != 0, m, d, out);
   });
 }
@@ -137,7 +133,9 @@ lathe_status lathe_draw_projection(uint64_t seed, int orthogonal, int unit_norms
 lathe_status lathe_map_width(const char* map, int64_t d, int64_t m, const lathe_attr* attrs, size_t n_attrs,
                              int64_t* k) {
   return guarded(error_of_thread, [&] {
-    lathe::require(map != nullptr && k != nullptr, "map or k is null");
+    lathe::require(map != nullptr && k != nullptr, "{}: expected one, got null", map ? "k" : "map");
+    lathe::require(d >= 1 && d <= 1024, "d: expected a head width of 1 to 1024, got {}", d);
+    lathe::require(m >= 0 && m <= 65536, "m: expected 0 to 65536 rows of a projection, got {}", m);
     lathe_desc desc{};
     desc.size = sizeof desc;
     desc.op = "causal";
@@ -150,7 +148,7 @@ lathe_status lathe_map_width(const char* map, int64_t d, int64_t m, const lathe_
 }
 
 const char* lathe_last_error(const lathe_context* context) {
-  return context ? context->error.c_str() : error_of_thread.c_str();
+  return context ? context->error.get() : error_of_thread.get();
 }
 
 #define LATHE_TEXT_(x) #x

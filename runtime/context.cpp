@@ -2,8 +2,6 @@
 
 #include <cstdlib>
 
-#include "status.h"
-
 namespace {
 
 constexpr size_t kAlignment = 64;
@@ -15,7 +13,7 @@ void default_dealloc(void*, void* pointer, size_t) { std::free(pointer); }
 
 lathe_config completed(lathe_config config) {
   lathe::require((config.alloc == nullptr) == (config.dealloc == nullptr),
-                 "config: alloc and dealloc come together, only one was given");
+                 "config: expected alloc and dealloc together, got only {}", config.alloc ? "alloc" : "dealloc");
   lathe::require(config.threads >= 0 && config.threads <= 4096, "config.threads: expected 0 to 4096, got {}",
                  config.threads);
   if (!config.alloc) config.alloc = default_alloc, config.dealloc = default_dealloc;
@@ -39,8 +37,14 @@ char* lathe_context::scratch(size_t bytes) {
   if (bytes > bytes_) {
     release();
     memory_ = config_.alloc(config_.user, bytes, kAlignment);
-    if (!memory_) lathe::fail(LATHE_NO_MEMORY, "{} bytes of scratch memory were refused", bytes);
+    if (!memory_) lathe::fail(LATHE_NO_MEMORY, "scratch memory: expected {} bytes, got none", bytes);
     bytes_ = bytes;
+    if (reinterpret_cast<uintptr_t>(memory_) % kAlignment != 0) {
+      const void* came = memory_;
+      release();
+      lathe::fail(LATHE_NO_MEMORY, "config.alloc: expected memory aligned to {} bytes, got {}", kAlignment,
+                  fmt::ptr(came));
+    }
   }
   return static_cast<char*>(memory_);
 }

@@ -1,11 +1,10 @@
 // A context: threads, scratch memory that lives between calls, the text of the last failure.
 #pragma once
 
-#include <string>
-
 #include "lathe.h"
 #include "pool.h"
 #include "run.h"
+#include "status.h"
 
 struct lathe_context {
   explicit lathe_context(const lathe_config& config);
@@ -18,7 +17,8 @@ struct lathe_context {
   lathe::Parallel parallel();
   int threads() const { return pool_.threads(); }
 
-  std::string error;
+  lathe::ErrorText error;
+  lathe::Room room;
 
  private:
   void release();

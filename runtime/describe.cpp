@@ -56,7 +56,7 @@ std::string list(const std::string& what) {
                  [](Storage s) { return quoted(name_of(s)); });
   if (what == "targets") return array(row_names(), target_item);
   if (what == "kernels") return array(registry(), kernel_item);
-  fail(LATHE_INVALID, "what: unknown list \"{}\"; expected ops, variants, maps, dtypes, targets or kernels", what);
+  fail(LATHE_INVALID, "what: expected ops, variants, maps, dtypes, targets or kernels, got \"{}\"", what);
 }
 
 }  // namespace lathe

@@ -98,7 +98,7 @@ enum {
 /* op: "causal" | "noncausal" | "accumulate" | "readout" | "decode"; variant: "plain" | "decay" | ...; map: "elu1" | ...
  * (lathe_list names them all). NULL variant = "plain", NULL map = "identity". scale multiplies mapped queries. */
 typedef struct {
-  uint32_t size; /* sizeof(lathe_desc): later versions append */
+  uint32_t size; /* sizeof(lathe_desc): later versions append, and what this one does not know must be zero */
   const char *op, *variant, *map;
   float scale, eps;
   uint64_t flags;
@@ -108,7 +108,7 @@ typedef struct {
 
 typedef struct {
   uint32_t size;
-  void* workspace; /* 64-byte aligned, lathe_plan_workspace bytes; NULL = the context's own */
+  void* workspace; /* 64-byte aligned, lathe_plan_workspace bytes, no tensor's memory; NULL = the context's own */
   size_t workspace_bytes;
   void *device_context, *stream;
 } lathe_exec;

@@ -29,22 +29,22 @@ constexpr Operator kOperators[] = {
 };
 
 constexpr RoleRule kRules[] = {
-    {LATHE_Q, "Q", "[B,T,HQ,D]", 4, 4, RoleRule::kFloat, 1, false},
-    {LATHE_K, "K", "[B,T,HK,D]", 4, 4, RoleRule::kFloat, 1, false},
-    {LATHE_V, "V", "[B,T,HV,V]", 4, 4, RoleRule::kFloat, 1, false},
-    {LATHE_O, "O", "[B,T,max(HQ,HV),V]", 4, 4, RoleRule::kFloat, 1, true},
-    {LATHE_STATE_IN, "STATE_IN", "[N,max(HK,HV),K,V]", 4, 4, RoleRule::kFloat32, 2, false},
-    {LATHE_STATE_OUT, "STATE_OUT", "[N,max(HK,HV),K,V]", 4, 4, RoleRule::kFloat32, 2, true},
-    {LATHE_Z_IN, "Z_IN", "[N,HK,K]", 3, 3, RoleRule::kFloat32, 1, false},
-    {LATHE_Z_OUT, "Z_OUT", "[N,HK,K]", 3, 3, RoleRule::kFloat32, 1, true},
-    {LATHE_STABILISER, "STABILISER", "[N,HK]", 2, 2, RoleRule::kFloat32, 0, true},
-    {LATHE_LENGTHS, "LENGTHS", "[B]", 1, 1, RoleRule::kInteger, 0, false},
-    {LATHE_CU_SEQLENS, "CU_SEQLENS", "[N+1]", 1, 1, RoleRule::kInteger, 0, false},
-    {LATHE_SLOTS, "SLOTS", "[N]", 1, 1, RoleRule::kInteger, 0, false},
-    {LATHE_POSITION, "POSITION", "[N]", 1, 1, RoleRule::kInteger, 0, false},
-    {LATHE_PROJECTION, "PROJECTION", "[M,D] or [HQ,M,D]", 2, 3, RoleRule::kFloat32, 1, false},
-    {LATHE_SNAPSHOTS, "SNAPSHOTS", "[B,T,max(HK,HV),K,V]", 5, 5, RoleRule::kFloat32, 2, true},
-    {LATHE_DECAY, "DECAY", "[max(HK,HV)]", 1, 1, RoleRule::kFloat32, 0, false},
+    {LATHE_Q, "Q", "[B,T,HQ,D]", 4, 4, RoleRule::kFloat, 1, 2, false},
+    {LATHE_K, "K", "[B,T,HK,D]", 4, 4, RoleRule::kFloat, 1, 2, false},
+    {LATHE_V, "V", "[B,T,HV,V]", 4, 4, RoleRule::kFloat, 1, 2, false},
+    {LATHE_O, "O", "[B,T,max(HQ,HV),V]", 4, 4, RoleRule::kFloat, 1, 2, true},
+    {LATHE_STATE_IN, "STATE_IN", "[N,max(HK,HV),K,V]", 4, 4, RoleRule::kFloat32, 2, 1, false},
+    {LATHE_STATE_OUT, "STATE_OUT", "[N,max(HK,HV),K,V]", 4, 4, RoleRule::kFloat32, 2, 1, true},
+    {LATHE_Z_IN, "Z_IN", "[N,HK,K]", 3, 3, RoleRule::kFloat32, 1, 1, false},
+    {LATHE_Z_OUT, "Z_OUT", "[N,HK,K]", 3, 3, RoleRule::kFloat32, 1, 1, true},
+    {LATHE_STABILISER, "STABILISER", "[N,HK]", 2, 2, RoleRule::kFloat32, 0, 1, true},
+    {LATHE_LENGTHS, "LENGTHS", "[B]", 1, 1, RoleRule::kInteger, 0, 1, false},
+    {LATHE_CU_SEQLENS, "CU_SEQLENS", "[N+1]", 1, 1, RoleRule::kInteger, 0, 1, false},
+    {LATHE_SLOTS, "SLOTS", "[N]", 1, 1, RoleRule::kInteger, 0, 1, false},
+    {LATHE_POSITION, "POSITION", "[N]", 1, 1, RoleRule::kInteger, 0, 1, false},
+    {LATHE_PROJECTION, "PROJECTION", "[M,D] or [HQ,M,D]", 2, 3, RoleRule::kFloat32, 1, 0, false},
+    {LATHE_SNAPSHOTS, "SNAPSHOTS", "[B,T,max(HK,HV),K,V]", 5, 5, RoleRule::kFloat32, 2, 2, true},
+    {LATHE_DECAY, "DECAY", "[max(HK,HV)]", 1, 1, RoleRule::kFloat32, 0, 0, false},
 };
 
 }  // namespace

@@ -27,6 +27,7 @@ struct RoleRule {
   int min_rank, max_rank;
   enum Kind { kFloat, kFloat32, kInteger } kind;
   int contiguous;  // how many of the innermost dimensions must be dense
+  int free;        // how many of the outermost extents a plan may leave open
   bool output;
 };
 const RoleRule* find_role(uint32_t role);

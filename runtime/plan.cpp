@@ -1,9 +1,11 @@
 #include "plan.h"
 
+#include <algorithm>
 #include <cmath>
 #include <numeric>
 
 #include "status.h"
+#include "structure.h"
 
 namespace lathe {
 
@@ -18,14 +20,17 @@ std::string names(const char* (*name)(size_t), size_t n) {
 }
 
 void set_attributes(const lathe_desc& desc, Meaning& m) {
-  require(desc.attrs != nullptr || desc.n_attrs == 0, "desc.attrs is null, desc.n_attrs is {}", desc.n_attrs);
+  require(desc.attrs != nullptr || desc.n_attrs == 0, "desc.attrs: expected {}, got null", desc.n_attrs);
   for (size_t i = 0; i < desc.n_attrs; i++) {
     const char* name = desc.attrs[i].name;
-    require(name != nullptr, "attrs[{}]: name is null", i);
-    require(*m.map->attribute && std::string_view(name) == m.map->attribute, "attribute \"{}\": the map {} takes {}",
-            name, m.map->name, *m.map->attribute ? fmt::format("only \"{}\"", m.map->attribute) : "none");
-    require(std::isfinite(desc.attrs[i].value) && desc.attrs[i].value > 0,
-            "attribute \"{}\": expected a positive number, got {}", name, desc.attrs[i].value);
+    require(name != nullptr, "desc.attrs[{}]: expected a name, got null", i);
+    require(*m.map->attribute && std::string_view(name) == m.map->attribute,
+            "desc.attrs[{}]: expected {} for the map {}, got \"{}\"", i,
+            *m.map->attribute ? fmt::format("only \"{}\"", m.map->attribute) : "none", m.map->name, name);
+    require(!m.attribute_given, "desc.attrs[{}]: expected \"{}\" once, got it twice", i, name);
+    // kernels compute with it in float32, and a width may be a multiple of it
+    require(desc.attrs[i].value >= 1e-9 && desc.attrs[i].value <= 1e9,
+            "attribute \"{}\": expected a positive number from 1e-9 to 1e9, got {}", name, desc.attrs[i].value);
     m.attribute = desc.attrs[i].value;
     m.attribute_given = true;
   }
@@ -73,39 +78,38 @@ Padded pad(const Meaning& meaning, const Sizes& sizes, const Kernels& k) {
 }
 
 void same(const char* what, const char* role, int64_t planned, int64_t came) {
-  require(planned == kFree || planned == came, "{}: the plan was made for {} = {}, got {}", role, what, planned, came);
+  require(planned == kFree || planned == came, "{}: expected {} = {} as in the plan, got {}", role, what, planned,
+          came);
 }
 
 }  // namespace
 
 Meaning understand(const lathe_desc& desc) {
-  require(desc.size >= sizeof(lathe_desc), "desc.size: expected {}, got {}", sizeof(lathe_desc), desc.size);
-  const auto* bytes = reinterpret_cast<const unsigned char*>(&desc);
-  for (uint32_t i = sizeof(lathe_desc); i < desc.size; i++)
-    if (bytes[i])
-      fail(LATHE_UNSUPPORTED, "desc: byte {} past this version's fields is set; the library is older than the caller",
-           i);
+  check_structure(desc, "desc");
   Meaning m;
-  require(desc.op != nullptr, "desc.op is null");
+  require(desc.op != nullptr, "desc.op: expected the name of an operator, got null");
   m.op = find_operator(desc.op);
-  require(m.op != nullptr, "desc.op: unknown operator \"{}\"; expected one of {}", desc.op,
-          names([](size_t i) { return operators()[i].name; }, operators().size()));
+  require(m.op != nullptr, "desc.op: expected one of {}, got the unknown operator \"{}\"",
+          names([](size_t i) { return operators()[i].name; }, operators().size()), desc.op);
   const char* map = desc.map ? desc.map : "identity";
   m.map = find_map(map);
-  require(m.map != nullptr, "desc.map: unknown feature map \"{}\"; expected one of {}", map,
-          names([](size_t i) { return feature_maps()[i].name; }, feature_maps().size()));
+  require(m.map != nullptr, "desc.map: expected one of {}, got the unknown feature map \"{}\"",
+          names([](size_t i) { return feature_maps()[i].name; }, feature_maps().size()), map);
   const std::string_view variant = desc.variant ? desc.variant : "plain";
   require(variant == "plain" || variant == "decay",
-          "desc.variant: unknown variant \"{}\"; expected \"plain\", \"decay\"", variant);
+          "desc.variant: expected \"plain\" or \"decay\", got the unknown variant \"{}\"", variant);
   m.decay = variant == "decay";
   if (m.decay && m.op->op != Op::kCausal && m.op->op != Op::kDecode)
     fail(LATHE_UNSUPPORTED,
-         "desc.variant: \"decay\" has a direction; the operators are \"causal\" and \"decode\", not \"{}\"", desc.op);
+         "desc.variant: \"decay\" has a direction: expected the operator \"causal\" or \"decode\", got \"{}\"",
+         desc.op);
   constexpr uint64_t known = LATHE_NORMALISE | LATHE_DENOM_MAX | LATHE_HEADS_TILED | LATHE_STABILISE;
-  require((desc.flags & ~known) == 0, "desc.flags: unknown bits {:#x}", desc.flags & ~known);
-  require(!(desc.flags & LATHE_DENOM_MAX) || (desc.flags & LATHE_NORMALISE), "desc.flags: DENOM_MAX needs NORMALISE");
+  require((desc.flags & ~known) == 0, "desc.flags: expected flags of this version, got the unknown bits {:#x}",
+          desc.flags & ~known);
+  require(!(desc.flags & LATHE_DENOM_MAX) || (desc.flags & LATHE_NORMALISE),
+          "desc.flags: expected NORMALISE beside DENOM_MAX, got {:#x}", desc.flags);
   require(!(desc.flags & LATHE_STABILISE) || m.map->stabilises(),
-          "desc.flags: STABILISE: the map {} has nothing to stabilise", map);
+          "desc.flags: expected no STABILISE, since the map {} has nothing to stabilise, got {:#x}", map, desc.flags);
   require(std::isfinite(desc.scale), "desc.scale: expected a finite number, got {}", desc.scale);
   require(std::isfinite(desc.eps) && desc.eps >= 0, "desc.eps: expected a number that is not negative, got {}",
           desc.eps);
@@ -123,14 +127,15 @@ int64_t head_width(const lathe_arg* args, size_t n_args) {
   for (size_t i = 0; i < n_args && args; i++)
     if ((args[i].role == LATHE_Q || args[i].role == LATHE_K) && args[i].tensor && args[i].tensor->ndim == 4 &&
         args[i].tensor->shape)
-      return args[i].tensor->shape[3];
+      return std::clamp<int64_t>(args[i].tensor->shape[3], 1, 1024);  // what lies outside is refused by name later
   return 1;
 }
 
 void default_attribute(Meaning& m, int64_t d) {
   if (m.attribute_given) return;
   m.attribute = m.map->fallback(d);
-  require(!std::isnan(m.attribute), "attribute \"{}\": the map {} needs it", m.map->attribute, m.map->name);
+  require(!std::isnan(m.attribute), "attribute \"{}\": expected one, since the map {} needs it, got none",
+          m.map->attribute, m.map->name);
 }
 
 }  // namespace
@@ -157,14 +162,14 @@ Plan make_plan(const lathe_desc& desc, const lathe_arg* args, size_t n_args, int
   return plan;
 }
 
-Problem bind_run(const Plan& plan, const lathe_arg* args, size_t n_args) {
+Problem bind_run(const Plan& plan, const lathe_arg* args, size_t n_args, SlotList& slots) {
   Problem problem = bind(plan.meaning, args, n_args, false);
   for (uint32_t role = 0; role < kRoles; role++) {
     if (!plan.present[role] && !problem[role].present()) continue;
     const char* name = find_role(role)->name;
-    require(plan.present[role] == problem[role].present(), "{}: the plan was made {} it", name,
-            plan.present[role] ? "with" : "without");
-    require(plan.storage[role] == problem[role].storage, "{}: the plan was made for {}, got {}", name,
+    require(plan.present[role] == problem[role].present(), "{}: expected {} as in the plan, got {}", name,
+            plan.present[role] ? "one" : "none", plan.present[role] ? "none" : "one");
+    require(plan.storage[role] == problem[role].storage, "{}: expected {} as in the plan, got {}", name,
             name_of(plan.storage[role]), name_of(problem[role].storage));
   }
   const Sizes &a = plan.sizes, &b = problem.sizes;
@@ -179,6 +184,7 @@ Problem bind_run(const Plan& plan, const lathe_arg* args, size_t n_args) {
   same("D", "Q", a.D, b.D);
   same("M", "PROJECTION", a.M, b.M);
   same("V", "V", a.V, b.V);
+  check_contents(problem, plan.meaning, slots);
   return problem;
 }
 

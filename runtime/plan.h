@@ -3,7 +3,7 @@
 
 #include <string>
 
-#include "problem.h"
+#include "contents.h"
 #include "registry.h"
 
 namespace lathe {
@@ -33,8 +33,8 @@ struct Plan {
 
 Meaning understand(const lathe_desc& desc);
 Plan make_plan(const lathe_desc& desc, const lathe_arg* args, size_t n_args, int threads);
-// Binds the arguments of a run and checks that they are the ones planned for.
-Problem bind_run(const Plan& plan, const lathe_arg* args, size_t n_args);
+// Binds the arguments of a run and checks that they are the ones planned for; see check_contents for `slots`.
+Problem bind_run(const Plan& plan, const lathe_arg* args, size_t n_args, SlotList& slots);
 std::string describe(const Plan& plan);
 
 }  // namespace lathe

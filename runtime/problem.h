@@ -44,7 +44,7 @@ struct Problem {
 };
 
 // Throws Error naming the argument, what was expected and what came. With `planning`, extents may be free and data is
-// not looked at; without, data must be there, aligned, and outputs must not overlap inputs or each other.
+// not looked at; without, data must be there and aligned.
 Problem bind(const Meaning& meaning, const lathe_arg* args, size_t n_args, bool planning);
 
 }  // namespace lathe

@@ -1,7 +1,6 @@
 #include "run.h"
 
 #include <atomic>
-#include <vector>
 
 #include "windows.h"
 
@@ -42,7 +41,7 @@ size_t workspace_bytes(const Plan& plan, const Problem& p) {
          (wants_windows(plan, p, units) ? window_bytes(plan, p) : 0);
 }
 
-void run(const Plan& plan, const Problem& p, char* workspace, const Parallel& parallel) {
+void run(const Plan& plan, const Problem& p, char* workspace, const Parallel& parallel, Room& room) {
   const Layout layout = worker_layout(plan, p);
   float* projection = reinterpret_cast<float*>(workspace);
   fill_projection(plan, p, projection);
@@ -50,21 +49,23 @@ void run(const Plan& plan, const Problem& p, char* workspace, const Parallel& pa
 
   const int64_t heads = heads_of_unit(plan, p, layout), units = units_of(p, heads);
   const int64_t blocks = (p.sizes.HK + heads - 1) / heads;
-  std::vector<Worker> workers;
+  std::vector<Worker>& workers = room.workers;
+  workers.clear();
   for (int i = 0; i < plan.threads; i++)
     workers.emplace_back(plan, p, layout, projection, scratch + static_cast<size_t>(i) * aligned(layout.total));
   if (wants_windows(plan, p, units))
-    return run_windows(workers, scratch + workers.size() * aligned(layout.total), parallel);
+    return run_windows(room, scratch + workers.size() * aligned(layout.total), parallel);
 
   std::atomic<int64_t> next{0};
-  const std::function<void(int)> work = [&](int slot) {
+  const auto work = [&](int slot) {
     for (int64_t i = next.fetch_add(1); i < units; i = next.fetch_add(1)) {
       const int64_t first = i % blocks * heads;
       run_unit(plan.meaning.op->op, workers[static_cast<size_t>(slot)],
                {i / blocks, first, std::min(heads, p.sizes.HK - first)});
     }
   };
-  parallel(static_cast<int>(std::min<int64_t>(plan.threads, units)), work);
+  // by reference: a std::function of its own would be allocated
+  parallel(static_cast<int>(std::min<int64_t>(plan.threads, units)), std::ref(work));
 }
 
 }  // namespace lathe

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <vector>
 
 #include "worker.h"
 
@@ -13,8 +14,16 @@ void run_decode(Worker& worker, const Unit& unit);
 // One sequence's worth of run_decode, for causal calls that hold one-token sequences.
 void decode_sequence(Worker& worker, const Sequence& sequence, int64_t head, int64_t heads);
 
+// What a call keeps lists in: they grow to what the calls of a context need, and a call like the last allocates
+// nothing.
+struct Room {
+  std::vector<Worker> workers;
+  std::vector<Worker::Rows> rows;
+  SlotList slots;
+};
+
 size_t workspace_bytes(const Plan& plan, const Problem& problem);
 using Parallel = std::function<void(int, const std::function<void(int)>&)>;
-void run(const Plan& plan, const Problem& problem, char* workspace, const Parallel& parallel);
+void run(const Plan& plan, const Problem& problem, char* workspace, const Parallel& parallel, Room& room);
 
 }  // namespace lathe

@@ -5,6 +5,7 @@
 
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include "lathe.h"
@@ -18,6 +19,16 @@ class Error : public std::runtime_error {
 
  private:
   lathe_status status_;
+};
+
+// The text of the last failure: of fixed size, so that telling of one needs no memory.
+class ErrorText {
+ public:
+  void set(const char* text) noexcept { text_[std::string_view(text).copy(text_, sizeof text_ - 1)] = 0; }
+  const char* get() const { return text_; }
+
+ private:
+  char text_[1024] = "";
 };
 
 template <typename... Args>

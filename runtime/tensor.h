@@ -1,6 +1,7 @@
 // A caller's tensor after checking: bytes, storage, extents and strides in elements.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 
@@ -24,6 +25,7 @@ struct Tensor {
   std::array<int64_t, kMaxRank> shape{}, stride{};
 
   bool present() const { return rank != 0; }
+  bool empty() const { return std::find(shape.begin(), shape.begin() + rank, 0) != shape.begin() + rank; }
 
   // Address of an element, the missing indices being zero.
   template <typename... Index>

@@ -37,7 +37,8 @@ Shares shares(const Plan& plan, const Problem& p) {
 
 class Window {
  public:
-  Window(std::vector<Worker>& workers, char* shared, const Parallel& parallel, const Sequence& s, int64_t key_head)
+  Window(std::vector<Worker>& workers, char* shared, const Parallel& parallel, const Sequence& s, int64_t key_head,
+         std::vector<Worker::Rows>& rows)
       : workers_(workers),
         parallel_(parallel),
         s_(s),
@@ -47,8 +48,7 @@ class Window {
         group_{p_.sizes, plan_.meaning.tiled()},
         shares_(shares(plan_, p_)),
         memory_(reinterpret_cast<float*>(shared)),
-        keys_(static_cast<size_t>(kWindow)),
-        rows_(static_cast<size_t>(kWindow * group_.values())) {}
+        rows_(rows) {}
 
   // The state that enters stands in the share of chunk 0; the one that leaves comes into the share of chunk `kWindow`.
   void run(int64_t t) {
@@ -74,25 +74,30 @@ class Window {
   template <typename Task>
   void share(int64_t n, Task task) {
     const auto slots = static_cast<int64_t>(workers_.size());
-    parallel_(static_cast<int>(slots), [&](int slot) {
+    const auto stretch = [&](int slot) {
       for (int64_t i = n * slot / slots; i < n * (slot + 1) / slots; i++) task(workers_[static_cast<size_t>(slot)], i);
-    });
+    };
+    // by reference: nothing may be allocated, and so fail, once a state was written
+    parallel_(static_cast<int>(slots), std::ref(stretch));
   }
+
+  Worker::Rows& keys(int64_t c) { return rows_[static_cast<size_t>(c * (group_.values() + 1))]; }
+  Worker::Rows& values(int64_t c, int64_t value) { return *(&keys(c) + 1 + value); }
 
   ChunkTiles tiles(int64_t c, int64_t value) {
     float* at = memory_ + c * shares_.chunk;
-    return {keys_[static_cast<size_t>(c)], at + shares_.kt, at + shares_.gate + value * plan_.padded.C,
-            rows_[static_cast<size_t>(c * group_.values() + value)]};
+    return {keys(c), at + shares_.kt, at + shares_.gate + value * plan_.padded.C,
+            values(c, value)};
   }
 
   void pack(Worker& w, const Step& step, int64_t c) {
     float* share = memory_ + c * shares_.chunk;
-    keys_[static_cast<size_t>(c)] = w.map_rows(LATHE_K, step, s_, key_head_, 0, share + shares_.k);
-    w.transpose(keys_[static_cast<size_t>(c)], share + shares_.kt);
+    keys(c) = w.map_rows(LATHE_K, step, s_, key_head_, 0, share + shares_.k);
+    w.transpose(keys(c), share + shares_.kt);
     for (int64_t value = 0; value < group_.values(); value++) {
       const int64_t head = group_.head(p_.sizes.HV, key_head_, value);
       float* v = share + shares_.v + value * plan_.padded.C * plan_.padded.V;
-      rows_[static_cast<size_t>(c * group_.values() + value)] = w.values(s_, step.t, step.rows, head, v);
+      values(c, value) = w.values(s_, step.t, step.rows, head, v);
       Chunk(w, s_).fill_gate(head, step.rows, 0, tiles(c, value).gate);
     }
   }
@@ -130,7 +135,7 @@ class Window {
   const Group group_;
   const Shares shares_;
   float* memory_;
-  std::vector<Worker::Rows> keys_, rows_;  // where each chunk's mapped keys and its values lie
+  std::vector<Worker::Rows>& rows_;  // where each chunk's mapped keys and then its values lie
 };
 
 }  // namespace
@@ -145,11 +150,13 @@ size_t window_bytes(const Plan& plan, const Problem& p) {
   return static_cast<size_t>((kWindow + 1) * shares(plan, p).chunk) * sizeof(float);
 }
 
-void run_windows(std::vector<Worker>& workers, char* shared, const Parallel& parallel) {
+void run_windows(Room& room, char* shared, const Parallel& parallel) {
+  std::vector<Worker>& workers = room.workers;
   Worker& first = workers[0];
   const Plan& plan = first.plan();
   const Problem& p = first.problem();
   const Group group{p.sizes, plan.meaning.tiled()};
+  room.rows.resize(static_cast<size_t>(kWindow * (group.values() + 1)));
   for (int64_t n = 0; n < p.sizes.N; n++)
     for (int64_t head = 0; head < p.sizes.HK; head++) {
       const Sequence s = sequence(p, n);
@@ -160,7 +167,7 @@ void run_windows(std::vector<Worker>& workers, char* shared, const Parallel& par
       }
       first.zero_outputs(s, unit);
       first.load(s, unit);
-      Window window(workers, shared, parallel, s, head);
+      Window window(workers, shared, parallel, s, head, room.rows);
       const int64_t state = plan.padded.K * plan.padded.V;
       for (int64_t value = 0; value < group.values(); value++)
         std::copy_n(first.state(0, value), state, window.h(0, value));

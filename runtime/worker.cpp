@@ -269,7 +269,7 @@ void Worker::load(const Sequence& s, const Unit& unit) {
     peak(carried) =
         stabiliser.present() ? *stabiliser.floats(s.state, unit.head + h) : -std::numeric_limits<float>::infinity();
     // a state that no key has entered yet weighs nothing, whatever stands in it
-    if (plan_.meaning.stabilise() && std::isinf(peak(carried)))
+    if (stabiliser.present() && std::isinf(peak(carried)))
       std::memset(state(carried, 0), 0, layout_.state_stride - 16 * sizeof(float));
   }
 }

@@ -1,17 +1,20 @@
-// Refusals: each wrong input gets the right status and a message that names what is wrong, and no output is touched.
+// Refusals of everything but tensors (those are in refusals_test.cpp): descriptions, structures, the workspace, and
+// arguments that are good alone and wrong together.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
-#include <functional>
+#include <cmath>
+#include <cstring>
+#include <limits>
 
 #include "support/inputs.h"
+#include "support/spoiled.h"
 #include "support/tolerance.h"
 
 namespace {
 
 using namespace support;
 
-// Q and K [2,6,2,4], V and O [2,6,2,5], states [2,2,4,5], normalisers [2,2,4].
 Problem good() {
   Problem p;
   p.map = "elu1";
@@ -23,238 +26,261 @@ Problem good() {
   p.eps = 1e-6;
   return reals(p, Type::F32, 91, true);
 }
-Problem with_lengths() {
-  Problem p = good();
-  p.lengths = {6, 3};
-  return p;
+
+Spoil spoilt(const char* name, const std::function<void(lathe_desc&)>& change, const std::vector<std::string>& words,
+             lathe_status status = LATHE_INVALID) {
+  return {name, [change](SpoiledCall& c) { change(c.desc); }, status, words};
 }
-Problem packed() {
+
+// Of the description alone: a plan is refused, so there is none to run.
+void expect_no_plan(const Arguments& arguments, const Spoil& spoil) {
+  SpoiledCall call(arguments);
+  spoil.spoil(call);
+  const Context& context = shared_context(1);
+  const auto args = call.list();
+  lathe_plan* plan = nullptr;
+  EXPECT_EQ(lathe_plan_create(context.get(), &call.desc, args.data(), args.size(), &plan), spoil.status)
+      << spoil.name << ": " << context.error();
+  EXPECT_EQ(plan, nullptr);
+  for (const std::string& word : spoil.words)
+    EXPECT_TRUE(mentions(context.error(), word)) << spoil.name << " lacks '" << word << "': " << context.error();
+}
+
+class Descriptions : public testing::TestWithParam<std::string> {
+ protected:
+  const std::string op = GetParam();
+};
+
+TEST_P(Descriptions, OfUnknownNames) {
+  const Arguments arguments(op, good());
+  const std::string almost = op + "x";
+  for (const Spoil& spoil : {
+           spoilt("no op", [](lathe_desc& d) { d.op = nullptr; }, {"desc.op", "expected", "null"}),
+           spoilt("op", [&](lathe_desc& d) { d.op = almost.c_str(); }, {"desc.op", "expected", op, almost}),
+           spoilt("empty op", [](lathe_desc& d) { d.op = ""; }, {"desc.op", op}),
+           spoilt("variant", [](lathe_desc& d) { d.variant = "dacey"; },
+                  {"desc.variant", "expected", "dacey", "decay"}),
+           spoilt("map", [](lathe_desc& d) { d.map = "elu2"; }, {"desc.map", "expected", "elu2", "elu1"}),
+       })
+    expect_no_plan(arguments, spoil);
+}
+
+TEST_P(Descriptions, OfNumbersAndFlags) {
+  const Arguments arguments(op, good());
+  for (uint64_t bit = 4; bit < 64; ++bit)
+    expect_no_plan(arguments, spoilt("flag", [=](lathe_desc& d) { d.flags |= uint64_t{1} << bit; },
+                                     {"desc.flags", "expected", fmt::format("{:#x}", uint64_t{1} << bit)}));
+  for (const float x : {NAN, INFINITY, -INFINITY}) {
+    expect_no_plan(arguments,
+                   spoilt("scale", [=](lathe_desc& d) { d.scale = x; }, {"desc.scale", fmt::format("{}", x)}));
+    expect_no_plan(arguments, spoilt("eps", [=](lathe_desc& d) { d.eps = x; }, {"desc.eps", fmt::format("{}", x)}));
+  }
+  for (const Spoil& spoil : {
+           spoilt("negative eps", [](lathe_desc& d) { d.eps = -1; }, {"desc.eps", "expected", "-1"}),
+           spoilt("bound alone", [](lathe_desc& d) { d.flags = LATHE_DENOM_MAX; },
+                  {"desc.flags", "DENOM_MAX", "NORMALISE"}),
+           spoilt("nothing to stabilise", [](lathe_desc& d) { d.flags |= LATHE_STABILISE; },
+                  {"desc.flags", "STABILISE", "elu1"}),
+       })
+    expect_no_plan(arguments, spoil);
+}
+
+TEST_P(Descriptions, OfAttributes) {
+  const Arguments arguments(op, good());
+  static lathe_attr attrs[2];
+  const auto with = [](std::initializer_list<lathe_attr> given) {
+    std::copy(given.begin(), given.end(), attrs);
+    return [n = given.size()](lathe_desc& d) {
+      d.attrs = attrs;
+      d.n_attrs = n;
+    };
+  };
+  expect_no_plan(arguments, spoilt("not of this map", with({{"tau", 1}}), {"desc.attrs", "none", "tau", "elu1"}));
+  expect_no_plan(arguments,
+                 spoilt("null", [](lathe_desc& d) { d.n_attrs = 1, d.attrs = nullptr; }, {"desc.attrs", "null"}));
+  const Arguments cosformer(op, reals(with_map(good(), "cosformer"), Type::F32, 96, true));
+  for (const double x : {0.0, -3.0, 1e-300, 1e300, double{NAN}, double{INFINITY}})
+    expect_no_plan(cosformer,
+                   spoilt("value", with({{"max_length", x}}), {"max_length", "expected", fmt::format("{}", x)}));
+  expect_no_plan(cosformer,
+                 spoilt("missing", [](lathe_desc& d) { d.n_attrs = 0; }, {"max_length", "cosformer", "none"}));
+  expect_no_plan(cosformer, spoilt("unknown", with({{"temperature", 1}}), {"temperature", "max_length"}));
+  expect_no_plan(cosformer, spoilt("unnamed", with({{nullptr, 1}}), {"desc.attrs", "null"}));
+  expect_no_plan(cosformer, spoilt("twice", with({{"max_length", 7}, {"max_length", 8}}), {"max_length", "twice"}));
+  const Arguments dpfp(op, reals(with_map(good(), "dpfp"), Type::F32, 97, true));
+  expect_no_plan(dpfp, spoilt("too many features", with({{"nu", 1e9}}), {"dpfp", "4096"}));
+}
+
+// A structure of another version of the header: shorter, of a size that nobody wrote, and longer with something in it.
+TEST_P(Descriptions, OfOtherSizes) {
+  const Arguments arguments(op, good());
+  for (const uint32_t size : {0u, 3u, static_cast<uint32_t>(sizeof(lathe_desc) - 1), 5000u, ~0u})
+    expect_no_plan(arguments,
+                   spoilt("size", [=](lathe_desc& d) { d.size = size; },
+                          {"desc.size", "expected", std::to_string(sizeof(lathe_desc)), std::to_string(size)}));
+  struct {
+    lathe_desc desc;
+    unsigned char later[16];
+  } longer{};
+  const auto args = arguments.list();
+  for (size_t i = 0; i < sizeof longer.later; ++i) {
+    std::memset(static_cast<void*>(&longer), 0, sizeof longer);
+    longer.desc = arguments.desc;
+    longer.desc.size = sizeof longer;
+    longer.later[i] = 77;
+    lathe_plan* plan = nullptr;
+    const Context& context = shared_context(1);
+    EXPECT_EQ(lathe_plan_create(context.get(), &longer.desc, args.data(), args.size(), &plan), LATHE_UNSUPPORTED);
+    EXPECT_TRUE(mentions(context.error(), "desc") && mentions(context.error(), "77")) << context.error();
+  }
+}
+
+TEST_P(Descriptions, OfADirectionWhereThereIsNone) {
+  if (op == "causal" || op == "decode") GTEST_SKIP() << op << " has a direction";
+  Problem p = good();
+  p.variant = "decay";
+  const Arguments arguments(op, reals(p, Type::F32, 94, true));
+  expect_no_plan(arguments, spoilt(
+                                "decay", [](lathe_desc&) {}, {"desc.variant", "decay", op}, LATHE_UNSUPPORTED));
+}
+
+TEST_P(Descriptions, OfWorkspaces) {
+  Problem p = good();
+  p.T = 70;
+  const Arguments arguments(op, reals(p, Type::F32, 98, true));
+  const Context& context = shared_context(1);
+  const Plan plan(context, arguments);
+  ASSERT_EQ(plan.status, LATHE_OK) << context.error();
+  const auto args = arguments.list();
+  size_t bytes = 0;
+  ASSERT_EQ(lathe_plan_workspace(plan.get(), args.data(), args.size(), &bytes), LATHE_OK);
+  Guarded memory(bytes + 4096, Edge::First);
+  std::map<uint32_t, std::vector<unsigned char>> before;
+  for (const auto& [role, tensor] : arguments.tensors) before[role] = tensor->bytes();
+  lathe_exec exec{};
+  exec.size = sizeof exec;
+  const auto refused = [&](void* workspace, size_t given, lathe_status status, const std::string& word) {
+    exec.workspace = workspace;
+    exec.workspace_bytes = given;
+    EXPECT_EQ(run(context, plan, arguments, &exec), status) << context.error();
+    EXPECT_TRUE(mentions(context.error(), word)) << context.error();
+    for (const auto& [role, tensor] : arguments.tensors) EXPECT_EQ(tensor->bytes(), before[role]) << role;
+    EXPECT_TRUE(memory.slack_intact());
+  };
+  refused(memory.data(), bytes - 1, LATHE_WORKSPACE, std::to_string(bytes));
+  refused(memory.data(), 0, LATHE_WORKSPACE, std::to_string(bytes));
+  for (const size_t offset : {1, 4, 32}) refused(memory.data() + offset, bytes + 64, LATHE_WORKSPACE, "aligned");
+  for (const auto& [role, tensor] : arguments.tensors) {
+    auto* data = static_cast<unsigned char*>(tensor->view.data);
+    unsigned char* aligned = data - reinterpret_cast<uintptr_t>(data) % 64;
+    refused(aligned, bytes, LATHE_WORKSPACE, "overlaps");
+    refused(aligned + 64 - (bytes + 63) / 64 * 64, bytes, LATHE_WORKSPACE, "overlaps");
+  }
+  exec.size = 1;
+  refused(nullptr, 0, LATHE_INVALID, "exec.size");
+}
+
+INSTANTIATE_TEST_SUITE_P(Ops, Descriptions, testing::ValuesIn([] {
+                           std::vector<std::string> names;
+                           for (const auto& op : list("ops")) names.push_back(op);
+                           return names;
+                         }()),
+                         [](const auto& test) { return test.param; });
+
+template <typename Structure>
+struct Longer {
+  Structure structure;
+  unsigned char later[8];
+};
+
+TEST(Structures, LongerOnesMustEndInZeros) {
+  const Arguments arguments("causal", good());
+  const Context& context = shared_context(1);
+  const Plan plan(context, arguments);
+  for (const unsigned char later : {0, 1}) {
+    Longer<lathe_exec> exec{{}, {0, 0, 0, later}};
+    exec.structure.size = sizeof exec;
+    EXPECT_EQ(run(context, plan, arguments, &exec.structure), later ? LATHE_UNSUPPORTED : LATHE_OK) << context.error();
+    Longer<lathe_config> config{{}, {0, 0, 0, later}};
+    config.structure.size = sizeof config;
+    lathe_context* other = nullptr;
+    EXPECT_EQ(lathe_context_create(&config.structure, &other), later ? LATHE_UNSUPPORTED : LATHE_OK);
+    EXPECT_EQ(other == nullptr, later != 0);
+    lathe_context_destroy(other);
+  }
+}
+
+TEST(Configs, ThatContradictThemselvesAreRefused) {
+  const auto refused = [](const std::function<void(lathe_config&)>& change, const std::string& word) {
+    lathe_config config{};
+    config.size = sizeof config;
+    change(config);
+    lathe_context* context = nullptr;
+    EXPECT_EQ(lathe_context_create(&config, &context), LATHE_INVALID);
+    EXPECT_EQ(context, nullptr);
+    EXPECT_TRUE(mentions(lathe_last_error(nullptr), word)) << lathe_last_error(nullptr);
+  };
+  refused([](lathe_config& c) { c.threads = -1; }, "-1");
+  refused([](lathe_config& c) { c.threads = 1 << 20; }, "1048576");
+  refused([](lathe_config& c) { c.size = 0; }, "config.size");
+  refused([](lathe_config& c) { c.size = ~0u; }, "config.size");
+  refused([](lathe_config& c) { c.alloc = [](void*, size_t, size_t) -> void* { return nullptr; }; }, "alloc");
+  refused([](lathe_config& c) { c.dealloc = [](void*, void*, size_t) {}; }, "dealloc");
+}
+
+// Good each, wrong together.
+TEST(Together, LengthsAndSeqlens) {
   Problem p = good();
   p.B = 1;
   p.cu_seqlens = {0, 2, 6};
-  return reals(p, Type::F32, 92, true);
-}
-Problem with_slots() {
-  Problem p = good();
-  p.state_rows = 5;
-  p.slots = {4, 1};
-  return reals(p, Type::F32, 93, true);
-}
-Problem decaying() {
-  Problem p = good();
-  p.variant = "decay";
-  return reals(p, Type::F32, 94, true);
-}
-Problem projected() { return reals(with_map(good(), "favor"), Type::F32, 95, true); }
-Problem cosformer() { return reals(with_map(good(), "cosformer"), Type::F32, 96, true); }
-
-using Words = std::vector<std::string>;
-
-struct Bad {
-  const char* name;
-  Problem (*problem)();
-  std::function<void(Arguments&)> spoil;
-  lathe_status status;
-  Words mentions;  // the argument, then what was expected and what came where numbers say it
-};
-
-Tensor& at(Arguments& a, uint32_t role) { return *a.tensors.at(role); }
-
-// An extent that is wrong, with the memory to match.
-std::function<void(Arguments&)> extent(uint32_t role, size_t dimension, int64_t value) {
-  return [=](Arguments& a) {
-    const Tensor& old = at(a, role);
-    Extents shape = old.shape;
-    shape[dimension] = value;
-    a.tensors[role] = std::make_shared<Tensor>(old.type(), shape);
-    a.tensors[role]->fill(NAN);
-  };
-}
-std::function<void(Arguments&)> type(uint32_t role, Type other) {
-  return [=](Arguments& a) {
-    a.tensors[role] = std::make_shared<Tensor>(other, at(a, role).shape);
-    a.tensors[role]->fill(0);
-  };
-}
-std::function<void(Arguments&)> stride(uint32_t role, size_t dimension, int64_t value) {
-  return [=](Arguments& a) {
-    Tensor& t = at(a, role);
-    Extents strides = t.strides;
-    strides[dimension] = value;
-    a.tensors[role] = std::make_shared<Tensor>(t.type(), t.shape, strides);
-    a.tensors[role]->fill(NAN);
-  };
-}
-std::function<void(Arguments&)> absent(uint32_t role) {
-  return [=](Arguments& a) { a.tensors.erase(role); };
-}
-std::function<void(Arguments&)> numbers(uint32_t role, const std::vector<double>& values) {
-  return [=](Arguments& a) { at(a, role).write(values); };
+  p = reals(p, Type::F32, 92, true);
+  const Tensor lengths(Type::I64, {1});
+  for (const char* op : {"causal", "noncausal", "accumulate", "readout", "decode"})
+    Refuser(Arguments(op, p))
+        .expect_refused({"both",
+                         [&](SpoiledCall& c) { c.add(LATHE_LENGTHS, lengths.view); },
+                         LATHE_INVALID,
+                         {"LENGTHS", "CU_SEQLENS", "both"}});
 }
 
-std::vector<Bad> wrong_descriptions() {
-  static const lathe_attr unknown[] = {{"temperature", 1}};
-  return {
-      {"Size", good, [](Arguments& a) { a.desc.size = 3; }, LATHE_INVALID, {"size"}},
-      {"NoOp", good, [](Arguments& a) { a.desc.op = nullptr; }, LATHE_INVALID, {"op"}},
-      {"UnknownOp", good, [](Arguments& a) { a.desc.op = "casual"; }, LATHE_INVALID, {"casual", "causal"}},
-      {"UnknownVariant", good, [](Arguments& a) { a.desc.variant = "dacey"; }, LATHE_INVALID, {"dacey", "decay"}},
-      {"UnknownMap", good, [](Arguments& a) { a.desc.map = "elu2"; }, LATHE_INVALID, {"elu2", "elu1"}},
-      {"UnknownFlag", good, [](Arguments& a) { a.desc.flags |= 1ull << 40; }, LATHE_INVALID, {"flag"}},
-      {"UnknownAttr",
-       good,
-       [](Arguments& a) {
-         a.desc.attrs = unknown;
-         a.desc.n_attrs = 1;
-       },
-       LATHE_INVALID,
-       {"temperature"}},
-      {"NoMaxLength", cosformer, [](Arguments& a) { a.desc.n_attrs = 0; }, LATHE_INVALID, {"max_length"}},
-      {"BoundWithoutNormaliser",
-       good,
-       [](Arguments& a) { a.desc.flags = LATHE_DENOM_MAX; },
-       LATHE_INVALID,
-       {"DENOM_MAX", "NORMALISE"}},
-      {"ScaleIsNan", good, [](Arguments& a) { a.desc.scale = NAN; }, LATHE_INVALID, {"scale", "nan"}},
-      {"NegativeEps", good, [](Arguments& a) { a.desc.eps = -1; }, LATHE_INVALID, {"eps", "-1"}},
-      {"NoWayBack", decaying, [](Arguments& a) { a.desc.op = "noncausal"; }, LATHE_UNSUPPORTED, {"decay", "noncausal"}},
-  };
+TEST(Together, SeqlensAndABatch) {
+  Tensor offsets(Type::I64, {3});
+  offsets.write({0, 2, 6});
+  for (const char* op : {"causal", "noncausal", "accumulate", "readout", "decode"})
+    Refuser(Arguments(op, good()))
+        .expect_refused({"both",
+                         [&](SpoiledCall& c) { c.add(LATHE_CU_SEQLENS, offsets.view); },
+                         LATHE_INVALID,
+                         {"CU_SEQLENS", "1", "2"}});
 }
 
-std::vector<Bad> wrong_tensors() {
-  return {
-      {"NoQ", good, absent(LATHE_Q), LATHE_INVALID, {"Q"}},
-      {"NoK", good, absent(LATHE_K), LATHE_INVALID, {"K"}},
-      {"NoV", good, absent(LATHE_V), LATHE_INVALID, {"V"}},
-      {"NoO", good, absent(LATHE_O), LATHE_INVALID, {"O"}},
-      {"NoZIn", good, absent(LATHE_Z_IN), LATHE_INVALID, {"Z_IN", "STATE_IN"}},
-      {"NoZOut", good, absent(LATHE_Z_OUT), LATHE_INVALID, {"Z_OUT", "STATE_OUT"}},
-      {"NoDecay", decaying, absent(LATHE_DECAY), LATHE_INVALID, {"DECAY"}},
-      {"NoProjection", projected, absent(LATHE_PROJECTION), LATHE_INVALID, {"PROJECTION"}},
-      {"UnknownRole", good, [](Arguments& a) { a.tensors[999] = a.tensors[LATHE_Q]; }, LATHE_INVALID, {"999"}},
-      {"Rank", good, [](Arguments& a) { at(a, LATHE_K).view.ndim = 3; }, LATHE_INVALID, {"K", "3"}},
-      {"Lanes", good, [](Arguments& a) { at(a, LATHE_Q).view.lanes = 2; }, LATHE_INVALID, {"Q"}},
-      {"Doubles", good, [](Arguments& a) { at(a, LATHE_V).view.bits = 64; }, LATHE_INVALID, {"V", "64"}},
-      {"NoShape", good, [](Arguments& a) { at(a, LATHE_Q).view.shape = nullptr; }, LATHE_INVALID, {"Q", "shape"}},
-      {"HalfState", good, type(LATHE_STATE_IN, Type::F16), LATHE_INVALID, {"STATE_IN", "float32", "16"}},
-      {"IntegerQ", good, type(LATHE_Q, Type::I32), LATHE_INVALID, {"Q", "float32"}},
-      {"FloatLengths", with_lengths, type(LATHE_LENGTHS, Type::F32), LATHE_INVALID, {"LENGTHS", "int32"}},
-      {"BatchOfK", good, extent(LATHE_K, 0, 3), LATHE_INVALID, {"K", "2", "3"}},
-      {"TokensOfK", good, extent(LATHE_K, 1, 7), LATHE_INVALID, {"K", "6", "7"}},
-      {"TokensOfV", good, extent(LATHE_V, 1, 5), LATHE_INVALID, {"V", "6", "5"}},
-      {"WidthOfK", good, extent(LATHE_K, 3, 9), LATHE_INVALID, {"K", "4", "9"}},
-      {"HeadsOfK", good, extent(LATHE_K, 2, 3), LATHE_INVALID, {"K", "3"}},
-      {"HeadsOfO", good, extent(LATHE_O, 2, 7), LATHE_INVALID, {"O", "2", "7"}},
-      {"WidthOfO", good, extent(LATHE_O, 3, 8), LATHE_INVALID, {"O", "5", "8"}},
-      {"TokensOfO", good, extent(LATHE_O, 1, 9), LATHE_INVALID, {"O", "6", "9"}},
-      {"Negative", good, [](Arguments& a) { at(a, LATHE_Q).shape[1] = -2; }, LATHE_INVALID, {"Q", "-2"}},
-      {"NoWidth", good, extent(LATHE_V, 3, 0), LATHE_INVALID, {"V", "0"}},
-      {"RowsOfState", good, extent(LATHE_STATE_IN, 0, 3), LATHE_INVALID, {"STATE_IN", "2", "3"}},
-      {"HeadsOfState", good, extent(LATHE_STATE_OUT, 1, 3), LATHE_INVALID, {"STATE_OUT", "2", "3"}},
-      {"KeysOfState", good, extent(LATHE_STATE_IN, 2, 9), LATHE_INVALID, {"STATE_IN", "4", "9"}},
-      {"WidthOfZ", good, extent(LATHE_Z_OUT, 2, 9), LATHE_INVALID, {"Z_OUT", "4", "9"}},
-      {"CountOfLengths", with_lengths, extent(LATHE_LENGTHS, 0, 3), LATHE_INVALID, {"LENGTHS", "2", "3"}},
-      {"CountOfSlots", with_slots, extent(LATHE_SLOTS, 0, 3), LATHE_INVALID, {"SLOTS", "2", "3"}},
-      {"CountOfDecays", decaying, extent(LATHE_DECAY, 0, 3), LATHE_INVALID, {"DECAY", "2", "3"}},
-      {"WidthOfProjection", projected, extent(LATHE_PROJECTION, 1, 9), LATHE_INVALID, {"PROJECTION", "16", "9"}},
-      {"PackedBatch",
-       with_slots,
-       [](Arguments& a) {
-         a.tensors[LATHE_CU_SEQLENS] = std::make_shared<Tensor>(Type::I64, Extents{3});
-         at(a, LATHE_CU_SEQLENS).write({0, 2, 6});
-       },
-       LATHE_INVALID,
-       {"CU_SEQLENS", "1", "2"}},
-      {"LastStrideOfQ", good, stride(LATHE_Q, 3, 2), LATHE_INVALID, {"Q", "stride", "2"}},
-      {"LastStrideOfO", good, stride(LATHE_O, 3, 2), LATHE_INVALID, {"O", "stride", "2"}},
-      {"InnerStrideOfState", good, stride(LATHE_STATE_OUT, 2, 6), LATHE_INVALID, {"STATE_OUT", "5", "6"}},
-      {"OutputOverItself", good, stride(LATHE_O, 2, 0), LATHE_INVALID, {"O", "stride"}},
-      {"OutputOverNeighbour", good, stride(LATHE_O, 2, 3), LATHE_INVALID, {"O"}},
-      {"Device", good, [](Arguments& a) { at(a, LATHE_K).view.device_type = 2; }, LATHE_INVALID, {"K", "device"}},
-      {"TooWide",
-       good,
-       [](Arguments& a) {
-         for (const uint32_t role : {LATHE_V, LATHE_O}) extent(role, 3, 1025)(a);
-         for (const uint32_t role : {LATHE_STATE_IN, LATHE_STATE_OUT}) extent(role, 3, 1025)(a);
-       },
-       LATHE_INVALID,
-       {"V", "1024", "1025"}},
-  };
+TEST(Together, WiderThanKernels) {
+  for (const char* op : {"causal", "noncausal", "accumulate", "readout", "decode"})
+    Refuser(Arguments(op, good()))
+        .expect_refused({"V of 1025",
+                         [](SpoiledCall& c) {
+                           for (const uint32_t role : {LATHE_V, LATHE_O, LATHE_STATE_IN, LATHE_STATE_OUT})
+                             if (c.has(role)) c[role].shape[3] = 1025, c[role].strides[2] = 1025;
+                         },
+                         LATHE_INVALID,
+                         {"1024", "1025"}});
 }
 
-std::vector<Bad> wrong_contents() {
-  return {
-      {"LengthTooLong", with_lengths, numbers(LATHE_LENGTHS, {6, 7}), LATHE_INVALID, {"LENGTHS", "6", "7"}},
-      {"LengthNegative", with_lengths, numbers(LATHE_LENGTHS, {-1, 3}), LATHE_INVALID, {"LENGTHS", "-1"}},
-      {"SeqlensFall", packed, numbers(LATHE_CU_SEQLENS, {0, 7, 6}), LATHE_INVALID, {"CU_SEQLENS", "7"}},
-      {"SeqlensFallInside", packed, numbers(LATHE_CU_SEQLENS, {0, -1, 6}), LATHE_INVALID, {"CU_SEQLENS", "-1"}},
-      {"SeqlensStartLate", packed, numbers(LATHE_CU_SEQLENS, {1, 2, 6}), LATHE_INVALID, {"CU_SEQLENS", "0", "1"}},
-      {"SeqlensEndEarly", packed, numbers(LATHE_CU_SEQLENS, {0, 2, 5}), LATHE_INVALID, {"CU_SEQLENS", "6", "5"}},
-      {"SeqlensEndLate", packed, numbers(LATHE_CU_SEQLENS, {0, 2, 8}), LATHE_INVALID, {"CU_SEQLENS", "6", "8"}},
-      {"SlotTooLarge", with_slots, numbers(LATHE_SLOTS, {4, 5}), LATHE_INVALID, {"SLOTS", "5"}},
-      {"SlotNegative", with_slots, numbers(LATHE_SLOTS, {-3, 1}), LATHE_INVALID, {"SLOTS", "-3"}},
-      {"SlotTwice", with_slots, numbers(LATHE_SLOTS, {2, 2}), LATHE_INVALID, {"SLOTS", "2"}},
-      {"DecayAboveOne", decaying, numbers(LATHE_DECAY, {-0.5, 0.25}), LATHE_INVALID, {"DECAY", "0.25"}},
-      {"LengthsAndSeqlens",
-       packed,
-       [](Arguments& a) {
-         a.tensors[LATHE_LENGTHS] = std::make_shared<Tensor>(Type::I64, Extents{1});
-         at(a, LATHE_LENGTHS).write({6});
-       },
-       LATHE_INVALID,
-       {"LENGTHS", "CU_SEQLENS"}},
-      {"Misaligned",
-       good,
-       [](Arguments& a) { at(a, LATHE_V).view.data = static_cast<char*>(at(a, LATHE_V).view.data) - 2; },
-       LATHE_INVALID,
-       {"V", "align"}},
-      {"NoData", good, [](Arguments& a) { at(a, LATHE_Q).view.data = nullptr; }, LATHE_INVALID, {"Q", "data"}},
-      {"OutputIsInput",
-       good,
-       [](Arguments& a) { at(a, LATHE_Z_OUT).view.data = at(a, LATHE_STATE_OUT).view.data; },
-       LATHE_INVALID,
-       {"Z_OUT", "STATE_OUT", "overlap"}},
-      {"StateBesideItself",
-       good,
-       [](Arguments& a) {
-         a.tensors[LATHE_STATE_IN] = std::make_shared<Tensor>(Type::F32, Extents{3, 2, 4, 5});
-         at(a, LATHE_STATE_IN).shape[0] = 2;
-         at(a, LATHE_STATE_OUT).view.data = static_cast<float*>(at(a, LATHE_STATE_IN).view.data) + 20;
-       },
-       LATHE_INVALID,
-       {"STATE_OUT", "STATE_IN", "overlap"}},
-  };
-}
-
-class Refused : public testing::TestWithParam<Bad> {};
-
-TEST_P(Refused, WithTheReasonAndNothingTouched) {
-  const Bad& bad = GetParam();
-  Arguments arguments("causal", bad.problem());
-  bad.spoil(arguments);
-  const Answer before = arguments.outputs();
-  const Context context(1);
-  const Plan plan(context, arguments);
-  const lathe_status status = plan.status == LATHE_OK ? run(context, plan, arguments) : plan.status;
-  EXPECT_EQ(status, bad.status) << context.error();
-  EXPECT_EQ(plan.get() == nullptr, plan.status != LATHE_OK);
-  for (const std::string& word : bad.mentions)
-    EXPECT_NE(context.error().find(word), std::string::npos) << "'" << context.error() << "' lacks '" << word << "'";
-  expect_same(arguments.outputs(), before, "outputs of a refused call");
-  for (const auto& [role, tensor] : arguments.tensors) EXPECT_TRUE(tensor->surroundings_intact()) << role;
-}
-
-std::string printed(const testing::TestParamInfo<Bad>& test) { return test.param.name; }
-void PrintTo(const Bad& bad, std::ostream* out) { *out << bad.name; }
-
-INSTANTIATE_TEST_SUITE_P(Descriptions, Refused, testing::ValuesIn(wrong_descriptions()), printed);
-INSTANTIATE_TEST_SUITE_P(Tensors, Refused, testing::ValuesIn(wrong_tensors()), printed);
-INSTANTIATE_TEST_SUITE_P(Contents, Refused, testing::ValuesIn(wrong_contents()), printed);
-
-// The problems that the table spoils are good ones.
-TEST(Accepted, UnspoiledProblems) {
-  for (Problem (*problem)() : {good, with_lengths, packed, with_slots, decaying, projected, cosformer})
-    check("causal", problem());
+// As many heads as no state could hold: sizes of scratch follow from them before anything is read.
+TEST(Together, MoreHeadsThanSizesCanCount) {
+  const Context& context = shared_context(1);
+  alignas(64) float storage[64] = {};
+  int64_t keys[] = {1, 0, 1, 1024}, values[] = {1, 0, int64_t{1} << 39, 1024}, strides[] = {0, 0, 0, 1};
+  const auto tensor = [&](int64_t* shape) { return lathe_tensor{storage, 1, 0, 4, 2, 32, 1, shape, strides, 0}; };
+  const lathe_tensor k = tensor(keys), v = tensor(values), o = tensor(values);
+  const lathe_arg args[] = {{LATHE_Q, &k}, {LATHE_K, &k}, {LATHE_V, &v}, {LATHE_O, &o}};
+  lathe_desc desc{};
+  desc.size = sizeof desc;
+  desc.op = "causal";
+  lathe_plan* plan = nullptr;
+  EXPECT_EQ(lathe_plan_create(context.get(), &desc, args, 4, &plan), LATHE_INVALID);
+  EXPECT_TRUE(mentions(context.error(), "V") && mentions(context.error(), "65536")) << context.error();
+  lathe_plan_destroy(plan);
 }
 
 }  // namespace

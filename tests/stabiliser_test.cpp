@@ -33,7 +33,7 @@ TEST_P(Stabilised, FavorPerformer) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Ops, Stabilised, testing::Values("causal", "decode", "noncausal", "accumulate"));
+INSTANTIATE_TEST_SUITE_P(Ops, Stabilised, testing::Values("causal", "decode", "noncausal", "accumulate", "readout"));
 
 // Inputs so large that nothing but the running maximum keeps the exponentials finite.
 TEST(StabilisedRange, LargeKeysStayFinite) {

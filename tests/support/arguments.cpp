@@ -107,7 +107,7 @@ void Arguments::add_states(bool reads_keys) {
   };
   add_pair(LATHE_STATE_IN, LATHE_STATE_OUT, {p.rows(), p.state_heads(), K, p.V}, !p.state.empty(), start.value.state);
   if (p.normalise) add_pair(LATHE_Z_IN, LATHE_Z_OUT, {p.rows(), p.HK, K}, !p.z.empty(), start.value.z);
-  if (p.stabilise) {
+  if (p.stabilise && reads_keys) {
     const Extents shape = {p.rows(), p.HK};
     add(LATHE_STABILISER, Type::F32, shape, compact_strides(shape), start.value.stabiliser);
   }

@@ -4,7 +4,10 @@
 #include <fmt/ranges.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <limits>
+
+#include "roles.h"
 
 namespace support {
 
@@ -34,18 +37,13 @@ Context& shared_context(int threads) {
 }
 
 Plan::Plan(const Context& context, const Arguments& arguments, bool free_extents) {
-  static const std::map<uint32_t, size_t> free_dimensions = {
-      {LATHE_Q, 2},         {LATHE_K, 2},        {LATHE_V, 2},          {LATHE_O, 2},        {LATHE_STATE_IN, 1},
-      {LATHE_STATE_OUT, 1}, {LATHE_Z_IN, 1},     {LATHE_Z_OUT, 1},      {LATHE_LENGTHS, 1},  {LATHE_CU_SEQLENS, 1},
-      {LATHE_SLOTS, 1},     {LATHE_POSITION, 1}, {LATHE_STABILISER, 1}, {LATHE_SNAPSHOTS, 2}};
   std::vector<lathe_arg> args = arguments.list();
   std::vector<lathe_tensor> tensors(args.size());
   std::vector<Extents> shapes(args.size());
   for (size_t i = 0; free_extents && i < args.size(); ++i) {
     tensors[i] = *args[i].tensor;
     shapes[i].assign(tensors[i].shape, tensors[i].shape + tensors[i].ndim);
-    const auto found = free_dimensions.find(args[i].role);
-    for (size_t d = 0; found != free_dimensions.end() && d < found->second; ++d) shapes[i][d] = -1;
+    std::fill_n(shapes[i].begin(), roles().at(args[i].role).free, -1);
     tensors[i].shape = shapes[i].data();
     tensors[i].data = nullptr;
     args[i].tensor = &tensors[i];

@@ -150,6 +150,10 @@ std::vector<double> Tensor::read() const {
   return values;
 }
 
+std::vector<unsigned char> Tensor::bytes() const {
+  return {memory_.data(), memory_.data() + static_cast<size_t>(span_) * bytes_of(type_)};
+}
+
 bool Tensor::surroundings_intact() const {
   std::vector<bool> element(static_cast<size_t>(span_) * bytes_of(type_), false);
   each([&](size_t at) {

@@ -32,6 +32,8 @@ class Tensor {
   void write(const std::vector<double>& values);
   void fill(double value);
   std::vector<double> read() const;
+  // All the memory from the first element to the last, as it is.
+  std::vector<unsigned char> bytes() const;
   // No byte was written outside the elements.
   bool surroundings_intact() const;
 

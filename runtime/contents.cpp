@@ -1,0 +1,110 @@
+#include "contents.h"
+
+#include <algorithm>
+#include <array>
+
+#include "footprint.h"
+#include "status.h"
+
+namespace lathe {
+
+namespace {
+
+using Footprints = std::array<Footprint, kRoles>;
+
+Footprints footprints(const Problem& p) {
+  Footprints covered;
+  for (uint32_t role = 0; role < kRoles; role++)
+    if (p[role].present()) covered[role] = Footprint(p[role]);
+  return covered;
+}
+
+// The state may be updated in place; nothing else that is written may be anything that is read or written beside it.
+bool same_state(const Problem& p, uint32_t a, uint32_t b) {
+  const auto pair = [&](uint32_t in, uint32_t out) {
+    if (!((a == in && b == out) || (a == out && b == in)) || p[in].data != p[out].data) return false;
+    for (int d = 0; d < p[in].rank; d++)
+      if (p[in].shape[d] > 1 && p[in].stride[d] != p[out].stride[d]) return false;
+    return true;
+  };
+  return pair(LATHE_STATE_IN, LATHE_STATE_OUT) || pair(LATHE_Z_IN, LATHE_Z_OUT);
+}
+
+void check_overlap(const Problem& p) {
+  const Footprints covered = footprints(p);
+  for (uint32_t a = 0; a < kRoles; a++) {
+    if (!p[a].present() || !find_role(a)->output) continue;
+    require(!covered[a].overlaps_itself(),
+            "{}: its strides make elements overlap; expected memory for each, as an output needs", find_role(a)->name);
+    for (uint32_t b = 0; b < kRoles; b++)
+      if (a != b && p[b].present() && !same_state(p, a, b))
+        require(covered[a].apart(covered[b]), "{} overlaps {}: expected memory of its own, as an output needs",
+                find_role(a)->name, find_role(b)->name);
+  }
+}
+
+// An integer of the caller's that must lie in [low, high].
+void within(const Problem& p, uint32_t role, int64_t n, int64_t low, int64_t high) {
+  const int64_t came = p[role].integer(n);
+  require(came >= low && came <= high, "{}[{}]: expected {} to {}, got {}", find_role(role)->name, n, low, high, came);
+}
+
+void check_slots(const Problem& p, SlotList& taken) {
+  const Sizes& s = p.sizes;
+  if (!p[LATHE_SLOTS].present() || s.states == kFree) return;
+  require(s.N <= s.states, "SLOTS: {} sequences need as many rows of the states, got {}", s.N, s.states);
+  taken.clear();
+  for (int64_t n = 0; n < s.N; n++) {
+    within(p, LATHE_SLOTS, n, 0, s.states - 1);
+    taken.emplace_back(p[LATHE_SLOTS].integer(n), n);
+  }
+  std::sort(taken.begin(), taken.end());
+  for (size_t i = 1; i < taken.size(); i++)
+    require(taken[i].first != taken[i - 1].first,
+            "SLOTS[{}]: expected a row of its own, got {}, which is also SLOTS[{}]", taken[i].second, taken[i].first,
+            taken[i - 1].second);
+}
+
+void check_seqlens(const Problem& p) {
+  const Sizes& s = p.sizes;
+  if (!p[LATHE_CU_SEQLENS].present()) return;
+  within(p, LATHE_CU_SEQLENS, 0, 0, 0);
+  for (int64_t n = 0; n < s.N; n++) within(p, LATHE_CU_SEQLENS, n + 1, p[LATHE_CU_SEQLENS].integer(n), s.Tk);
+  // the last is the number of tokens: none may belong to nobody
+  within(p, LATHE_CU_SEQLENS, s.N, s.Tk, s.Tk);
+}
+
+// Kernels count positions in 32 bits.
+void check_positions(const Problem& p, const Meaning& meaning) {
+  constexpr int64_t most = int64_t{1} << 30;
+  const Sizes& s = p.sizes;
+  if (p[LATHE_POSITION].present())
+    for (int64_t n = 0; n < s.N; n++) within(p, LATHE_POSITION, n, 0, most);
+  if (meaning.map->inputs == MapInputs::kPosition)
+    require(std::max(s.Tq, s.Tk) <= most, "{}: the map {} counts up to {} tokens, got {}", s.Tq > most ? "Q" : "K",
+            meaning.map->name, most, std::max(s.Tq, s.Tk));
+}
+
+}  // namespace
+
+void check_contents(const Problem& p, const Meaning& meaning, SlotList& slots) {
+  check_overlap(p);
+  if (p[LATHE_LENGTHS].present())
+    for (int64_t b = 0; b < p.sizes.B; b++) within(p, LATHE_LENGTHS, b, 0, p.sizes.Tk);
+  check_seqlens(p);
+  check_positions(p, meaning);
+  check_slots(p, slots);
+  if (const Tensor& decay = p[LATHE_DECAY]; decay.present())
+    for (int64_t h = 0; h < decay.shape[0]; h++)
+      require(*decay.floats(h) <= 0, "DECAY[{}]: expected the log of a decay, at most 0, got {}", h, *decay.floats(h));
+}
+
+void check_workspace(const Problem& p, const char* workspace, size_t bytes) {
+  const Footprint used(workspace, static_cast<int64_t>(bytes));
+  for (uint32_t role = 0; role < kRoles; role++)
+    if (p[role].present() && !used.apart(Footprint(p[role])))
+      fail(LATHE_WORKSPACE, "exec.workspace overlaps {}: expected {} bytes of memory of its own", find_role(role)->name,
+           bytes);
+}
+
+}  // namespace lathe

@@ -1,0 +1,38 @@
+#include "roles.h"
+
+#include <lathe.h>
+
+namespace support {
+
+const std::map<uint32_t, Role>& roles() {
+  static const std::map<uint32_t, Role> table = {
+      {LATHE_Q, {"Q", 4, 4, Kind::Float, 1, 2, false}},
+      {LATHE_K, {"K", 4, 4, Kind::Float, 1, 2, false}},
+      {LATHE_V, {"V", 4, 4, Kind::Float, 1, 2, false}},
+      {LATHE_O, {"O", 4, 4, Kind::Float, 1, 2, true}},
+      {LATHE_STATE_IN, {"STATE_IN", 4, 4, Kind::Float32, 2, 1, false}},
+      {LATHE_STATE_OUT, {"STATE_OUT", 4, 4, Kind::Float32, 2, 1, true}},
+      {LATHE_Z_IN, {"Z_IN", 3, 3, Kind::Float32, 1, 1, false}},
+      {LATHE_Z_OUT, {"Z_OUT", 3, 3, Kind::Float32, 1, 1, true}},
+      {LATHE_STABILISER, {"STABILISER", 2, 2, Kind::Float32, 0, 1, true}},
+      {LATHE_LENGTHS, {"LENGTHS", 1, 1, Kind::Integer, 0, 1, false}},
+      {LATHE_CU_SEQLENS, {"CU_SEQLENS", 1, 1, Kind::Integer, 0, 1, false}},
+      {LATHE_SLOTS, {"SLOTS", 1, 1, Kind::Integer, 0, 1, false}},
+      {LATHE_POSITION, {"POSITION", 1, 1, Kind::Integer, 0, 1, false}},
+      {LATHE_PROJECTION, {"PROJECTION", 2, 3, Kind::Float32, 1, 0, false}},
+      {LATHE_SNAPSHOTS, {"SNAPSHOTS", 5, 5, Kind::Float32, 2, 2, true}},
+      {LATHE_DECAY, {"DECAY", 1, 1, Kind::Float32, 0, 0, false}},
+  };
+  return table;
+}
+
+const std::set<uint32_t>& needed_by(const std::string& op) {
+  static const std::map<std::string, std::set<uint32_t>> table = {
+      {"causal", {LATHE_Q, LATHE_K, LATHE_V, LATHE_O}},    {"decode", {LATHE_Q, LATHE_K, LATHE_V, LATHE_O}},
+      {"noncausal", {LATHE_Q, LATHE_K, LATHE_V, LATHE_O}}, {"accumulate", {LATHE_K, LATHE_V, LATHE_STATE_OUT}},
+      {"readout", {LATHE_Q, LATHE_STATE_IN, LATHE_O}},
+  };
+  return table.at(op);
+}
+
+}  // namespace support
