@@ -4,6 +4,8 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <new>
+#include <system_error>
 
 namespace lathe {
 
@@ -17,9 +19,7 @@ int allowed_processors() {
 Pool::~Pool() {
   if (!shared_) return;
   if (owner_ != getpid()) {
-    // the workers stayed in the parent of a fork; their handles here name nothing
-    for (std::thread& worker : shared_->workers) worker.detach();
-    static_cast<void>(shared_.release());
+    leave_to_the_parent();
     return;
   }
   {
@@ -30,12 +30,25 @@ Pool::~Pool() {
   for (std::thread& worker : shared_->workers) worker.join();
 }
 
+// The workers stayed in the parent of a fork. Their handles must not even be let go of here: the memory behind one may
+// by now be that of another thread.
+void Pool::leave_to_the_parent() { static_cast<void>(shared_.release()); }
+
 void Pool::start() {
-  if (shared_ && owner_ == getpid()) return;
-  static_cast<void>(shared_.release());
-  shared_ = std::make_unique<Shared>();
-  owner_ = getpid();
-  for (int i = 1; i < threads_; i++) shared_->workers.emplace_back([shared = shared_.get()] { work(*shared); });
+  if (shared_ && owner_ != getpid()) leave_to_the_parent();
+  if (!shared_) {
+    auto shared = std::make_unique<Shared>();
+    shared->workers.reserve(static_cast<size_t>(threads_ - 1));
+    shared_ = std::move(shared);
+    owner_ = getpid();
+  }
+  try {
+    while (shared_->workers.size() + 1 < static_cast<size_t>(threads_))
+      shared_->workers.emplace_back([shared = shared_.get()] { work(*shared); });
+  } catch (const std::system_error&) {
+    // no more threads for now: those that there are take all the tasks
+  } catch (const std::bad_alloc&) {
+  }
 }
 
 void Pool::take(Shared& shared, const std::function<void(int)>& task, int n) {

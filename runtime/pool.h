@@ -21,7 +21,8 @@ class Pool {
   Pool& operator=(const Pool&) = delete;
 
   int threads() const { return threads_; }
-  // task(i) for every i in [0, n), on up to threads() threads, the calling one included.
+  // task(i) for every i in [0, n), on up to threads() threads, the calling one included: fewer where the system refuses
+  // to start one, which is then asked for again by the next call.
   void run(int n, const std::function<void(int)>& task);
 
  private:
@@ -38,6 +39,7 @@ class Pool {
   static void work(Shared& shared);
   static void take(Shared& shared, const std::function<void(int)>& task, int n);
   void start();
+  void leave_to_the_parent();
 
   int threads_;
   pid_t owner_ = 0;

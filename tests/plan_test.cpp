@@ -95,20 +95,6 @@ TEST_F(Workspace, OfTheCallerIsEnough) {
   EXPECT_TRUE(memory.slack_intact());
 }
 
-TEST_F(Workspace, TooSmallOrMisalignedIsRefused) {
-  if (bytes == 0) return;
-  Guarded memory(bytes + 128, Edge::First);
-  const Answer before = arguments.outputs();
-  exec.workspace = memory.data();
-  exec.workspace_bytes = bytes - 1;
-  EXPECT_EQ(run(context, plan, arguments, &exec), LATHE_WORKSPACE);
-  EXPECT_NE(context.error().find(std::to_string(bytes)), std::string::npos) << context.error();
-  exec.workspace = memory.data() + 4;
-  exec.workspace_bytes = bytes + 64;
-  EXPECT_EQ(run(context, plan, arguments, &exec), LATHE_WORKSPACE);
-  expect_same(arguments.outputs(), before, "refused");
-}
-
 TEST_F(Workspace, DoesNotGrowWithTokens) {
   const Arguments longer("causal", problem_of(2, 1300, 107));
   const Plan longer_plan(context, longer);
@@ -119,14 +105,12 @@ TEST_F(Workspace, DoesNotGrowWithTokens) {
   EXPECT_EQ(longer_bytes, bytes);
 }
 
-// Memory of the caller's, counted; and refused, to see the refusal passed on.
+// Memory of the caller's, counted.
 struct Heap {
   long blocks = 0, served = 0;
-  bool refuses = false;
 
   static void* alloc(void* user, size_t bytes, size_t alignment) {
     auto& heap = *static_cast<Heap*>(user);
-    if (heap.refuses) return nullptr;
     ++heap.blocks;
     ++heap.served;
     return std::aligned_alloc(alignment, (bytes + alignment - 1) / alignment * alignment);
@@ -163,29 +147,8 @@ TEST(Memory, OfTheCallerIsUsedAndGivenBack) {
   EXPECT_EQ(heap.blocks, 0);
 }
 
-TEST(Memory, RefusedIsSaid) {
-  Heap heap;
-  const Context context(config_of(heap));
-  const Arguments arguments("causal", problem_of(1, 70, 109));
-  const Plan plan(context, arguments);
-  ASSERT_EQ(plan.status, LATHE_OK) << context.error();
-  heap.refuses = true;
-  EXPECT_EQ(run(context, plan, arguments), LATHE_NO_MEMORY);
-  EXPECT_FALSE(context.error().empty());
-  heap.refuses = false;
-  EXPECT_EQ(run(context, plan, arguments), LATHE_OK) << context.error();
-}
-
-TEST(Contexts, RefuseAWrongSizeAndNull) {
+TEST(Contexts, AndNull) {
   lathe_context* context = nullptr;
-  lathe_config config{};
-  config.size = 1;
-  EXPECT_EQ(lathe_context_create(&config, &context), LATHE_INVALID);
-  EXPECT_EQ(context, nullptr);
-  EXPECT_STRNE(lathe_last_error(nullptr), "");
-  config.size = sizeof config;
-  config.threads = -1;
-  EXPECT_EQ(lathe_context_create(&config, &context), LATHE_INVALID);
   EXPECT_EQ(lathe_context_create(nullptr, nullptr), LATHE_INVALID);
   EXPECT_EQ(lathe_context_create(nullptr, &context), LATHE_OK);
   EXPECT_NE(lathe_last_error(context), nullptr);
