@@ -1,5 +1,6 @@
 #include "describe.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "maps.h"
@@ -13,11 +14,16 @@ namespace lathe {
 
 namespace {
 
+template <typename Range, typename Item, typename Keep>
+std::string array(const Range& range, Item item, Keep keep) {
+  std::string text;
+  for (const auto& element : range)
+    if (keep(element)) text += fmt::format("{}{}", text.empty() ? "" : ", ", item(element));
+  return "[" + text + "]";
+}
 template <typename Range, typename Item>
 std::string array(const Range& range, Item item) {
-  std::string text;
-  for (const auto& element : range) text += fmt::format("{}{}", text.empty() ? "" : ", ", item(element));
-  return "[" + text + "]";
+  return array(range, item, [](const auto&) { return true; });
 }
 
 std::string map_item(const FeatureMap& m) {
@@ -43,17 +49,30 @@ std::string kernel_item(const Entry& e) {
       e.symbol, e.kernel, e.axis, e.row, e.chunk, e.numbers, e.record);
 }
 
+bool has_kernel(std::string_view kernel, std::string_view axis) {
+  return std::ranges::any_of(registry(), [&](const Entry& e) { return kernel == e.kernel && axis == e.axis; });
+}
+bool built(const FeatureMap& map) { return has_kernel("map", map.name); }
+
+constexpr Storage kStorages[] = {Storage::kF32, Storage::kF16, Storage::kBF16};
+// float32 needs none
+bool has_kernels(Storage s) {
+  return s == Storage::kF32 || has_kernel("widen", name_of(s)) || has_kernel("narrow", name_of(s));
+}
+
 std::string quoted(const char* text) { return fmt::format("\"{}\"", text); }
 
 }  // namespace
 
 std::string list(const std::string& what) {
-  if (what == "ops") return array(operators(), [](const Operator& o) { return quoted(o.name); });
+  if (what == "ops")
+    return array(
+        operators(), [](const Operator& o) { return quoted(o.name); }, [](const Operator& o) { return o.built(); });
   if (what == "variants") return "[\"plain\", \"decay\"]";
-  if (what == "maps") return array(feature_maps(), map_item);
+  if (what == "maps") return array(feature_maps(), map_item, built);
   if (what == "dtypes")
-    return array(std::initializer_list<Storage>{Storage::kF32, Storage::kF16, Storage::kBF16},
-                 [](Storage s) { return quoted(name_of(s)); });
+    return array(
+        kStorages, [](Storage s) { return quoted(name_of(s)); }, has_kernels);
   if (what == "targets") return array(row_names(), target_item);
   if (what == "kernels") return array(registry(), kernel_item);
   fail(LATHE_INVALID, "what: expected ops, variants, maps, dtypes, targets or kernels, got \"{}\"", what);

@@ -1,5 +1,6 @@
 #include "operators.h"
 
+#include <algorithm>
 #include <cstring>
 
 namespace lathe {
@@ -17,16 +18,22 @@ constexpr uint64_t kSequences = bits({LATHE_LENGTHS, LATHE_CU_SEQLENS, LATHE_SLO
 constexpr uint64_t kOut = bits({LATHE_STATE_OUT, LATHE_Z_OUT});
 constexpr uint64_t kIn = bits({LATHE_STATE_IN, LATHE_Z_IN});
 
+constexpr uint64_t kTokens = bits({LATHE_Q, LATHE_K, LATHE_V, LATHE_O});
+
 constexpr Operator kOperators[] = {
-    {"causal", Op::kCausal, bits({LATHE_Q, LATHE_K, LATHE_V, LATHE_O}),
-     kSequences | kKeys | kIn | kOut | bits({LATHE_DECAY})},
-    {"noncausal", Op::kNoncausal, bits({LATHE_Q, LATHE_K, LATHE_V, LATHE_O}), kSequences | kKeys | kIn | kOut},
-    {"accumulate", Op::kAccumulate, bits({LATHE_K, LATHE_V, LATHE_STATE_OUT}),
-     kSequences | kKeys | kIn | bits({LATHE_Z_OUT})},
-    {"readout", Op::kReadout, bits({LATHE_Q, LATHE_STATE_IN, LATHE_O}), kSequences | bits({LATHE_Z_IN})},
-    {"decode", Op::kDecode, bits({LATHE_Q, LATHE_K, LATHE_V, LATHE_O}),
-     kSequences | kKeys | kIn | kOut | bits({LATHE_DECAY, LATHE_SNAPSHOTS})},
+#define LATHE_OPERATOR(name, op, required, optional, kernels) {#name, Op::op, required, optional, kernels},
+#include "operators.def"
+#undef LATHE_OPERATOR
 };
+
+bool has_word(std::string_view words, std::string_view word) {
+  for (size_t at = 0; at < words.size();) {
+    const size_t end = std::min(words.find(' ', at), words.size());
+    if (words.substr(at, end - at) == word) return true;
+    at = end + 1;
+  }
+  return false;
+}
 
 constexpr RoleRule kRules[] = {
     {LATHE_Q, "Q", "[B,T,HQ,D]", 4, 4, RoleRule::kFloat, 1, 2, false},
@@ -48,6 +55,9 @@ constexpr RoleRule kRules[] = {
 };
 
 }  // namespace
+
+bool Operator::uses(std::string_view kernel) const { return has_word(kernels, kernel); }
+bool Operator::built() const { return has_word(LATHE_BUILT_OPS, name); }
 
 std::span<const Operator> operators() { return kOperators; }
 

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <initializer_list>
 #include <span>
+#include <string_view>
 
 #include "lathe.h"
 
@@ -15,10 +16,13 @@ struct Operator {
   const char* name;
   Op op;
   uint64_t required, optional;  // bits 1 << role
+  const char* kernels;          // their names, with blanks between
   bool takes(uint32_t role) const { return ((required | optional) >> role & 1) != 0; }
+  bool uses(std::string_view kernel) const;
+  bool built() const;  // not cut out of this library
 };
 
-std::span<const Operator> operators();
+std::span<const Operator> operators();  // those that were cut out too
 const Operator* find_operator(const char* name);
 
 struct RoleRule {

@@ -46,21 +46,29 @@ const Entry* need(const char* row, const char* kernel, const char* axis) {
 
 Kernels choose_kernels(const Meaning& meaning, const char* row) {
   const char* transition = meaning.gated() ? "decay" : "plain";
+  const auto pick = [&](const char* kernel, const char* axis) {
+    return meaning.op->uses(kernel) ? need(row, kernel, axis) : nullptr;
+  };
   Kernels k{};
-  k.causal = need(row, meaning.normalise() ? "causal_normalised" : "causal", transition);
-  k.state = need(row, "state", transition);
-  k.readout = need(row, "readout", "");
-  k.key_sum = need(row, "key_sum", transition);
-  k.fixed_denominator = need(row, "fixed_denominator", "");
-  k.decode = need(row, "decode", "");
-  k.recall = need(row, "recall", "");
-  k.map = need(row, "map", meaning.map->name);
-  k.transpose = need(row, "transpose", "");
+  k.causal = pick(meaning.normalise() ? "causal_normalised" : "causal", transition);
+  k.state = pick("state", transition);
+  k.readout = pick("readout", "");
+  k.key_sum = pick("key_sum", transition);
+  k.fixed_denominator = pick("fixed_denominator", "");
+  k.decode = pick("decode", "");
+  k.recall = pick("recall", "");
+  k.map = pick("map", meaning.map->name);
+  k.transpose = pick("transpose", "");
   for (Storage s : {Storage::kF32, Storage::kF16, Storage::kBF16}) {
     k.widen[static_cast<int>(s)] = find_kernel(row, "widen", name_of(s));
     k.narrow[static_cast<int>(s)] = find_kernel(row, "narrow", name_of(s));
   }
   return k;
+}
+
+// An operator is made of at least one of these; all have the chunk of their row.
+const Entry& first_of(const Kernels& k) {
+  return *(k.causal ? k.causal : k.readout ? k.readout : k.state ? k.state : k.decode);
 }
 
 // Keys past K that a kernel may write before zeros replace them: a map of several parts stores whole blocks of 16.
@@ -71,10 +79,12 @@ int64_t padded_keys(const Meaning& m, const Sizes& s) {
 }
 
 Padded pad(const Meaning& meaning, const Sizes& sizes, const Kernels& k) {
-  const int value = std::lcm(std::lcm(k.causal->value_grain, k.state->value_grain), k.readout->value_grain);
+  int value = 16;  // what storage kernels ask for
+  for (const Entry* e : {k.causal, k.state, k.readout, k.decode})
+    if (e) value = std::lcm(value, e->value_grain);
   const int features = std::lcm(16, k.map->value_grain);
   return {round_up(sizes.D, 16), round_up(sizes.M, features), padded_keys(meaning, sizes), round_up(sizes.V, value),
-          k.causal->chunk};
+          first_of(k).chunk};
 }
 
 void same(const char* what, const char* role, int64_t planned, int64_t came) {
@@ -143,6 +153,8 @@ void default_attribute(Meaning& m, int64_t d) {
 Plan make_plan(const lathe_desc& desc, const lathe_arg* args, size_t n_args, int threads) {
   Plan plan;
   plan.meaning = understand(desc);
+  if (!plan.meaning.op->built())
+    fail(LATHE_UNSUPPORTED, "desc.op: this library was built without \"{}\" (LATHE_OPS)", plan.meaning.op->name);
   default_attribute(plan.meaning, head_width(args, n_args));
   const Problem problem = bind(plan.meaning, args, n_args, true);
   plan.sizes = problem.sizes;
@@ -153,7 +165,7 @@ Plan make_plan(const lathe_desc& desc, const lathe_arg* args, size_t n_args, int
   plan.row = choose_row();
   plan.kernels = choose_kernels(plan.meaning, plan.row.row);
   for (uint32_t role : {LATHE_Q, LATHE_K, LATHE_V, LATHE_O})
-    if (plan.present[role]) {
+    if (plan.present[role] && plan.storage[role] != Storage::kF32) {
       need(plan.row.row, "widen", name_of(plan.storage[role]));
       need(plan.row.row, "narrow", name_of(plan.storage[role]));
     }
@@ -210,7 +222,7 @@ std::string describe(const Plan& plan) {
       "\"{}\", "
       "\"chunk\": {}, \"threads\": {}, \"K\": {}, \"padded\": {{\"K\": {}, \"V\": {}}}, \"kernels\": [{}]}}",
       plan.meaning.op->name, plan.meaning.decay ? "decay" : "plain", plan.meaning.map->name, plan.row.row,
-      plan.row.reason, k.causal->record, plan.padded.C, plan.threads, plan.sizes.K, plan.padded.K, plan.padded.V,
+      plan.row.reason, first_of(k).record, plan.padded.C, plan.threads, plan.sizes.K, plan.padded.K, plan.padded.V,
       kernels);
 }
 

@@ -1,5 +1,5 @@
 # The OpenCL row, kernel by kernel, on whatever platform the machine has: PoCL runs it on the processor.
-set(LATHE_STORAGE f32 bf16)  # float16 needs an extension that the row does not ask for
+set(LATHE_DTYPES bf16)  # float16 needs an extension that the row does not ask for
 set(directory ${PROJECT_BINARY_DIR}/gen/opencl)
 set(objects)
 set(entries)
