@@ -125,19 +125,53 @@ void print_report(const Json& report) {
   print_packages("peers", report.at("peers"), "optional: ./lathe bench --peers fetches them");
 }
 
+Json self_test() {
+  std::string text(1 << 16, '\0');
+  size_t need = 0;
+  lathe_context* context = nullptr;
+  if (lathe_context_create(nullptr, &context) != LATHE_OK) throw Failure(lathe_last_error(nullptr));
+  const lathe_status status = lathe_self_test(context, text.data(), text.size(), &need);
+  const std::string error = lathe_last_error(context);
+  lathe_context_destroy(context);
+  if (status != LATHE_OK && status != LATHE_INTERNAL) throw Failure(error);
+  return Json::parse(text.c_str());
+}
+
+int faults_of(const Json& test) {
+  int faults = 0;
+  for (const auto& check : test.at("checks")) faults += !check.at("fault").is_null();
+  return faults;
+}
+
+void print_self_test(const Json& test) {
+  Table table({"operator", "variant", "", "map", "type", ""});
+  for (const auto& check : test.at("checks"))
+    table.add({check.at("op"), check.at("variant"), check.at("normalise") ? "normalised" : "", check.at("map"),
+               check.at("dtype"), check.at("fault").is_null() ? "right" : check.at("fault").get<std::string>()});
+  fmt::print("{}\n{}", bold("self-test of " + test.at("target").get<std::string>()), table.text());
+}
+
 }  // namespace
 
 void add_doctor(CLI::App& program) {
-  auto json = std::make_shared<bool>(false);
+  auto json = std::make_shared<bool>(false), test = std::make_shared<bool>(false);
   CLI::App* verb = program.add_subcommand("doctor", "what this machine can run, and what is missing");
   verb->add_flag("--json", *json, "as JSON");
-  verb->callback([json] {
-    const Json report = examine();
+  verb->add_flag("--self-test", *test, "also run every kernel that this machine takes once, against plain loops");
+  verb->callback([json, test] {
+    Json report = examine();
+    const bool tests = *test && !report.at("target").is_null();
+    if (tests) report["self_test"] = self_test();
     if (*json)
       fmt::print("{}\n", report.dump(2));
     else
       print_report(report);
     if (report.at("target").is_null()) throw Failure("no row of this library runs here");
+    if (!tests) return;
+    if (!*json) print_self_test(report.at("self_test"));
+    if (const int faults = faults_of(report.at("self_test")))
+      throw Failure(
+          fmt::format("{} of the self-test's answers are wrong: this library was not built for this machine", faults));
   });
 }
 

@@ -5,6 +5,7 @@
 #include "context.h"
 #include "describe.h"
 #include "projection.h"
+#include "self_test.h"
 #include "structure.h"
 
 namespace {
@@ -118,6 +119,20 @@ lathe_status lathe_list(const char* what, char* json, size_t cap, size_t* need) 
   return guarded(error_of_thread, [&] {
     lathe::require(what != nullptr, "what: expected one, got null");
     write_text(lathe::list(what), json, cap, need);
+  });
+}
+
+lathe_status lathe_self_test(lathe_context* context, char* json, size_t cap, size_t* need) {
+  lathe::ErrorText& error = context ? context->error : error_of_thread;
+  return guarded(error, [&] {
+    const lathe::SelfTest test = lathe::self_test();
+    write_text(lathe::to_json(test), json, cap, need);
+    for (const lathe::Check& c : test.checks)
+      if (!c.fault.empty())
+        lathe::fail(LATHE_INTERNAL,
+                    "self-test: {} {} {} {}{} on {}: {}. This library computes wrong results here: build it anew, or "
+                    "pin another row with LATHE_TARGET",
+                    c.op, c.variant, c.map, c.dtype, c.normalise ? " normalised" : "", test.row, c.fault);
   });
 }
 

@@ -145,6 +145,12 @@ LATHE_API lathe_status lathe_describe(const lathe_plan* plan, char* json, size_t
 /* what: "ops" | "variants" | "maps" | "dtypes" | "targets" | "kernels" */
 LATHE_API lathe_status lathe_list(const char* what, char* json, size_t cap, size_t* need);
 
+/* Runs every kernel of the row that this machine takes on small problems, in a fraction of a second, and compares with
+ * plain loops: for a process that wants to know when it starts that this library is right for its processor.
+ * LATHE_INTERNAL and the first fault in lathe_last_error(context) if it is not. JSON as above: the row, and what was
+ * compared.           */
+LATHE_API lathe_status lathe_self_test(lathe_context* context, char* json, size_t cap, size_t* need);
+
 /* Random features: rows of norm sqrt(d) (unit_norms = 1) or chi_d norms (0), orthogonal in blocks of d rows
  * (orthogonal = 1) or independent N(0,1). out: float32 [m,d], compact. The same seed gives the same bits everywhere. */
 LATHE_API lathe_status lathe_draw_projection(uint64_t seed, int orthogonal, int unit_norms, int64_t m, int64_t d,

@@ -1,0 +1,336 @@
+#include "self_test.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <deque>
+
+#include "formula.h"
+#include "maps.h"
+#include "operators.h"
+#include "registry.h"
+#include "status.h"
+#include "tensor.h"
+
+namespace lathe {
+
+namespace {
+
+// Neither a multiple of a vector nor below one: whole blocks and what is left over.
+constexpr int64_t kWidth = 24, kFeatures = 20, kQueryHeads = 2;
+// Two heads of queries over one of keys and values, so that decoding also reads a state it has just written.
+constexpr double kDecay = -0.125, kScale = 0.5, kEps = 0x1p-20;
+// For maps that need an attribute: any number will do.
+constexpr double kAttribute = 512;
+
+// A tensor and its memory. Inputs are multiples of 1/8, which every type holds exactly; outputs begin as NaN.
+class Field {
+ public:
+  Field(Storage storage, std::vector<int64_t> shape) : storage_(storage), shape_(std::move(shape)) {
+    for (int64_t extent : shape_) n_ *= static_cast<size_t>(extent);
+    bytes_.assign(n_ * bytes(), 0xff);
+  }
+
+  size_t size() const { return n_; }
+
+  void draw(uint32_t seed, bool negative) {
+    for (size_t i = 0; i < n_; i++) {
+      const uint32_t mixed = (static_cast<uint32_t>(i) + seed) * 2654435761u >> 13;
+      write(i, static_cast<float>(mixed % 8 + 1) / (negative && mixed & 8 ? -8.f : 8.f));
+    }
+  }
+
+  void write(size_t i, float x) {
+    uint32_t bits;
+    std::memcpy(&bits, &x, 4);
+    if (storage_ == Storage::kBF16) bits >>= 16;
+    // float16 counts exponents from 15 where float32 does from 127
+    if (storage_ == Storage::kF16) bits = (bits >> 16 & 0x8000) | (((bits & 0x7fffffff) >> 13) - ((127 - 15) << 10));
+    std::memcpy(&bytes_[i * bytes()], &bits, bytes());
+  }
+
+  double operator[](size_t i) const {
+    uint32_t bits = 0;
+    std::memcpy(&bits, &bytes_[i * bytes()], bytes());
+    if (storage_ == Storage::kBF16) bits <<= 16;
+    if (storage_ == Storage::kF16) return from_half(static_cast<int>(bits));
+    float x;
+    std::memcpy(&x, &bits, 4);
+    return x;
+  }
+
+  lathe_tensor view() {
+    lathe_tensor tensor{};
+    tensor.data = bytes_.data();
+    tensor.device_type = 1;
+    tensor.ndim = static_cast<int32_t>(shape_.size());
+    tensor.code = storage_ == Storage::kBF16 ? 4 : 2;
+    tensor.bits = static_cast<uint8_t>(8 * bytes());
+    tensor.lanes = 1;
+    tensor.shape = shape_.data();
+    return tensor;
+  }
+
+ private:
+  size_t bytes() const { return storage_ == Storage::kF32 ? 4 : 2; }
+  static double from_half(int bits) {
+    const int exponent = bits >> 10 & 31, fraction = bits & 1023;
+    const double size = exponent == 31  ? (fraction ? std::nan("") : INFINITY)
+                        : exponent == 0 ? std::ldexp(fraction, -24)
+                                        : std::ldexp(1024 + fraction, exponent - 25);
+    return bits & 0x8000 ? -size : size;
+  }
+
+  Storage storage_;
+  std::vector<int64_t> shape_;
+  size_t n_ = 1;
+  std::vector<unsigned char> bytes_;
+};
+
+struct Case {
+  const Operator& op;
+  const FeatureMap& map;
+  Storage storage = Storage::kF32;
+  bool decay = false, normalise = false;
+
+  double attribute() const {
+    const double fallback = map.fallback(kWidth);
+    return std::isnan(fallback) ? kAttribute : fallback;
+  }
+  int64_t features() const { return map.projects() ? kFeatures : 0; }
+  int64_t keys() const { return map.width(kWidth, features(), attribute()); }
+  bool reads(uint32_t role) const { return op.takes(role); }
+};
+
+// The tensors of a case, by role; an absent one has no memory.
+class Tensors {
+ public:
+  Tensors(const Case& c, int64_t tokens) : tokens_(tokens) {
+    const Storage f32 = Storage::kF32;
+    add(c, LATHE_Q, c.storage, {1, tokens, kQueryHeads, kWidth});
+    add(c, LATHE_K, c.storage, {1, tokens, 1, kWidth});
+    add(c, LATHE_V, c.storage, {1, tokens, 1, kWidth});
+    add(c, LATHE_O, c.storage, {1, tokens, kQueryHeads, kWidth});
+    for (uint32_t role : {LATHE_STATE_IN, LATHE_STATE_OUT}) add(c, role, f32, {1, 1, c.keys(), kWidth});
+    if (c.normalise)
+      for (uint32_t role : {LATHE_Z_IN, LATHE_Z_OUT}) add(c, role, f32, {1, 1, c.keys()});
+    if (c.map.projects()) add(c, LATHE_PROJECTION, f32, {kFeatures, kWidth});
+    if (c.decay) {
+      add(c, LATHE_DECAY, f32, {1});
+      find(LATHE_DECAY)->write(0, kDecay);
+    }
+    for (Slot& slot : slots_) args_.push_back({slot.role, &(slot.view = slot.field.view())});
+  }
+
+  int64_t tokens() const { return tokens_; }
+  const std::vector<lathe_arg>& args() const { return args_; }
+  Field* find(uint32_t role) {
+    for (Slot& slot : slots_)
+      if (slot.role == role) return &slot.field;
+    return nullptr;
+  }
+  double at(uint32_t role, int64_t i) { return (*find(role))[static_cast<size_t>(i)]; }
+
+ private:
+  struct Slot {
+    uint32_t role;
+    Field field;
+    lathe_tensor view{};
+  };
+  void add(const Case& c, uint32_t role, Storage storage, std::vector<int64_t> shape) {
+    if (!c.op.takes(role)) return;
+    slots_.push_back({role, Field(storage, std::move(shape)), {}});
+    // denominators of what may be negative could vanish
+    if (!find_role(role)->output) slots_.back().field.draw(role * 1000, !c.normalise);
+  }
+
+  int64_t tokens_;
+  std::deque<Slot> slots_;  // stay where they are while more are added
+  std::vector<lathe_arg> args_;
+};
+
+// What docs/operators.md says, token by token.
+class Expected {
+ public:
+  Expected(const Case& c, Tensors& tensors) : c_(c), t_(tensors), keys_(c.keys()) {
+    for (int64_t i = 0; i < keys_ * kWidth; i++) state.push_back(t_.at(LATHE_STATE_IN, i));
+    for (int64_t i = 0; i < keys_ && c.normalise; i++) z.push_back(t_.at(LATHE_Z_IN, i));
+    const bool in_order = c.op.op == Op::kCausal || c.op.op == Op::kDecode;
+    for (int64_t t = 0; t < t_.tokens(); t++) {
+      if (c.reads(LATHE_K)) take_key(t);
+      if (in_order) read(t);
+    }
+    for (int64_t t = 0; t < t_.tokens() && c.reads(LATHE_Q) && !in_order; t++) read(t);
+  }
+
+  std::vector<double> o, state, z;
+
+ private:
+  std::vector<double> phi(uint32_t role, int64_t row, int64_t position) {
+    Mapped token{{}, {}, static_cast<double>(position), c_.attribute()};
+    for (int64_t d = 0; d < kWidth; d++) token.x.push_back(t_.at(role, row * kWidth + d));
+    for (int64_t m = 0; m < c_.features(); m++) {
+      double sum = 0;
+      for (int64_t d = 0; d < kWidth; d++)
+        sum += t_.at(LATHE_PROJECTION, m * kWidth + d) * token.x[static_cast<size_t>(d)];
+      token.u.push_back(sum);
+    }
+    return apply_formula(c_.map.name, token);
+  }
+
+  void take_key(int64_t t) {
+    const std::vector<double> k = phi(LATHE_K, t, t);
+    const double a = c_.decay ? std::exp(kDecay) : 1;
+    for (size_t i = 0; i < k.size(); i++) {
+      if (c_.normalise) z[i] = a * z[i] + k[i];
+      for (int64_t j = 0; j < kWidth; j++) {
+        double& s = state[i * kWidth + static_cast<size_t>(j)];
+        s = a * s + k[i] * t_.at(LATHE_V, t * kWidth + j);
+      }
+    }
+  }
+
+  void read(int64_t t) {
+    for (int64_t head = 0; head < kQueryHeads; head++) {
+      const std::vector<double> q = phi(LATHE_Q, t * kQueryHeads + head, t);
+      double below = 1;
+      if (c_.normalise) {
+        below = kEps;
+        for (size_t i = 0; i < q.size(); i++) below += kScale * q[i] * z[i];
+      }
+      for (size_t j = 0; j < kWidth; j++) {
+        double sum = 0;
+        for (size_t i = 0; i < q.size(); i++) sum += kScale * q[i] * state[i * kWidth + j];
+        o.push_back(sum / below);
+      }
+    }
+  }
+
+  const Case& c_;
+  Tensors& t_;
+  int64_t keys_;
+};
+
+// Far above what rounding does, far below what a wrong kernel does; of the largest number that is expected.
+double tolerance(Storage storage) { return storage == Storage::kF32 ? 1e-4 : 1e-2; }
+
+std::string compare(const char* name, const Field* got, const std::vector<double>& want, Storage storage) {
+  if (!got) return "";
+  double largest = 0;
+  for (double w : want) largest = std::max(largest, std::abs(w));
+  for (size_t i = 0; i < got->size(); i++)
+    if (!(std::abs((*got)[i] - want[i]) <= tolerance(storage) * largest))
+      return fmt::format("{}, element {} of {}: expected {:.6g}, got {:.6g}", name, i, got->size(), want[i], (*got)[i]);
+  return "";
+}
+
+// The way that every caller goes.
+class Call {
+ public:
+  Call() {
+    lathe_config config{};
+    config.size = sizeof config;
+    config.threads = 1;
+    expect(lathe_context_create(&config, &context_));
+  }
+  ~Call() {
+    lathe_plan_destroy(plan_);
+    lathe_context_destroy(context_);
+  }
+  Call(const Call&) = delete;
+  Call& operator=(const Call&) = delete;
+
+  void make(const lathe_desc& desc, const std::vector<lathe_arg>& args) {
+    expect(lathe_plan_create(context_, &desc, args.data(), args.size(), &plan_));
+    size_t bytes = 0;
+    expect(lathe_plan_workspace(plan_, args.data(), args.size(), &bytes));
+    // NaN all over: what a kernel should have written there and did not is seen
+    std::vector<unsigned char> memory(bytes + 64, 0xff);
+    lathe_exec exec{};
+    exec.size = sizeof exec;
+    exec.workspace = memory.data() + (64 - reinterpret_cast<uintptr_t>(memory.data()) % 64) % 64;
+    exec.workspace_bytes = bytes;
+    expect(lathe_run(context_, plan_, args.data(), args.size(), &exec));
+  }
+
+ private:
+  void expect(lathe_status status) const {
+    if (status != LATHE_OK) fail(status, "self-test: {}", lathe_last_error(context_));
+  }
+
+  lathe_context* context_ = nullptr;
+  lathe_plan* plan_ = nullptr;
+};
+
+std::string fault_of(const Case& c, int64_t tokens) {
+  Tensors tensors(c, tokens);
+  const lathe_attr attribute{c.map.attribute, kAttribute};
+  lathe_desc desc{};
+  desc.size = sizeof desc;
+  desc.op = c.op.name;
+  desc.variant = c.decay ? "decay" : "plain";
+  desc.map = c.map.name;
+  desc.scale = static_cast<float>(kScale);
+  desc.eps = static_cast<float>(kEps);
+  desc.flags = c.normalise ? LATHE_NORMALISE : 0;
+  desc.attrs = &attribute;
+  desc.n_attrs = std::isnan(c.map.fallback(kWidth)) ? 1 : 0;
+  Call().make(desc, tensors.args());
+  const Expected expected(c, tensors);
+  std::string fault = compare("O", tensors.find(LATHE_O), expected.o, c.storage);
+  if (fault.empty()) fault = compare("STATE_OUT", tensors.find(LATHE_STATE_OUT), expected.state, Storage::kF32);
+  if (fault.empty()) fault = compare("Z_OUT", tensors.find(LATHE_Z_OUT), expected.z, Storage::kF32);
+  return fault;
+}
+
+// Every operator in every form with one map, then every other map, then every type; less what was cut out of this
+// library.
+std::vector<Case> cases(const char* row) {
+  std::vector<Case> all;
+  std::vector<const FeatureMap*> maps;
+  for (const FeatureMap& map : feature_maps())
+    if (find_kernel(row, "map", map.name)) maps.push_back(&map);
+  const FeatureMap& plainest = *maps.front();
+  for (const Operator& op : operators())
+    for (bool decay : {false, true})
+      for (bool normalise : {false, true})
+        if (op.built() && (!decay || op.takes(LATHE_DECAY)))
+          all.push_back({op, plainest, Storage::kF32, decay, normalise});
+  const Operator& first = all.front().op;
+  for (size_t i = 1; i < maps.size(); i++) all.push_back({first, *maps[i]});
+  for (Storage storage : {Storage::kF16, Storage::kBF16})
+    if (find_kernel(row, "widen", name_of(storage))) all.push_back({first, plainest, storage});
+  return all;
+}
+
+int64_t chunk_of(std::string_view row) {
+  for (const Entry& e : registry())
+    if (row == e.row) return e.chunk;
+  return 1;
+}
+
+}  // namespace
+
+SelfTest self_test() {
+  SelfTest test{choose_row().row, {}};
+  for (const Case& c : cases(test.row)) {
+    // a whole chunk and some: decode walks tokens one by one, and two show that the state goes on
+    const int64_t tokens = c.op.op == Op::kDecode ? 2 : chunk_of(test.row) + 3;
+    test.checks.push_back(
+        {c.op.name, c.decay ? "decay" : "plain", c.map.name, name_of(c.storage), c.normalise, fault_of(c, tokens)});
+  }
+  return test;
+}
+
+std::string to_json(const SelfTest& test) {
+  std::string checks;
+  for (const Check& c : test.checks)
+    checks += fmt::format(
+        "{}{{\"op\": \"{}\", \"variant\": \"{}\", \"map\": \"{}\", \"dtype\": \"{}\", \"normalise\": {}, \"fault\": "
+        "{}}}",
+        checks.empty() ? "" : ", ", c.op, c.variant, c.map, c.dtype, c.normalise,
+        c.fault.empty() ? "null" : '"' + c.fault + '"');
+  return fmt::format("{{\"target\": \"{}\", \"checks\": [{}]}}", test.row, checks);
+}
+
+}  // namespace lathe

@@ -1,0 +1,24 @@
+// Small problems through every kernel of the chosen row, against plain loops: a library that was built for another
+// machine, or whose parts are of different ages, is noticed when it is loaded and not by its user.
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace lathe {
+
+struct Check {
+  const char *op, *variant, *map, *dtype;
+  bool normalise;
+  std::string fault;  // empty: the answers agree
+};
+
+struct SelfTest {
+  const char* row;
+  std::vector<Check> checks;
+};
+
+SelfTest self_test();
+std::string to_json(const SelfTest& test);
+
+}  // namespace lathe
