@@ -17,6 +17,5 @@ add_test(NAME install/consumer
 
 # From inside the runtime: which row and which kernels are chosen.
 add_executable(lathe_dispatch_test dispatch/broken_kernel_test.cpp dispatch/dispatch_test.cpp)
-target_include_directories(lathe_dispatch_test PRIVATE ${PROJECT_SOURCE_DIR}/runtime)
-target_link_libraries(lathe_dispatch_test PRIVATE lathe_static GTest::gtest_main fmt::fmt-header-only)
+target_link_libraries(lathe_dispatch_test PRIVATE lathe_open GTest::gtest_main fmt::fmt-header-only)
 add_test(NAME dispatch COMMAND lathe_dispatch_test)

@@ -17,10 +17,9 @@ int does_nothing(void**) { return 0; }
 class Replaced {
  public:
   explicit Replaced(const lathe::Entry& entry) : call_(const_cast<lathe::Entry&>(entry).call), before_(entry.call) {
-    const auto page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
-    const auto at = reinterpret_cast<uintptr_t>(&call_);
-    void* first = reinterpret_cast<void*>(at / page * page);
-    if (mprotect(first, at % page + sizeof call_, PROT_READ | PROT_WRITE) == 0) put(does_nothing);
+    const auto page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE)), into = reinterpret_cast<uintptr_t>(&call_) % page;
+    void* first = reinterpret_cast<char*>(&call_) - into;
+    if (mprotect(first, into + sizeof call_, PROT_READ | PROT_WRITE) == 0) put(does_nothing);
   }
   ~Replaced() { put(before_); }
   Replaced(const Replaced&) = delete;
