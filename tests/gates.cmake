@@ -10,10 +10,20 @@ lathe_gate(exported_symbols ${CMAKE_NM} ${PROJECT_SOURCE_DIR}/runtime/lathe.h ${
 lathe_gate(no_schedule_verbs ${PROJECT_SOURCE_DIR})
 lathe_gate(no_var_s ${PROJECT_SOURCE_DIR})
 lathe_gate(readme_commands ${PROJECT_SOURCE_DIR})
+lathe_gate(version ${CMAKE_READELF} ${PROJECT_SOURCE_DIR} ${PROJECT_BINARY_DIR} $<TARGET_FILE:lathe_shared>)
 
-add_test(NAME install/consumer
-         COMMAND ${LATHE_SH} ${CMAKE_CURRENT_SOURCE_DIR}/install/consumer.sh ${CMAKE_COMMAND} ${CMAKE_MAKE_PROGRAM}
-                 ${CMAKE_C_COMPILER} ${PROJECT_SOURCE_DIR} ${PROJECT_BINARY_DIR} ${CMAKE_CURRENT_BINARY_DIR}/consumer)
+# What is installed, packed and shipped, and a stranger's program against it.
+function(lathe_install_test name script)
+  add_test(NAME install/${name} COMMAND ${LATHE_SH} ${CMAKE_CURRENT_SOURCE_DIR}/install/${script}.sh ${ARGN}
+                                        ${CMAKE_CURRENT_BINARY_DIR}/install/${name})
+  set_tests_properties(install/${name} PROPERTIES SKIP_REGULAR_EXPRESSION "lathe: skipped")
+endfunction()
+set(means ${CMAKE_COMMAND} ${CMAKE_MAKE_PROGRAM} ${CMAKE_C_COMPILER} ${PROJECT_SOURCE_DIR} ${PROJECT_BINARY_DIR})
+lathe_install_test(tree tree ${means})
+lathe_install_test(debs debs ${means})
+lathe_install_test(tarball tarball configure ${means} ${LATHE_HALIDE_ROOT})
+lathe_install_test(tarball_built tarball build ${means} ${LATHE_HALIDE_ROOT})
+set_tests_properties(install/tarball_built PROPERTIES LABELS all PROCESSORS 2)
 
 # From inside the runtime: which row and which kernels are chosen.
 add_executable(lathe_dispatch_test dispatch/broken_kernel_test.cpp dispatch/dispatch_test.cpp)
