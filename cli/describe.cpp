@@ -1,6 +1,7 @@
 // `lathe describe`: which kernels a call takes, and why.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <map>
 #include <memory>
 #include <regex>
@@ -47,6 +48,13 @@ bool takes_a(const std::string& map, const char* input) {
   return false;
 }
 
+bool brings(const std::string& variant, const std::string& input) {
+  for (const auto& v : list_of("variants"))
+    if (v.at("name") == variant)
+      return std::any_of(v.at("inputs").begin(), v.at("inputs").end(), [&](const auto& i) { return i == input; });
+  return false;
+}
+
 Arguments arguments_of(const Options& options) {
   auto s = read_shape(options.shape);
   const std::string& op = options.what.op;
@@ -71,7 +79,7 @@ Arguments arguments_of(const Options& options) {
     args.add(state, nullptr, {batch, heads, width, s["V"]}, "f32");
     if (options.what.normalise) args.add(z, nullptr, {batch, heads, width}, "f32");
   }
-  if (options.what.variant == "decay") args.add(LATHE_DECAY, nullptr, {heads}, "f32");
+  if (brings(options.what.variant, "DECAY")) args.add(LATHE_DECAY, nullptr, {heads}, "f32");
   if (projected) args.add(LATHE_PROJECTION, nullptr, {rows, s["D"]}, "f32");
   return args;
 }

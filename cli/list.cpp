@@ -1,5 +1,6 @@
 // `lathe list`: what this library holds.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <memory>
 #include <set>
@@ -18,6 +19,14 @@ void print_words(const std::string& what, const Json& list) {
   fmt::print("{}\n ", bold(what));
   for (const auto& word : list) fmt::print(" {}", word.get<std::string>());
   fmt::print("\n");
+}
+
+void print_variants(const Json& list) {
+  Table table({"variant", "takes"});
+  for (const auto& variant : list)
+    table.add(
+        {variant.at("name"), fmt::format("{}", fmt::join(variant.at("inputs").get<std::vector<std::string>>(), " "))});
+  fmt::print("{}\n{}", bold("variants"), table.text());
 }
 
 void print_maps(const Json& list) {
@@ -49,6 +58,7 @@ void print_kernels(const Json& list) {
 
 void print(const std::string& what) {
   const Json list = list_of(what);
+  if (what == "variants") return print_variants(list);
   if (what == "maps") return print_maps(list);
   if (what == "targets") return print_targets(list);
   if (what == "kernels") return print_kernels(list);

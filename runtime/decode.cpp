@@ -82,7 +82,7 @@ struct Token {
     const int64_t width = in_place() ? sizes.V : plan.padded.V;
     for (int64_t value = 0; value < group.values(); value++) {
       const int64_t head = group.head(sizes.state_heads(), key_head, value);
-      float a = kept * (plan.meaning.decay ? std::exp(*p[LATHE_DECAY].floats(head)) : 1.f);
+      float a = kept * (plan.meaning.variant->decays() ? std::exp(log_decay(plan.meaning, p, head)) : 1.f);
       w.pack_value_row(s, t, group.head(sizes.HV, key_head, value), width, w.v());
       float* state = write_state(head, value);
       const float* before = read_state(first_token, head, state);

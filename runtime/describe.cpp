@@ -9,6 +9,7 @@
 #include "registry.h"
 #include "status.h"
 #include "tensor.h"
+#include "variants.h"
 
 namespace lathe {
 
@@ -32,6 +33,13 @@ std::string map_item(const FeatureMap& m) {
   return fmt::format("{{\"name\": \"{}\", \"input\": \"{}\", \"attribute\": {}, \"attribute_required\": {}}}", m.name,
                      inputs[static_cast<int>(m.inputs)],
                      *m.attribute ? fmt::format("\"{}\"", m.attribute) : std::string("null"), required);
+}
+
+std::string variant_item(const Variant& v) {
+  std::string inputs;
+  for (uint32_t role = 0; role < kRoles; role++)
+    if (v.inputs >> role & 1) inputs += fmt::format("{}\"{}\"", inputs.empty() ? "" : ", ", find_role(role)->name);
+  return fmt::format("{{\"name\": \"{}\", \"inputs\": [{}]}}", v.name, inputs);
 }
 
 std::string target_item(const char* row) {
@@ -68,7 +76,7 @@ std::string list(const std::string& what) {
   if (what == "ops")
     return array(
         operators(), [](const Operator& o) { return quoted(o.name); }, [](const Operator& o) { return o.built(); });
-  if (what == "variants") return "[\"plain\", \"decay\"]";
+  if (what == "variants") return array(variants(), variant_item);
   if (what == "maps") return array(feature_maps(), map_item, built);
   if (what == "dtypes")
     return array(

@@ -7,12 +7,6 @@ namespace lathe {
 
 namespace {
 
-constexpr uint64_t bits(std::initializer_list<int> roles) {
-  uint64_t mask = 0;
-  for (int role : roles) mask |= uint64_t{1} << role;
-  return mask;
-}
-
 constexpr uint64_t kKeys = bits({LATHE_STABILISER});
 constexpr uint64_t kSequences = bits({LATHE_LENGTHS, LATHE_CU_SEQLENS, LATHE_SLOTS, LATHE_POSITION, LATHE_PROJECTION});
 constexpr uint64_t kOut = bits({LATHE_STATE_OUT, LATHE_Z_OUT});

@@ -10,6 +10,12 @@
 
 namespace lathe {
 
+constexpr uint64_t bits(std::initializer_list<int> roles) {
+  uint64_t mask = 0;
+  for (int role : roles) mask |= uint64_t{1} << role;
+  return mask;
+}
+
 enum class Op { kCausal, kNoncausal, kAccumulate, kReadout, kDecode };
 
 struct Operator {

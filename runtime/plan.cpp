@@ -45,7 +45,7 @@ const Entry* need(const char* row, const char* kernel, const char* axis) {
 }
 
 Kernels choose_kernels(const Meaning& meaning, const char* row) {
-  const char* transition = meaning.gated() ? "decay" : "plain";
+  const char* transition = meaning.stabilise() ? "decay" : meaning.variant->transition;
   const auto pick = [&](const char* kernel, const char* axis) {
     return meaning.op->uses(kernel) ? need(row, kernel, axis) : nullptr;
   };
@@ -106,12 +106,12 @@ Meaning understand(const lathe_desc& desc) {
   require(m.map != nullptr, "desc.map: expected one of {}, got the unknown feature map \"{}\"",
           names([](size_t i) { return feature_maps()[i].name; }, feature_maps().size()), map);
   const std::string_view variant = desc.variant ? desc.variant : "plain";
-  require(variant == "plain" || variant == "decay",
-          "desc.variant: expected \"plain\" or \"decay\", got the unknown variant \"{}\"", variant);
-  m.decay = variant == "decay";
-  if (m.decay && m.op->op != Op::kCausal && m.op->op != Op::kDecode)
+  m.variant = find_variant(variant);
+  require(m.variant != nullptr, "desc.variant: expected one of {}, got the unknown variant \"{}\"",
+          names([](size_t i) { return variants()[i].name; }, variants().size()), variant);
+  if (m.variant->decays() && m.op->op != Op::kCausal && m.op->op != Op::kDecode)
     fail(LATHE_UNSUPPORTED,
-         "desc.variant: \"decay\" has a direction: expected the operator \"causal\" or \"decode\", got \"{}\"",
+         "desc.variant: \"{}\" has a direction: expected the operator \"causal\" or \"decode\", got \"{}\"", variant,
          desc.op);
   constexpr uint64_t known = LATHE_NORMALISE | LATHE_DENOM_MAX | LATHE_HEADS_TILED | LATHE_STABILISE;
   require((desc.flags & ~known) == 0, "desc.flags: expected flags of this version, got the unknown bits {:#x}",
@@ -221,9 +221,8 @@ std::string describe(const Plan& plan) {
       "{{\"op\": \"{}\", \"variant\": \"{}\", \"map\": \"{}\", \"target\": \"{}\", \"why\": \"{}\", \"record\": "
       "\"{}\", "
       "\"chunk\": {}, \"threads\": {}, \"K\": {}, \"padded\": {{\"K\": {}, \"V\": {}}}, \"kernels\": [{}]}}",
-      plan.meaning.op->name, plan.meaning.decay ? "decay" : "plain", plan.meaning.map->name, plan.row.row,
-      plan.row.reason, first_of(k).record, plan.padded.C, plan.threads, plan.sizes.K, plan.padded.K, plan.padded.V,
-      kernels);
+      plan.meaning.op->name, plan.meaning.variant->name, plan.meaning.map->name, plan.row.row, plan.row.reason,
+      first_of(k).record, plan.padded.C, plan.threads, plan.sizes.K, plan.padded.K, plan.padded.V, kernels);
 }
 
 }  // namespace lathe

@@ -183,6 +183,18 @@ void size_tokens(const Problem& p, Op op, Sizes& s) {
       agree(s.states, p[role].shape[0], p[LATHE_SLOTS].present() ? "slots" : "sequences", find_role(role)->name);
 }
 
+// What some variant brings, this one needs or does not take.
+void check_inputs(const Problem& p, const Variant& variant) {
+  uint64_t of_variants = 0;
+  for (const Variant& v : variants()) of_variants |= v.inputs;
+  for (uint32_t role = 0; role < kRoles; role++) {
+    if (!(of_variants >> role & 1)) continue;
+    const bool needed = variant.inputs >> role & 1;
+    require(needed == p[role].present(), "{}: expected {} for the variant {}, got {}", find_role(role)->name,
+            needed ? "one" : "none", variant.name, needed ? "none" : "one");
+  }
+}
+
 void check_shapes(const Problem& p, const Meaning& meaning) {
   const Sizes& s = p.sizes;
   expect(p, LATHE_O, {s.B, s.Tq, s.out_heads(), s.V});
@@ -199,10 +211,9 @@ void check_shapes(const Problem& p, const Meaning& meaning) {
   require(!stabiliser || meaning.stabilise(), "STABILISER: expected none without the flag STABILISE, got one");
   require(stabiliser || !meaning.stabilise() || !keeps_state || !meaning.op->takes(LATHE_STABILISER),
           "STABILISER: expected one beside a stabilised state, got none");
-  require(meaning.decay == p[LATHE_DECAY].present(), "DECAY: expected {}, got {}",
-          meaning.decay ? "one for the variant decay" : "none for the variant plain", meaning.decay ? "none" : "one");
+  check_inputs(p, *meaning.variant);
   if (meaning.normalise()) {
-    require(!meaning.decay || s.HV == s.HK,
+    require(!meaning.variant->decays() || s.HV == s.HK,
             "V: expected K's {} heads, since a normaliser cannot follow several decays, got {}", s.HK, s.HV);
     const bool in = p[LATHE_STATE_IN].present(), out = p[LATHE_STATE_OUT].present();
     const auto together = [&](uint32_t z, bool state, const char* name) {

@@ -8,6 +8,7 @@
 #include "maps.h"
 #include "operators.h"
 #include "tensor.h"
+#include "variants.h"
 
 namespace lathe {
 
@@ -26,14 +27,14 @@ struct Sizes {
 struct Meaning {
   const Operator* op = nullptr;
   const FeatureMap* map = nullptr;
-  bool decay = false;
+  const Variant* variant = nullptr;
   double attribute = 0;  // of the map
   bool attribute_given = false;
   float scale = 1, eps = 0;
   uint64_t flags = 0;
   bool normalise() const { return (flags & LATHE_NORMALISE) != 0; }
   bool stabilise() const { return (flags & LATHE_STABILISE) != 0; }
-  bool gated() const { return decay || stabilise(); }  // the state shrinks between tokens
+  bool gated() const { return variant->decays() || stabilise(); }  // the state shrinks between tokens
   bool tiled() const { return (flags & LATHE_HEADS_TILED) != 0; }
 };
 
@@ -42,6 +43,13 @@ struct Problem {
   Sizes sizes;
   const Tensor& operator[](uint32_t role) const { return tensors[role]; }
 };
+
+// Log of what a token leaves of the state of a head.
+inline float log_decay(const Meaning& m, const Problem& p, int64_t head) {
+  const Tensor& decay = p[LATHE_DECAY];
+  const double g = decay.present() ? static_cast<double>(*decay.floats(head)) : 0;
+  return static_cast<float>(m.variant->log_decay(g, head, p.sizes.state_heads()));
+}
 
 // Throws Error naming the argument, what was expected and what came. With `planning`, extents may be free and data is
 // not looked at; without, data must be there and aligned.

@@ -11,33 +11,28 @@ namespace {
 
 using namespace support;
 
-struct Op {
-  const char *op, *variant;
-};
-constexpr Op ops[] = {{"causal", "plain"},  {"decode", "plain"}, {"noncausal", "plain"}, {"accumulate", "plain"},
-                      {"readout", "plain"}, {"causal", "decay"}, {"decode", "decay"}};
-
-using Case = std::tuple<Op, std::string, Type>;
+using Case = std::tuple<std::pair<std::string, std::string>, std::string, Type>;
 
 std::string printed(const testing::TestParamInfo<Case>& test) {
   const auto& [op, map, type] = test.param;
-  return fmt::format("{}_{}_{}_{}", op.op, op.variant, map, name_of(type));
+  return fmt::format("{}_{}_{}_{}", op.first, op.second, map, name_of(type));
 }
 
 class Accuracy : public testing::TestWithParam<Case> {
  protected:
   void check_shape(Problem p) {
-    const auto& [op, map, type] = GetParam();
-    p.variant = op.variant;
+    const auto& [op_and_variant, map, type] = GetParam();
+    const std::string& op = op_and_variant.first;
+    p.variant = op_and_variant.second;
     p = with_map(p, map);
     Options options;
     options.type = type;
     p = reals(p, type, 21, true);
-    if (std::string(op.op) != "decode") {
-      p.T = chunk_of(op.op, p, options) + 3;
+    if (op != "decode") {
+      p.T = chunk_of(op, p, options) + 3;
       p = reals(p, type, 22, true);
     }
-    check(op.op, p, options);
+    check(op, p, options);
   }
 };
 
@@ -61,7 +56,8 @@ TEST_P(Accuracy, Normalised) {
 }
 
 INSTANTIATE_TEST_SUITE_P(All, Accuracy,
-                         testing::Combine(testing::ValuesIn(ops), testing::ValuesIn(reference::map_names()),
+                         testing::Combine(testing::ValuesIn(reference::operators_and_variants()),
+                                          testing::ValuesIn(reference::map_names()),
                                           testing::Values(Type::F32, Type::F16, Type::BF16)),
                          printed);
 

@@ -61,7 +61,8 @@ Drawn draw() {
   draw_sequences(p);
   p.normalise = either();
   p.eps = 1e-6;
-  if ((d.op == "causal" || d.op == "decode") && (p.HV == p.HK || !p.normalise) && either()) p.variant = "decay";
+  if ((d.op == "causal" || d.op == "decode") && (p.HV == p.HK || !p.normalise))
+    p.variant = one_of(reference::variant_names());
   p = with_map(p, one_of(reference::map_names()));
   p.scale = one_of<double>({1, 0.125, 3});
   if (d.op == "noncausal" && p.cu_seqlens.empty() && either()) p.TQ = between(0, 20);

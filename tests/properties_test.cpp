@@ -11,7 +11,7 @@ namespace {
 
 using namespace support;
 
-Problem shape_of(const char* variant, const std::string& map, bool normalise) {
+Problem shape_of(const std::string& variant, const std::string& map, bool normalise) {
   Problem p;
   p.variant = variant;
   p.B = 2;
@@ -23,7 +23,7 @@ Problem shape_of(const char* variant, const std::string& map, bool normalise) {
   return with_map(p, map);
 }
 
-class EveryMap : public testing::TestWithParam<std::tuple<const char*, std::string, bool>> {
+class EveryMap : public testing::TestWithParam<std::tuple<std::string, std::string, bool>> {
  protected:
   Problem problem(int64_t extra_tokens, uint64_t seed) {
     const auto& [variant, map, normalise] = GetParam();
@@ -76,8 +76,8 @@ TEST_P(EveryMap, TokenByTokenDecode) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Maps, EveryMap,
-                         testing::Combine(testing::Values("plain", "decay"), testing::ValuesIn(reference::map_names()),
-                                          testing::Bool()),
+                         testing::Combine(testing::ValuesIn(reference::variant_names()),
+                                          testing::ValuesIn(reference::map_names()), testing::Bool()),
                          [](const auto& test) {
                            return fmt::format("{}_{}_{}", std::get<0>(test.param), std::get<1>(test.param),
                                               std::get<2>(test.param) ? "normalised" : "bare");

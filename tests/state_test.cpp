@@ -136,7 +136,7 @@ TEST(Readout, SlotsPickRows) {
 
 // The state after every token, for a caller that may have to go back to one of them.
 TEST(Snapshots, OfEveryToken) {
-  for (const char* variant : {"plain", "decay"}) {
+  for (const std::string& variant : reference::variant_names()) {
     Problem p;
     p.variant = variant;
     p.map = "elu1";

@@ -19,7 +19,7 @@ namespace {
 
 using namespace support;
 
-Problem problem_of(int64_t B, int64_t H, int64_t T, const char* variant = "plain") {
+Problem problem_of(int64_t B, int64_t H, int64_t T, const std::string& variant = "plain") {
   Problem p;
   p.variant = variant;
   p.map = "elu1";
@@ -33,12 +33,12 @@ Problem problem_of(int64_t B, int64_t H, int64_t T, const char* variant = "plain
   return reals(p, Type::F32, 61, true);
 }
 
-class Threads : public testing::TestWithParam<std::tuple<const char*, const char*>> {};
+class Threads : public testing::TestWithParam<std::pair<std::string, std::string>> {};
 
 TEST_P(Threads, GiveTheSameBits) {
   const auto& [op, variant] = GetParam();
   for (const auto& [B, H, T] : {std::tuple<int64_t, int64_t, int64_t>{1, 1, 9000}, {2, 3, 200}, {1, 5, 70}}) {
-    const Problem p = problem_of(B, H, std::string(op) == "decode" ? std::min<int64_t>(T, 40) : T, variant);
+    const Problem p = problem_of(B, H, op == "decode" ? std::min<int64_t>(T, 40) : T, variant);
     const Answer one = call(op, p);
     for (const int threads : {2, 3}) {
       Options options;
@@ -48,13 +48,8 @@ TEST_P(Threads, GiveTheSameBits) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Ops, Threads,
-                         testing::Values(std::tuple{"causal", "plain"}, std::tuple{"causal", "decay"},
-                                         std::tuple{"noncausal", "plain"}, std::tuple{"accumulate", "plain"},
-                                         std::tuple{"readout", "plain"}, std::tuple{"decode", "plain"}),
-                         [](const auto& test) {
-                           return fmt::format("{}_{}", std::get<0>(test.param), std::get<1>(test.param));
-                         });
+INSTANTIATE_TEST_SUITE_P(Ops, Threads, testing::ValuesIn(reference::operators_and_variants()),
+                         [](const auto& test) { return fmt::format("{}_{}", test.param.first, test.param.second); });
 
 // Two threads of the caller's own, each of which takes one task before either may take a second.
 struct Workers {

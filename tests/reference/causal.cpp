@@ -144,12 +144,26 @@ Answers scan(const Problem& p, const std::function<double(int64_t head)>& decay)
   return a;
 }
 
-Answers causal_plain(const Problem& p) {
+namespace {
+
+Answers plain(const Problem& p) {
   return scan(p, [](int64_t) { return 1.0; });
 }
+const AnnounceVariant announced("plain", {.causal = plain, .epsilons = 10});
 
-Oracles variants() { return {{"plain", causal_plain}, {"decay", causal_decay}}; }
+}  // namespace
 
-Answers causal(const Problem& p) { return variants().at(p.variant)(p); }
+std::map<std::string, Variant>& variants() {
+  static std::map<std::string, Variant> all;
+  return all;
+}
+
+std::vector<std::string> variant_names() {
+  std::vector<std::string> names;
+  for (const auto& [name, variant] : variants()) names.push_back(name);
+  return names;
+}
+
+Answers causal(const Problem& p) { return variants().at(p.variant).causal(p); }
 
 }  // namespace reference

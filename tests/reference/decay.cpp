@@ -4,9 +4,14 @@
 #include "reference.h"
 
 namespace reference {
+namespace {
 
-Answers causal_decay(const Problem& p) {
+Answers decay(const Problem& p) {
   return scan(p, [&p](int64_t head) { return std::exp(p.decay[static_cast<size_t>(head)]); });
 }
 
+// a decay is raised to as many powers as there are tokens in a chunk
+const AnnounceVariant announced("decay", {.causal = decay, .epsilons = 30, .takes_decay = true});
+
+}  // namespace
 }  // namespace reference

@@ -1,19 +1,12 @@
 // Every feature map of MATH B0 on one token.
+#include "maps.h"
+
 #include <cmath>
 #include <limits>
 #include <numbers>
 
-#include "reference.h"
-
 namespace reference {
 namespace {
-
-struct Token {
-  const Problem& p;
-  int64_t head, position;
-  const double* x;
-  Maximum subtract;  // FAVOR+: what keeps the exponentials in range
-};
 
 struct Projected {
   std::vector<double> value, size;
@@ -182,31 +175,26 @@ int64_t both_signs(const Problem& p) { return 2 * p.M; }
 int64_t dpfp_width(const Problem& p) { return 2 * p.D * static_cast<int64_t>(attribute(p, "nu", 1)); }
 int64_t taylor2_width(const Problem& p) { return 1 + p.D + p.D * (p.D + 1) / 2; }
 
-struct Map {
-  int64_t (*width)(const Problem&);
-  Feature (*apply)(const Token&);
-};
+}  // namespace
 
-const std::map<std::string, Map>& maps() {
-  static const std::map<std::string, Map> table = {
-      {"identity", {same, identity}},
+std::map<std::string, Map>& maps() {
+  static std::map<std::string, Map> table = {
+      {"identity", {.width = same, .apply = identity, .negative = true}},
       {"relu", {same, relu}},
       {"relu2", {same, relu2}},
       {"elu1", {same, elu1}},
       {"exp", {same, exponential}},
-      {"silu", {same, silu}},
-      {"cosformer", {twice, cosformer}},
-      {"favor", {both_signs, favor}},
-      {"favor_performer", {rows, favor_performer}},
-      {"rff", {both_signs, rff}},
-      {"dpfp", {dpfp_width, dpfp}},
-      {"taylor2", {taylor2_width, taylor2}},
-      {"hedgehog", {both_signs, hedgehog}},
+      {"silu", {.width = same, .apply = silu, .negative = true}},
+      {"cosformer", {twice, cosformer, {.D = 16, .attrs = {{"max_length", 700}}, .denom_max = true}}},
+      {"favor", {both_signs, favor, {.D = 16, .M = 20}}},
+      {"favor_performer", {rows, favor_performer, {.D = 16, .M = 36}}},
+      {"rff", {both_signs, rff, {.D = 16, .M = 20, .attrs = {{"tau", 0.5}}}, true}},
+      {"dpfp", {dpfp_width, dpfp, {.D = 10, .attrs = {{"nu", 2}}}}},
+      {"taylor2", {taylor2_width, taylor2, {.D = 8}}},
+      {"hedgehog", {both_signs, hedgehog, {.D = 16, .M = 16}}},
   };
   return table;
 }
-
-}  // namespace
 
 std::vector<std::string> map_names() {
   std::vector<std::string> names;

@@ -8,6 +8,7 @@
 #include <functional>
 #include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace reference {
@@ -64,16 +65,28 @@ Maximum key_maximum(const Problem& p, int64_t head, const double* x);
 
 // The recurrence of MATH B2 and B3: S <- decay(head) S + k v^T. "decode" and "causal" mean the same.
 Answers scan(const Problem& p, const std::function<double(int64_t head)>& decay);
-Answers causal_plain(const Problem& p);
-Answers causal_decay(const Problem& p);
-Oracles variants();
 Answers causal(const Problem& p);
+
+// A variant of the recurrence announces itself from its own file.
+struct Variant {
+  Answers (*causal)(const Problem&);
+  double epsilons;           // allowed to the library for up to four chunks of tokens: about twice the worst seen
+  bool takes_decay = false;  // the problem's, one for each state head
+};
+std::map<std::string, Variant>& variants();
+std::vector<std::string> variant_names();
+
+struct AnnounceVariant {
+  AnnounceVariant(const char* name, const Variant& variant) { variants().emplace(name, variant); }
+};
 
 // The sum over a whole sequence, what it gives to each query, and what a given state gives.
 Answers accumulate(const Problem& p);
 Answers noncausal(const Problem& p);
 Answers readout(const Problem& p);
 Oracles operators();
+// Operators with the variants they know: all but the plain one have a direction.
+std::vector<std::pair<std::string, std::string>> operators_and_variants();
 
 // Zeroed outputs, and states as they come in.
 Answers initial_answers(const Problem& p);

@@ -5,7 +5,8 @@
 #include <functional>
 #include <numbers>
 #include <random>
-#include <set>
+
+#include "reference/maps.h"
 
 namespace support {
 namespace {
@@ -15,11 +16,6 @@ using Draw = std::function<double()>;
 void fill(std::vector<double>& values, int64_t n, const Draw& draw) {
   values.clear();
   for (int64_t i = 0; i < n; ++i) values.push_back(draw());
-}
-
-bool may_be_negative(const std::string& map) {
-  static const std::set<std::string> maps = {"identity", "silu", "rff"};
-  return maps.contains(map);
 }
 
 void fill_all(Problem& p, const Draw& feature, const Draw& value, const Draw& state, bool states) {
@@ -42,8 +38,9 @@ Problem reals(Problem p, Type type, uint64_t seed, bool states) {
     return radius * std::cos(2 * std::numbers::pi * uniform());
   };
   if (p.M > 0) fill(p.projection, p.M * p.D, [&] { return rounded(Type::F32, normal()); });
-  if (p.variant == "decay") fill(p.decay, p.state_heads(), [&] { return rounded(Type::F32, -0.5 * uniform()); });
-  const bool positive = p.normalise && may_be_negative(p.map);
+  if (reference::variants().at(p.variant).takes_decay)
+    fill(p.decay, p.state_heads(), [&] { return rounded(Type::F32, -0.5 * uniform()); });
+  const bool positive = p.normalise && reference::maps().at(p.map).negative;
   const Draw value = [&] { return rounded(type, normal()); };
   fill_all(
       p, positive ? [&] { return std::abs(value()); } : value, value, [&] { return rounded(Type::F32, normal()); },
@@ -62,26 +59,13 @@ Problem integers(Problem p, int64_t magnitude, uint64_t seed, bool states) {
 }
 
 Problem with_map(Problem p, const std::string& map) {
-  struct Needs {
-    int64_t D, M;
-    std::map<std::string, double> attrs;
-    bool denom_max;
-  };
-  // Widths that keep K near 40 where the map widens; what is not here needs nothing.
-  static const std::map<std::string, Needs> table = {{"cosformer", {16, 0, {{"max_length", 700}}, true}},
-                                                     {"favor", {16, 20, {}, false}},
-                                                     {"favor_performer", {16, 36, {}, false}},
-                                                     {"rff", {16, 20, {{"tau", 0.5}}, false}},
-                                                     {"dpfp", {10, 0, {{"nu", 2}}, false}},
-                                                     {"taylor2", {8, 0, {}, false}},
-                                                     {"hedgehog", {16, 16, {}, false}}};
   p.map = map;
-  const auto found = table.find(map);
-  if (found == table.end()) return p;
-  p.D = found->second.D;
-  p.M = found->second.M;
-  p.attrs = found->second.attrs;
-  p.denom_max = p.normalise && found->second.denom_max;
+  const reference::Trial& trial = reference::maps().at(map).trial;
+  if (trial.D == 0) return p;
+  p.D = trial.D;
+  p.M = trial.M;
+  p.attrs = trial.attrs;
+  p.denom_max = p.normalise && trial.denom_max;
   return p;
 }
 

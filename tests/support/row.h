@@ -1,4 +1,5 @@
-// The rows of kernels and what a processor needs for each: told from the processor here, not by the library.
+// Which rows of kernels this machine runs: told from their targets by what the system says of the processor, not by the
+// library.
 #pragma once
 
 #include <string>

@@ -82,10 +82,7 @@ void expect_close(const Answer& got, const reference::Answers& want, Type type, 
   expect_near(got, want.value, want.size, type, n_eps, what);
 }
 
-double epsilons_of(const Problem& problem) {
-  static const std::map<std::string, double> table = {{"plain", 10}, {"decay", 30}};
-  return table.at(problem.variant);
-}
+double epsilons_of(const Problem& problem) { return reference::variants().at(problem.variant).epsilons; }
 
 void expect_answer(const Answer& got, const std::string& op, const Problem& problem, const Options& options) {
   expect_close(got, reference::operators().at(op)(problem), options.type, epsilons_of(problem),

@@ -11,8 +11,7 @@ namespace support {
 
 // Every part that was asked for lies within n_eps epsilons; beyond them the type of o may round once.
 void expect_close(const Answer& got, const reference::Answers& want, Type type, double n_eps, const std::string& what);
-// What is allowed to every operator, for up to four chunks of tokens: about twice the worst that was seen. A decay is
-// raised to as many powers as there are tokens in a chunk.
+// What is allowed to every operator under the problem's variant.
 double epsilons_of(const Problem& problem);
 void expect_answer(const Answer& got, const std::string& op, const Problem& problem, const Options& options = {});
 void check(const std::string& op, const Problem& problem, const Options& options = {});

@@ -11,8 +11,9 @@ add_custom_command(OUTPUT ${directory}/lathe_runtime_opencl.o
                    COMMENT "lathe_runtime_opencl"
                    VERBATIM)
 set_source_files_properties(${directory}/lathe_runtime_opencl.o PROPERTIES EXTERNAL_OBJECT TRUE GENERATED TRUE)
+file(GLOB reference_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/reference/*.cpp)
 add_executable(lathe_opencl_test
-               kernels_test.cpp ../reference/causal.cpp ../reference/decay.cpp ../reference/maps.cpp ../support/guarded.cpp
+               kernels_test.cpp ${reference_sources} ../support/guarded.cpp
                ../support/inputs.cpp ../support/tensor.cpp ${PROJECT_SOURCE_DIR}/runtime/maps.cpp
                ${PROJECT_SOURCE_DIR}/runtime/processor.cpp ${PROJECT_SOURCE_DIR}/runtime/registry.cpp ${objects}
                ${directory}/lathe_runtime_opencl.o)

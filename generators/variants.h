@@ -1,0 +1,11 @@
+// Every variant, one row each: docs/operators.md. What a caller names; the library reads the rows.
+//
+// LATHE_VARIANT(name, transition, log_decay, inputs)
+//   transition  the row of transitions.h whose kernels carry the state from one token to the next
+//   log_decay   log of what a token leaves of the state of head h of H, never above 0; g is the head's DECAY
+//   inputs      what a call must bring besides: NONE, or tensors of lathe.h joined by |
+LATHE_VARIANT(plain, plain, 0, NONE)
+LATHE_VARIANT(decay, decay, g, DECAY)  // RetNet, Lightning
+#ifdef LATHE_EXTRA_VARIANTS
+#include LATHE_EXTRA_VARIANTS
+#endif
