@@ -31,3 +31,6 @@ LATHE_MAP(taylor2, 1 + D + D * (D + 1) / 2, 1, NONE, "", 1 / std::sqrt(double(D)
           parts(part(1, number(1)), part(D, sqrt(A) * x), part(D, A * 0.70710678f * x * x), triangle(A * (x * x_behind))))
 LATHE_MAP(hedgehog, 2 * M, M, PROJECTION, "", 0,
           over_sum(parts(part(M, exponential(2.f * u - 2.f * u_max)), part(M, exponential(-(2.f * u) - 2.f * u_max)))))
+#ifdef LATHE_EXTRA_MAPS
+#include LATHE_EXTRA_MAPS
+#endif

@@ -1,0 +1,27 @@
+# Tests that change and build a copy of the sources: the recipes of docs/extend.md.
+find_package(Python3 COMPONENTS Interpreter)
+if(NOT Python3_FOUND OR NOT CMAKE_GENERATOR STREQUAL "Ninja")
+  lathe_skipped(extend "Python 3 and the generator Ninja")
+  return()
+endif()
+list(GET rows 0 copied_row)
+if("avx2" IN_LIST rows)
+  set(copied_row avx2)
+endif()
+function(lathe_copied_test name folder script)
+  add_test(NAME ${name}
+           COMMAND ${Python3_EXECUTABLE} -B ${CMAKE_CURRENT_SOURCE_DIR}/${script} --source ${PROJECT_SOURCE_DIR}
+                   --build ${PROJECT_BINARY_DIR} --folder ${PROJECT_BINARY_DIR}/${folder} --row ${copied_row} ${ARGN})
+  set_tests_properties(${name} PROPERTIES RESOURCE_LOCK ${folder} PROCESSORS 2)
+endfunction()
+
+file(GLOB recipes CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/extend/*.patch)
+foreach(patch IN LISTS recipes)
+  get_filename_component(recipe ${patch} NAME_WE)
+  if(recipe STREQUAL "cpu_row" AND NOT "avx2" IN_LIST rows)
+    lathe_skipped(extend/cpu_row "the row avx2, which it copies")
+    continue()
+  endif()
+  lathe_copied_test(extend/${recipe} extend extend/extend.py ${recipe})
+  set_tests_properties(extend/${recipe} PROPERTIES TIMEOUT 900)
+endforeach()
