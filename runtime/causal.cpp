@@ -9,11 +9,12 @@ namespace {
 // Sequences of one token take the recurrence itself: a chunk would cost as much as a full one.
 constexpr int64_t kDecodeTokens = 1;
 
-void walk_head(Worker& w, const Sequence& s, const Unit& unit, const Step& now, const Step& next) {
+void walk_head(Worker& w, const Sequence& s, const Unit& unit, const Columns& columns, const Step& now,
+               const Step& next) {
   const Plan& plan = w.plan();
   const Sizes& sizes = w.problem().sizes;
   const Group group{sizes, plan.meaning.tiled()};
-  const Chunk chunk(w, s);
+  const Chunk chunk(w, s, columns);
   const size_t carried = static_cast<size_t>(now.head);
   const int64_t key_head = unit.head + now.head;
 
@@ -43,16 +44,48 @@ void walk_head(Worker& w, const Sequence& s, const Unit& unit, const Step& now, 
   if (plan.meaning.normalise()) chunk.advance_z(tiles, w.z(carried), w.z(carried));
 }
 
+void walk(Worker& w, const Sequence& s, const Unit& unit, const Columns& columns) {
+  w.load(s, unit);
+  walk_chunks(s.queries, w.plan().padded.C, unit.heads,
+              [&](const Step& now, const Step& next) { walk_head(w, s, unit, columns, now, next); });
+}
+
 }  // namespace
 
 void run_causal(Worker& w, const Unit& unit) {
   const Sequence s = sequence(w.problem(), unit.sequence);
   w.zero_outputs(s, unit);
   if (s.queries > 0 && s.queries <= kDecodeTokens) return decode_sequence(w, s, unit.head, unit.heads);
-  w.load(s, unit);
-  walk_chunks(s.queries, w.plan().padded.C, unit.heads,
-              [&](const Step& now, const Step& next) { walk_head(w, s, unit, now, next); });
+  walk(w, s, unit, {0, w.plan().padded.V});
   w.save(s, unit);
+}
+
+bool wants_columns(const Plan& plan, const Problem& p, int64_t units) {
+  return plan.meaning.op->op == Op::kCausal && units < plan.threads &&
+         plan.padded.V / plan.padded.V_grain >= plan.threads && p.sizes.Tq >= 8 * plan.padded.C;
+}
+
+void run_columns(std::vector<Worker>& workers, const Parallel& parallel) {
+  const Padded& d = workers[0].plan().padded;
+  const Sizes& sizes = workers[0].problem().sizes;
+  const auto n = static_cast<int64_t>(workers.size()), grains = d.V / d.V_grain;
+  const auto columns_of = [&](int64_t slot) {
+    const int64_t first = grains * slot / n, end = grains * (slot + 1) / n;
+    return Columns{first * d.V_grain, (end - first) * d.V_grain};
+  };
+  for (int64_t i = 0; i < sizes.N * sizes.HK; i++) {
+    const Unit unit{i / sizes.HK, i % sizes.HK, 1};
+    const Sequence s = sequence(workers[0].problem(), unit.sequence);
+    if (s.queries <= kDecodeTokens) {
+      run_causal(workers[0], unit);
+      continue;
+    }
+    workers[0].zero_outputs(s, unit);
+    const auto work = [&](int slot) { walk(workers[static_cast<size_t>(slot)], s, unit, columns_of(slot)); };
+    parallel(static_cast<int>(n), std::ref(work));
+    // only now: a state that is updated in place was read by every worker
+    for (int64_t slot = 0; slot < n; slot++) workers[static_cast<size_t>(slot)].save(s, unit, columns_of(slot));
+  }
 }
 
 }  // namespace lathe

@@ -31,8 +31,9 @@ void Chunk::outputs(const Step& step, const Worker::Rows& queries, const ChunkTi
   int64_t stride;
   float* rows_out = w_.output_rows(to, step.rows, stride);
   Buffer q(queries.data, d_.K, d_.C, queries.stride), kt(tiles.kt, d_.C, d_.K, d_.C),
-      v(tiles.v.data, d_.V, d_.C, tiles.v.stride);
-  Buffer h(state, d_.V, d_.K, d_.V), z(z_in, d_.K), b(tiles.gate, d_.C), out(rows_out, d_.V, d_.C, stride);
+      v(tiles.v.data + columns_.first, columns_.count, d_.C, tiles.v.stride);
+  Buffer h(state + columns_.first, columns_.count, d_.K, d_.V), z(z_in, d_.K), b(tiles.gate, d_.C);
+  Buffer out(rows_out + columns_.first, columns_.count, d_.C, stride);
   float eps = plan_.meaning.eps;
   int32_t at_least = plan_.meaning.flags & LATHE_DENOM_MAX ? 1 : 0;
   const Entry& kernel = *plan_.kernels.causal;
@@ -44,7 +45,7 @@ void Chunk::outputs(const Step& step, const Worker::Rows& queries, const ChunkTi
     call(kernel, q, kt, v, h, b, out);
   else
     call(kernel, q, kt, v, h, out);
-  w_.store(rows_out, stride, to, o.stride[1], step.rows);
+  w_.store(rows_out, stride, to, o.stride[1], step.rows, columns_);
 }
 
 void Chunk::advance_z(const ChunkTiles& tiles, const float* z_in, float* next_z) const {
@@ -56,17 +57,18 @@ void Chunk::advance_z(const ChunkTiles& tiles, const float* z_in, float* next_z)
 }
 
 void Chunk::advance(const ChunkTiles& tiles, int64_t first, int64_t keys, const float* state, float* next_state) const {
-  Buffer k(tiles.k.data + first, keys, d_.C, tiles.k.stride), v(tiles.v.data, d_.V, d_.C, tiles.v.stride),
-      b(tiles.gate, d_.C);
-  Buffer h(state + first * d_.V, d_.V, keys, d_.V), next(next_state + first * d_.V, d_.V, keys, d_.V);
+  Buffer k(tiles.k.data + first, keys, d_.C, tiles.k.stride),
+      v(tiles.v.data + columns_.first, columns_.count, d_.C, tiles.v.stride), b(tiles.gate, d_.C);
+  const int64_t at = first * d_.V + columns_.first;
+  Buffer h(state + at, columns_.count, keys, d_.V), next(next_state + at, columns_.count, keys, d_.V);
   if (gated_)
     call(*plan_.kernels.state, k, v, h, b, next);
   else
     call(*plan_.kernels.state, k, v, h, next);
   // a padded key is zero, but zero times an infinite value is NaN, which the next query would read
   const int64_t real = std::max(p_.sizes.K, first);
-  if (real < first + keys)
-    std::memset(next_state + real * d_.V, 0, static_cast<size_t>((first + keys - real) * d_.V) * 4);
+  for (int64_t key = real; key < first + keys; key++)
+    std::memset(next_state + key * d_.V + columns_.first, 0, static_cast<size_t>(columns_.count) * 4);
 }
 
 }  // namespace lathe

@@ -14,12 +14,14 @@ struct ChunkTiles {
 
 class Chunk {
  public:
+  Chunk(Worker& worker, const Sequence& s, const Columns& columns) : Chunk(worker, s) { columns_ = columns; }
   Chunk(Worker& worker, const Sequence& s)
       : w_(worker),
         s_(s),
         plan_(worker.plan()),
         p_(worker.problem()),
         d_(plan_.padded),
+        columns_{0, d_.V},
         gated_(plan_.meaning.gated()) {}
 
   // The mapped keys; `peak`, the stabiliser's maximum, moves on.
@@ -54,6 +56,7 @@ class Chunk {
   const Plan& plan_;
   const Problem& p_;
   const Padded& d_;
+  Columns columns_;  // what outputs and advance compute: all, or a block
   const bool gated_;
 };
 

@@ -83,8 +83,8 @@ Padded pad(const Meaning& meaning, const Sizes& sizes, const Kernels& k) {
   for (const Entry* e : {k.causal, k.state, k.readout, k.decode})
     if (e) value = std::lcm(value, e->value_grain);
   const int features = std::lcm(16, k.map->value_grain);
-  return {round_up(sizes.D, 16), round_up(sizes.M, features), padded_keys(meaning, sizes), round_up(sizes.V, value),
-          first_of(k).chunk};
+  return {round_up(sizes.D, 16),    round_up(sizes.M, features), padded_keys(meaning, sizes),
+          round_up(sizes.V, value), first_of(k).chunk,           value};
 }
 
 void same(const char* what, const char* role, int64_t planned, int64_t came) {

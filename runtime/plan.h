@@ -18,7 +18,8 @@ struct Kernels {
 // Padded extents, in floats.
 struct Padded {
   int64_t D, M, K, V;
-  int64_t C;  // tokens of a chunk
+  int64_t C;        // tokens of a chunk
+  int64_t V_grain;  // kernels take any block of columns that is a multiple of this
 };
 
 struct Plan {

@@ -53,6 +53,7 @@ void run(const Plan& plan, const Problem& p, char* workspace, const Parallel& pa
   workers.clear();
   for (int i = 0; i < plan.threads; i++)
     workers.emplace_back(plan, p, layout, projection, scratch + static_cast<size_t>(i) * aligned(layout.total));
+  if (wants_columns(plan, p, units)) return run_columns(workers, parallel);
   if (wants_windows(plan, p, units))
     return run_windows(room, scratch + workers.size() * aligned(layout.total), parallel);
 

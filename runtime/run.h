@@ -24,6 +24,12 @@ struct Room {
 
 size_t workspace_bytes(const Plan& plan, const Problem& problem);
 using Parallel = std::function<void(int, const std::function<void(int)>&)>;
+
+// One head on several workers, where each can have columns of its own: nothing passes between them, but each maps keys
+// and queries and computes scores for itself. The same bits as run_causal, as columns do not depend on each other.
+bool wants_columns(const Plan& plan, const Problem& problem, int64_t units);
+void run_columns(std::vector<Worker>& workers, const Parallel& parallel);
+
 void run(const Plan& plan, const Problem& problem, char* workspace, const Parallel& parallel, Room& room);
 
 }  // namespace lathe

@@ -86,8 +86,7 @@ class Window {
 
   ChunkTiles tiles(int64_t c, int64_t value) {
     float* at = memory_ + c * shares_.chunk;
-    return {keys(c), at + shares_.kt, at + shares_.gate + value * plan_.padded.C,
-            values(c, value)};
+    return {keys(c), at + shares_.kt, at + shares_.gate + value * plan_.padded.C, values(c, value)};
   }
 
   void pack(Worker& w, const Step& step, int64_t c) {
@@ -143,7 +142,7 @@ class Window {
 bool wants_windows(const Plan& plan, const Problem& p, int64_t units) {
   // a stabiliser's maximum runs through the keys, which are packed in any order here
   return plan.meaning.op->op == Op::kCausal && !plan.meaning.stabilise() && units < plan.threads &&
-         p.sizes.Tq >= 8 * plan.padded.C;
+         p.sizes.Tq >= 8 * plan.padded.C && !wants_columns(plan, p, units);
 }
 
 size_t window_bytes(const Plan& plan, const Problem& p) {

@@ -1,4 +1,4 @@
-// One head on several workers: too few sequences and heads to go round, so the chunks of a window are shared out.
+// One head on more workers than have columns to themselves: the chunks of a window are shared out.
 #pragma once
 
 #include "run.h"

@@ -111,14 +111,20 @@ const float* Worker::stage(const Tensor& x, const char* from, int64_t stride, in
     to_stride = stride;
     return reinterpret_cast<const float*>(from);
   }
-  float* staged = at(layout_.staged);
   to_stride = w.D;
-  if (columns < w.D)
+  return copy(x.storage, from, stride, rows, columns, at(layout_.staged), w.D);
+}
+
+// A chunk of rows, zeros past the real ones and past their width.
+const float* Worker::copy(Storage storage, const char* from, int64_t stride, int64_t rows, int64_t columns, float* to,
+                          int64_t width) {
+  if (columns < width)
     for (int64_t i = 0; i < rows; i++)
-      std::memset(staged + i * w.D + columns, 0, static_cast<size_t>(w.D - columns) * 4);
-  widen(x.storage, from, stride, rows, columns, staged, w.D);
-  if (rows < w.C) std::memset(staged + rows * w.D, 0, static_cast<size_t>((w.C - rows) * w.D) * 4);
-  return staged;
+      std::memset(to + i * width + columns, 0, static_cast<size_t>(width - columns) * 4);
+  widen(storage, from, stride, rows, columns, to, width);
+  const int64_t missing = plan_.padded.C - rows;
+  if (missing > 0) std::memset(to + rows * width, 0, static_cast<size_t>(missing * width) * 4);
+  return to;
 }
 
 void Worker::map(const float* x_rows, int64_t stride, int64_t tile_rows, const MapCall& m, float* y_rows) {
@@ -158,9 +164,11 @@ Worker::Rows Worker::map_rows(uint32_t role, const Step& step, const Sequence& s
   const bool keys = role == LATHE_K;
   const float scale = keys ? 1 : plan_.meaning.scale;
   const char* from = x.at(s.batch, s.first + step.t, head);
-  if (plan_.meaning.map->identity() && scale == 1 && in_place(x, step.rows, w.K))
-    return {reinterpret_cast<const float*>(from), x.stride[1]};
-  int64_t stride;
+  int64_t stride = x.stride[1];
+  if (plan_.meaning.map->identity() && scale == 1) {
+    if (in_place(x, step.rows, w.K)) return {reinterpret_cast<const float*>(from), stride};
+    return {copy(x.storage, from, stride, step.rows, p_.sizes.D, y, w.K), w.K};
+  }
   const float* staged = stage(x, from, x.stride[1], step.rows, p_.sizes.D, stride);
   map(staged, stride, w.C, {step.rows, head, s.position + step.t, true, keys, scale, before}, y);
   return {y, w.K};
@@ -193,9 +201,7 @@ Worker::Rows Worker::values(const Sequence& s, int64_t t, int64_t rows, int64_t 
   const Padded& w = plan_.padded;
   const char* from = x.at(s.batch, s.first + t, head);
   if (in_place(x, rows, w.V)) return {reinterpret_cast<const float*>(from), x.stride[1]};
-  if (w.V != p_.sizes.V || rows < w.C) std::memset(v, 0, static_cast<size_t>(w.C * w.V) * 4);
-  widen(x.storage, from, x.stride[1], rows, p_.sizes.V, v, w.V);
-  return {v, w.V};
+  return {copy(x.storage, from, x.stride[1], rows, p_.sizes.V, v, w.V), w.V};
 }
 
 void Worker::pack_value_row(const Sequence& s, int64_t t, int64_t head, int64_t width, float* v) {
@@ -229,17 +235,27 @@ float* Worker::output_rows(char* to, int64_t rows, int64_t& stride) {
   return at(layout_.o);
 }
 
-void Worker::store(const float* from, int64_t from_stride, char* to, int64_t to_stride, int64_t rows) {
+void Worker::store(const float* from, int64_t from_stride, char* to, int64_t to_stride, int64_t rows, Columns columns) {
   if (reinterpret_cast<const char*>(from) == to) return;
+  columns = real(columns);
+  if (columns.count == 0) return;
   const Storage storage = p_[LATHE_O].storage;
-  const int64_t columns = p_.sizes.V, bytes = columns * size_of(storage);
+  const int64_t bytes = columns.count * size_of(storage);
+  to += columns.first * size_of(storage);
+  from += columns.first;
   const char* source = reinterpret_cast<const char*>(from);
   int64_t source_stride = from_stride * 4;
   if (storage != Storage::kF32) {
-    const int64_t wide = (columns + 15) / 16 * 16;
+    const int64_t wide = (columns.count + 15) / 16 * 16;
+    const Entry& kernel = *plan_.kernels.narrow[static_cast<int>(storage)];
+    if (wide == columns.count && to_stride >= wide && to_stride * rows < (int64_t{1} << 30)) {
+      Buffer x(from, wide, rows, from_stride), y(to, storage, wide, rows, to_stride);
+      call(kernel, x, y);
+      return;
+    }
     char* narrow = reinterpret_cast<char*>(at(layout_.narrow));
     Buffer x(from, wide, rows, from_stride), y(narrow, storage, wide, rows, wide);
-    call(*plan_.kernels.narrow[static_cast<int>(storage)], x, y);
+    call(kernel, x, y);
     source = narrow;
     source_stride = wide * 2;
   }
@@ -274,13 +290,14 @@ void Worker::load(const Sequence& s, const Unit& unit) {
   }
 }
 
-void Worker::save(const Sequence& s, const Unit& unit) {
+void Worker::save(const Sequence& s, const Unit& unit, const Columns& columns) {
   const Group group{p_.sizes, plan_.meaning.tiled()};
   for (int64_t h = 0; h < unit.heads; h++) {
     const size_t carried = static_cast<size_t>(h);
     for (int64_t value = 0; value < group.values(); value++)
       save_state(state(carried, value), p_[LATHE_STATE_OUT], s.state,
-                 group.head(p_.sizes.state_heads(), unit.head + h, value));
+                 group.head(p_.sizes.state_heads(), unit.head + h, value), columns);
+    if (columns.first > 0) continue;
     save_z(z(carried), p_[LATHE_Z_OUT], s.state, unit.head + h);
     if (p_[LATHE_STABILISER].present()) *p_[LATHE_STABILISER].floats(s.state, unit.head + h) = peak(carried);
   }
@@ -295,12 +312,14 @@ void Worker::load_state(const Tensor& from, int64_t row, int64_t head, float* to
   for (int64_t key = 0; key < s.K; key++) std::memcpy(to + key * w.V, in + key * s.V, static_cast<size_t>(s.V) * 4);
 }
 
-void Worker::save_state(const float* from, const Tensor& to, int64_t row, int64_t head) {
-  if (!to.present()) return;
-  float* out = to.floats(row, head);
+void Worker::save_state(const float* from, const Tensor& to, int64_t row, int64_t head, Columns columns) {
+  columns = real(columns);
+  if (!to.present() || columns.count == 0) return;
+  float* out = to.floats(row, head) + columns.first;
   const Sizes& s = p_.sizes;
+  from += columns.first;
   for (int64_t key = 0; key < s.K; key++)
-    std::memcpy(out + key * s.V, from + key * plan_.padded.V, static_cast<size_t>(s.V) * 4);
+    std::memcpy(out + key * s.V, from + key * plan_.padded.V, static_cast<size_t>(columns.count) * 4);
 }
 
 void Worker::load_z(const Tensor& from, int64_t row, int64_t head, float* to) const {

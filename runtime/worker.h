@@ -23,6 +23,11 @@ struct Unit {
   int64_t sequence, head, heads;
 };
 
+// Columns of the values, and so of states and outputs: none of them depends on another.
+struct Columns {
+  int64_t first, count;
+};
+
 class Worker {
  public:
   Worker(const Plan& plan, const Problem& problem, const Layout& layout, const float* projection, char* scratch)
@@ -46,12 +51,17 @@ class Worker {
                 int64_t parts) const;
   // Where a kernel may write `rows` output rows of width padded V; store() then brings them to the tensor.
   float* output_rows(char* to, int64_t rows, int64_t& stride);
-  void store(const float* from, int64_t from_stride, char* to, int64_t to_stride, int64_t rows);
+  void store(const float* from, int64_t from_stride, char* to, int64_t to_stride, int64_t rows) {
+    store(from, from_stride, to, to_stride, rows, {0, p_.sizes.V});
+  }
+  void store(const float* from, int64_t from_stride, char* to, int64_t to_stride, int64_t rows, Columns columns);
   // Of the heads of a unit: outputs past the sequence's length; states and normalisers from and to the caller's
   // tensors.
   void zero_outputs(const Sequence& s, const Unit& unit);
   void load(const Sequence& s, const Unit& unit);
-  void save(const Sequence& s, const Unit& unit);
+  void save(const Sequence& s, const Unit& unit) { save(s, unit, {0, p_.sizes.V}); }
+  // The normaliser and the stabiliser go with the first column.
+  void save(const Sequence& s, const Unit& unit, const Columns& columns);
 
   float* q() { return at(layout_.q); }
   float* k() { return at(layout_.k); }
@@ -70,7 +80,10 @@ class Worker {
 
   // Between the caller's [K,V] and the padded copy. `from` or `to` absent: zero, or nothing.
   void load_state(const Tensor& from, int64_t row, int64_t head, float* to);
-  void save_state(const float* from, const Tensor& to, int64_t row, int64_t head);
+  void save_state(const float* from, const Tensor& to, int64_t row, int64_t head) {
+    save_state(from, to, row, head, {0, p_.sizes.V});
+  }
+  void save_state(const float* from, const Tensor& to, int64_t row, int64_t head, Columns columns);
   void load_z(const Tensor& from, int64_t row, int64_t head, float* to) const;
   void save_z(const float* from, const Tensor& to, int64_t row, int64_t head) const;
 
@@ -79,6 +92,10 @@ class Worker {
   const Layout& layout() const { return layout_; }
 
  private:
+  // The part of the columns that is not padding.
+  Columns real(const Columns& columns) const {
+    return {columns.first, std::clamp<int64_t>(p_.sizes.V - columns.first, 0, columns.count)};
+  }
   struct MapCall {
     int64_t rows, head, position;
     bool tokens;  // rows are tokens, not the heads of one
@@ -88,6 +105,8 @@ class Worker {
   float* at(size_t offset) { return reinterpret_cast<float*>(scratch_ + offset); }
   const float* stage(const Tensor& x, const char* from, int64_t stride, int64_t rows, int64_t columns,
                      int64_t& to_stride);
+  const float* copy(Storage storage, const char* from, int64_t stride, int64_t rows, int64_t columns, float* to,
+                    int64_t width);
   void widen(Storage storage, const char* from, int64_t stride, int64_t rows, int64_t columns, float* to,
              int64_t to_stride);
   void map(const float* x, int64_t stride, int64_t tile_rows, const MapCall& m, float* y);
