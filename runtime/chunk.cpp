@@ -16,7 +16,9 @@ Worker::Rows Chunk::keys(const Step& step, int64_t key_head, float* room, float&
 
 void Chunk::fill_gate(int64_t head, int64_t rows, float before, float* gate) const {
   if (!gated_) return;
-  const float g = log_decay(plan_.meaning, p_, head);
+  // below it exp is zero anyway, while sums of far lower ones would end in infinities, whose differences are NaN
+  constexpr float least = -200;
+  const float g = std::max(log_decay(plan_.meaning, p_, head), least);
   for (int64_t i = 0; i < d_.C; i++) gate[i] = g * static_cast<float>(std::min(i + 1, rows));
   if (!plan_.meaning.stabilise()) return;
   const float* peaks = w_.peaks();

@@ -11,6 +11,7 @@ lathe_gate(no_schedule_verbs ${PROJECT_SOURCE_DIR})
 lathe_gate(no_var_s ${PROJECT_SOURCE_DIR})
 lathe_gate(readme_commands ${PROJECT_SOURCE_DIR})
 lathe_gate(version ${CMAKE_READELF} ${PROJECT_SOURCE_DIR} ${PROJECT_BINARY_DIR} $<TARGET_FILE:lathe_shared>)
+lathe_gate(lessons ${PROJECT_SOURCE_DIR} ${PROJECT_BINARY_DIR} ${CMAKE_CTEST_COMMAND} $<TARGET_FILE:lathe_tests>)
 
 # What is installed, packed and shipped, and a stranger's program against it.
 function(lathe_install_test name script)
