@@ -123,11 +123,11 @@ TEST_P(Descriptions, OfOtherSizes) {
     unsigned char later[16];
   } longer{};
   const auto args = arguments.list();
-  for (size_t i = 0; i < sizeof longer.later; ++i) {
-    std::memset(static_cast<void*>(&longer), 0, sizeof longer);
-    longer.desc = arguments.desc;
-    longer.desc.size = sizeof longer;
-    longer.later[i] = 77;
+  longer.desc = arguments.desc;
+  longer.desc.size = sizeof longer;
+  for (unsigned char& later : longer.later) {
+    std::memset(longer.later, 0, sizeof longer.later);
+    later = 77;
     lathe_plan* plan = nullptr;
     const Context& context = shared_context(1);
     EXPECT_EQ(lathe_plan_create(context.get(), &longer.desc, args.data(), args.size(), &plan), LATHE_UNSUPPORTED);

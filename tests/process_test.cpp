@@ -43,6 +43,7 @@ void run_right(const Context& context, const Plan& plan, const std::string& op, 
 void in_a_crowd(const std::function<void(int)>& body) {
   std::atomic<int> there{0};
   std::vector<std::thread> threads;
+  threads.reserve(crowd);
   for (int i = 0; i < crowd; ++i)
     threads.emplace_back([&, i] {
       ++there;
@@ -97,6 +98,7 @@ TEST_P(Crowd, WithTheCallersParallelFor) {
   config.threads = 4;
   config.parallel_for = [](void*, int n, void (*task)(void*, int), void* closure) {
     std::vector<std::thread> threads;
+    threads.reserve(static_cast<size_t>(n));
     for (int i = 0; i < n; ++i)
       threads.emplace_back([=] {
         task(closure, i);

@@ -219,7 +219,7 @@ void aliases(Spoils& all, uint32_t role, SpoiledCall& good) {
     for (const int64_t offset : {int64_t{0}, bytes, last}) {
       if (state && offset == 0) continue;
       all.push_back({fmt::format("{} bytes into {}", offset, rule.name),
-                     [role, other, offset](SpoiledCall& c) {
+                     [role, other = other, offset](SpoiledCall& c) {
                        c[role].view.data = static_cast<char*>(c[other].view.data) + offset;
                      },
                      LATHE_INVALID,

@@ -85,6 +85,7 @@ void operator delete(void* block, std::align_val_t) noexcept { refusing::release
 void operator delete(void* block, size_t, std::align_val_t) noexcept { refusing::release(block); }
 
 extern "C" {
+// NOLINTBEGIN(readability-inconsistent-declaration-parameter-name): the system's names are reserved ones
 
 void* aligned_alloc(size_t alignment, size_t bytes) {
   ++refusing::asked;
@@ -101,4 +102,5 @@ int pthread_create(pthread_t* thread, const pthread_attr_t* attributes, void* (*
       dlsym(RTLD_NEXT, "pthread_create"));
   return refusing::of_threads.refuses() ? EAGAIN : system(thread, attributes, start, argument);
 }
+// NOLINTEND(readability-inconsistent-declaration-parameter-name)
 }
