@@ -11,6 +11,7 @@
 #include "registry.h"
 #include "status.h"
 #include "tensor.h"
+#include "variants.h"
 
 namespace lathe {
 
@@ -90,8 +91,9 @@ class Field {
 struct Case {
   const Operator& op;
   const FeatureMap& map;
+  const Variant& variant;
   Storage storage = Storage::kF32;
-  bool decay = false, normalise = false;
+  bool normalise = false;
 
   double attribute() const {
     const double fallback = map.fallback(kWidth);
@@ -115,7 +117,7 @@ class Tensors {
     if (c.normalise)
       for (uint32_t role : {LATHE_Z_IN, LATHE_Z_OUT}) add(c, role, f32, {1, 1, c.keys()});
     if (c.map.projects()) add(c, LATHE_PROJECTION, f32, {kFeatures, kWidth});
-    if (c.decay) {
+    if (c.variant.inputs >> LATHE_DECAY & 1) {
       add(c, LATHE_DECAY, f32, {1});
       find(LATHE_DECAY)->write(0, kDecay);
     }
@@ -180,7 +182,7 @@ class Expected {
 
   void take_key(int64_t t) {
     const std::vector<double> k = phi(LATHE_K, t, t);
-    const double a = c_.decay ? std::exp(kDecay) : 1;
+    const double a = std::exp(c_.variant.log_decay(kDecay, 0, 1));
     for (size_t i = 0; i < k.size(); i++) {
       if (c_.normalise) z[i] = a * z[i] + k[i];
       for (int64_t j = 0; j < kWidth; j++) {
@@ -268,7 +270,7 @@ std::string fault_of(const Case& c, int64_t tokens) {
   lathe_desc desc{};
   desc.size = sizeof desc;
   desc.op = c.op.name;
-  desc.variant = c.decay ? "decay" : "plain";
+  desc.variant = c.variant.name;
   desc.map = c.map.name;
   desc.scale = static_cast<float>(kScale);
   desc.eps = static_cast<float>(kEps);
@@ -292,14 +294,15 @@ std::vector<Case> cases(const char* row) {
     if (find_kernel(row, "map", map.name)) maps.push_back(&map);
   const FeatureMap& plainest = *maps.front();
   for (const Operator& op : operators())
-    for (bool decay : {false, true})
+    for (const Variant& variant : variants())
       for (bool normalise : {false, true})
-        if (op.built() && (!decay || op.takes(LATHE_DECAY)))
-          all.push_back({op, plainest, Storage::kF32, decay, normalise});
+        if (op.built() && (!variant.decays() || op.takes(LATHE_DECAY)))
+          all.push_back({op, plainest, variant, Storage::kF32, normalise});
   const Operator& first = all.front().op;
-  for (size_t i = 1; i < maps.size(); i++) all.push_back({first, *maps[i]});
+  const Variant& plain = all.front().variant;
+  for (size_t i = 1; i < maps.size(); i++) all.push_back({first, *maps[i], plain});
   for (Storage storage : {Storage::kF16, Storage::kBF16})
-    if (find_kernel(row, "widen", name_of(storage))) all.push_back({first, plainest, storage});
+    if (find_kernel(row, "widen", name_of(storage))) all.push_back({first, plainest, plain, storage});
   return all;
 }
 
@@ -317,7 +320,7 @@ SelfTest self_test() {
     // a whole chunk and some: decode walks tokens one by one, and two show that the state goes on
     const int64_t tokens = c.op.op == Op::kDecode ? 2 : chunk_of(test.row) + 3;
     test.checks.push_back(
-        {c.op.name, c.decay ? "decay" : "plain", c.map.name, name_of(c.storage), c.normalise, fault_of(c, tokens)});
+        {c.op.name, c.variant.name, c.map.name, name_of(c.storage), c.normalise, fault_of(c, tokens)});
   }
   return test;
 }

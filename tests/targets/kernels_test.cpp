@@ -80,7 +80,7 @@ class Walk {
         // maps of several parts move whole blocks of 16: they read a little past the width and write a little past K
         D16_(padded(p.D + 16)),
         M16_(padded(p.M)),
-        K16_(padded(flat() ? K_ : K_ + 15)),
+        K16_(padded(map_.last(p.D, p.M, attribute()) == K_ ? K_ : K_ + 15)),
         V16_(padded(p.V)),
         x_(D16_, C_),
         weights_(M16_, D16_),
