@@ -20,6 +20,7 @@ add_library(lathe_asserting STATIC
 target_include_directories(lathe_asserting SYSTEM PRIVATE ${LATHE_HALIDE_INCLUDE})
 target_include_directories(lathe_asserting PRIVATE ${PROJECT_BINARY_DIR}/gen/asserting ${PROJECT_SOURCE_DIR}/runtime
                                                    ${CMAKE_CURRENT_SOURCE_DIR})
+target_compile_definitions(lathe_asserting PRIVATE $<TARGET_PROPERTY:lathe_objects,COMPILE_DEFINITIONS>)
 target_link_libraries(lathe_asserting PRIVATE fmt::fmt-header-only)
 add_executable(lathe_tests_asserting $<TARGET_OBJECTS:lathe_test_objects> asserting/asserting_test.cpp)
 target_include_directories(lathe_tests_asserting SYSTEM PRIVATE ${LATHE_HALIDE_INCLUDE})
