@@ -98,7 +98,8 @@ function(lathe_row row directory suffix)
     add_custom_command(
       OUTPUT ${directory}/${symbol}.o ${directory}/${symbol}.inc
       COMMAND lathe-gen --kernel ${kernel} ${axis_option} --row ${row} --records
-              ${PROJECT_SOURCE_DIR}/schedules/records --tune-for ${LATHE_TUNE_FOR} --out ${directory} ${ARGN}
+              ${PROJECT_SOURCE_DIR}/schedules/records --tune-for ${LATHE_TUNE_FOR} --out ${directory}
+              ${LATHE_KERNEL_SANITIZER} ${ARGN}
       DEPENDS lathe-gen ${LATHE_RECORD_FILES}
       COMMENT "${symbol}"
       VERBATIM)

@@ -25,7 +25,7 @@ namespace {
 using Output = Halide::OutputFileType;
 
 struct Options {
-  std::string kernel, axis, row, records, tune_for = "generic", directory = ".";
+  std::string kernel, axis, row, records, tune_for = "generic", directory = ".", sanitize;
   std::vector<std::string> emit{"object"}, set;
   bool asserts = false, runtime = false;
 };
@@ -57,7 +57,8 @@ Kernel define(const Options& options, const Choice& choice) {
 
 void generate(const Options& options) {
   const Row& row = find_row(options.row);
-  const Halide::Target target(row.halide + "-no_runtime-no_bounds_query" + (options.asserts ? "" : "-no_asserts"));
+  const Halide::Target target(row.halide + "-no_runtime-no_bounds_query" + (options.asserts ? "" : "-no_asserts") +
+                              (options.sanitize.empty() ? "" : "-" + options.sanitize));
   const Family& family_of_row = family(row.family);
   const Instance instance{options.kernel, options.axis};
   const Space space = family_of_row.space(instance, target);
@@ -109,6 +110,8 @@ int main(int argc, char** argv) {
   app.add_option("--emit", options.emit, "object, assembly, stmt, header, device_code")->delimiter(',');
   app.add_option("--set", options.set, "knob=value, instead of the record's");
   app.add_flag("--asserts", options.asserts, "keep Halide's run-time checks");
+  app.add_option("--sanitize", options.sanitize, "instrument the kernel for a sanitizer")
+      ->check(CLI::IsMember({"asan", "tsan"}));
   CLI11_PARSE(app, argc, argv);
   try {
     options.runtime ? lathe::gen::generate_runtime(options) : lathe::gen::generate(options);

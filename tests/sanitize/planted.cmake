@@ -1,0 +1,21 @@
+# In a build for a sanitizer: it reports a planted fault in a kernel and one in the runtime, by the name of where it is.
+add_executable(lathe_planted_fault sanitize/planted_fault.cpp)
+target_include_directories(lathe_planted_fault SYSTEM PRIVATE ${LATHE_HALIDE_INCLUDE})
+target_link_libraries(lathe_planted_fault PRIVATE lathe_open fmt::fmt-header-only)
+function(lathe_planted place report)
+  add_test(NAME planted/${place} COMMAND lathe_planted_fault ${LATHE_SANITIZE} ${place})
+  set_tests_properties(planted/${place} PROPERTIES PASS_REGULAR_EXPRESSION "${report}")
+endfunction()
+list(GET rows 0 row)
+# slower by an order, and a fork of many threads is one of the tests
+set_tests_properties(row/${row} PROPERTIES TIMEOUT 5000 ENVIRONMENT
+                     "LATHE_TARGET=${row};RC_PARAMS=seed=1 max_success=100;TSAN_OPTIONS=die_after_fork=0")
+if(LATHE_SANITIZE STREQUAL "address")
+  lathe_planted(kernel "AddressSanitizer: heap-buffer-overflow.*lathe_widen_bf16_${row}")
+  lathe_planted(runtime "AddressSanitizer: heap-buffer-overflow.*lathe_run")
+elseif(LATHE_SANITIZE STREQUAL "thread")
+  lathe_planted(kernel "ThreadSanitizer: data race.*lathe_widen_bf16_${row}")
+  lathe_planted(runtime "ThreadSanitizer: data race.*lathe_run")
+else()
+  lathe_planted(runtime "worker.cpp:[0-9:]+ runtime error: signed integer overflow")
+endif()
