@@ -1,5 +1,5 @@
 # The presets that instrument everything, from the build that everybody makes. Those that run the whole suite take long.
-foreach(preset asan tsan ubsan)
+foreach(preset asan tsan ubsan fuzz)
   add_test(NAME sanitize/${preset}
            COMMAND ${LATHE_SH} ${CMAKE_CURRENT_SOURCE_DIR}/sanitize/preset.sh ${CMAKE_COMMAND} ${CMAKE_CTEST_COMMAND}
                    ${CMAKE_MAKE_PROGRAM} ${PROJECT_SOURCE_DIR} $<TARGET_FILE:lathe-gen> ${LATHE_HALIDE_ROOT}
