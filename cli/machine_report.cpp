@@ -10,7 +10,7 @@
 
 #include "../bench/machine.h"
 #include "pool.h"
-#include "processor.h"
+#include "rows.h"
 #include "verbs.h"
 
 namespace lathe::cli {
@@ -47,10 +47,14 @@ nlohmann::json caches() {
 nlohmann::json machine_report() {
   const char* pin = std::getenv("LATHE_TARGET");
   const double memory = static_cast<double>(sysconf(_SC_PHYS_PAGES)) * static_cast<double>(sysconf(_SC_PAGESIZE));
-  return {{"model", bench::cpu_model()}, {"features", bench::cpu_features()},
-          {"uarch", host_uarch()},       {"threads", allowed_processors()},
-          {"caches", caches()},          {"memory_gib", memory / (1 << 30)},
-          {"pin", pin ? pin : ""},       {"lathe", lathe_version()},
+  return {{"model", bench::cpu_model()},
+          {"features", bench::cpu_features()},
+          {"uarch", uarch(this_processor())},
+          {"threads", allowed_processors()},
+          {"caches", caches()},
+          {"memory_gib", memory / (1 << 30)},
+          {"pin", pin ? pin : ""},
+          {"lathe", lathe_version()},
           {"compiler", kCompiler}};
 }
 

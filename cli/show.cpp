@@ -11,7 +11,7 @@
 #include <memory>
 
 #include "call.h"
-#include "processor.h"
+#include "rows.h"
 #include "verbs.h"
 
 namespace lathe::cli {
@@ -47,7 +47,7 @@ Json find(std::string name) {
     for (const Json& k : kernels) {
       if (k.at("target") != row) continue;
       const std::string kernel = k.at("kernel"), instance = k.at("instance"), symbol = k.at("name");
-      const bool here = row_runs(row) && (name == kernel || name == kernel + "_" + instance);
+      const bool here = row_runs(this_processor(), row) && (name == kernel || name == kernel + "_" + instance);
       if (here || "lathe_" + name == symbol || name == fmt::format("{}_{}", kernel, row)) return k;
     }
   std::string known;

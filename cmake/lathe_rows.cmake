@@ -12,10 +12,11 @@ function(lathe_rows out_rows out_uarch)
     set(rows_of_host ${LATHE_TARGETS})
   else()
     try_run(ran compiled SOURCES ${PROJECT_SOURCE_DIR}/cmake/print_rows.cpp ${PROJECT_SOURCE_DIR}/runtime/processor.cpp
+            ${PROJECT_SOURCE_DIR}/runtime/rows.cpp
             COMPILE_DEFINITIONS -I${PROJECT_SOURCE_DIR} CXX_STANDARD 20 COMPILE_OUTPUT_VARIABLE log
             RUN_OUTPUT_VARIABLE printed)
     if(NOT compiled OR NOT ran EQUAL 0)
-      message(FATAL_ERROR "runtime/processor.cpp does not build or run:\n${log}${printed}")
+      message(FATAL_ERROR "runtime/processor.cpp and rows.cpp do not build or run:\n${log}${printed}")
     endif()
     string(REPLACE "\n" ";" printed "${printed}")
     list(GET printed 0 host_uarch)

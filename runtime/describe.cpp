@@ -5,8 +5,8 @@
 
 #include "maps.h"
 #include "operators.h"
-#include "processor.h"
 #include "registry.h"
+#include "rows.h"
 #include "status.h"
 #include "tensor.h"
 #include "variants.h"
@@ -45,9 +45,9 @@ std::string variant_item(const Variant& v) {
 std::string target_item(const char* row) {
   int kernels = 0;
   for (const Entry& e : registry()) kernels += std::string_view(e.row) == row;
-  const char* missing = missing_feature(row);
-  return fmt::format("{{\"name\": \"{}\", \"kernels\": {}, \"runs\": {}, \"missing\": {}}}", row, kernels, !missing,
-                     missing ? fmt::format("\"{}\"", missing) : std::string("null"));
+  const std::string missing = missing_feature(this_processor(), row);
+  return fmt::format("{{\"name\": \"{}\", \"kernels\": {}, \"runs\": {}, \"missing\": {}}}", row, kernels,
+                     missing.empty(), missing.empty() ? "null" : fmt::format("\"{}\"", missing));
 }
 
 std::string kernel_item(const Entry& e) {

@@ -1,10 +1,12 @@
 #include "registry.h"
 
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
+#include <iterator>
 #include <string>
 
-#include "processor.h"
+#include "rows.h"
 #include "status.h"
 
 #define LATHE_ENTRY(symbol, kernel, axis, row, chunk, key, value, rows, numbers, record) \
@@ -23,12 +25,6 @@ constexpr Entry kEntries[] = {
 #undef LATHE_ENTRY
 };
 
-bool built(const char* row) {
-  for (const Entry& e : kEntries)
-    if (std::strcmp(e.row, row) == 0) return true;
-  return false;
-}
-
 }  // namespace
 
 std::span<const Entry> registry() { return kEntries; }
@@ -39,22 +35,31 @@ const Entry* find_kernel(std::string_view row, std::string_view kernel, std::str
   return nullptr;
 }
 
-ChosenRow choose_row() {
-  if (const char* pinned = std::getenv("LATHE_TARGET"); pinned && *pinned) {
-    if (const char* missing = missing_feature(pinned))
-      fail(LATHE_UNSUPPORTED, "LATHE_TARGET={}: this processor lacks {}", pinned, missing);
-    for (const Entry& e : kEntries)
-      if (std::strcmp(e.row, pinned) == 0) return {e.row, "pinned by LATHE_TARGET"};
-    fail(LATHE_UNSUPPORTED, "LATHE_TARGET={}: not built into this library", pinned);
+std::vector<const char*> built_rows() {
+  std::vector<const char*> built;
+  for (const char* row : row_names())
+    if (std::any_of(std::begin(kEntries), std::end(kEntries), [&](const Entry& e) { return !std::strcmp(e.row, row); }))
+      built.push_back(row);
+  return built;
+}
+
+ChosenRow choose_row(const Processor& processor, const char* pin, std::span<const char* const> built) {
+  if (pin && *pin) {
+    if (const std::string missing = missing_feature(processor, pin); !missing.empty())
+      fail(LATHE_UNSUPPORTED, "LATHE_TARGET={}: this processor lacks {}", pin, missing);
+    for (const char* row : built)
+      if (std::strcmp(row, pin) == 0) return {row, "pinned by LATHE_TARGET"};
+    fail(LATHE_UNSUPPORTED, "LATHE_TARGET={}: not built into this library", pin);
   }
   std::string tried;
-  for (const char* row : row_names()) {
-    if (!built(row)) continue;
-    const char* missing = missing_feature(row);
-    if (!missing) return {row, "best row that this processor runs"};
+  for (const char* row : built) {
+    const std::string missing = missing_feature(processor, row);
+    if (missing.empty()) return {row, "best row that this processor runs"};
     tried += fmt::format("{}{} needs {}", tried.empty() ? "" : ", ", row, missing);
   }
   fail(LATHE_UNSUPPORTED, "no row of this library runs on this processor: {}", tried);
 }
+
+ChosenRow choose_row() { return choose_row(this_processor(), std::getenv("LATHE_TARGET"), built_rows()); }
 
 }  // namespace lathe

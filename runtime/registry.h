@@ -3,6 +3,9 @@
 
 #include <span>
 #include <string_view>
+#include <vector>
+
+#include "processor.h"
 
 namespace lathe {
 
@@ -18,12 +21,17 @@ std::span<const Entry> registry();
 // nullptr where this build has no such kernel for the row.
 const Entry* find_kernel(std::string_view row, std::string_view kernel, std::string_view axis);
 
-// The best row that is both built and runnable, or the one that LATHE_TARGET names. Throws Error(UNSUPPORTED) naming
-// what is missing. `reason` says why in a few words.
+// Rows that this library holds, in order of preference.
+std::vector<const char*> built_rows();
+
 struct ChosenRow {
   const char* row;
-  const char* reason;
+  const char* reason;  // why, in a few words
 };
+// The best of the built rows that the processor runs, or the one that is pinned (null or empty: none is). Throws
+// Error(UNSUPPORTED) naming what is missing.
+ChosenRow choose_row(const Processor& processor, const char* pin, std::span<const char* const> built);
+// The same for this processor, LATHE_TARGET and this library.
 ChosenRow choose_row();
 
 }  // namespace lathe

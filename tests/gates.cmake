@@ -27,6 +27,7 @@ lathe_install_test(tarball_built tarball build ${means} ${LATHE_HALIDE_ROOT})
 set_tests_properties(install/tarball_built PROPERTIES LABELS all PROCESSORS 2)
 
 # From inside the runtime: which row and which kernels are chosen.
-add_executable(lathe_dispatch_test dispatch/broken_kernel_test.cpp dispatch/dispatch_test.cpp)
+add_executable(lathe_dispatch_test dispatch/broken_kernel_test.cpp dispatch/dispatch_test.cpp dispatch/processors.cpp
+                                   dispatch/processors_test.cpp)
 target_link_libraries(lathe_dispatch_test PRIVATE lathe_open GTest::gtest_main fmt::fmt-header-only)
 add_test(NAME dispatch COMMAND lathe_dispatch_test)

@@ -10,8 +10,8 @@
 #include <string_view>
 #include <vector>
 
-#include "processor.h"
 #include "registry.h"
+#include "rows.h"
 #include "status.h"
 
 namespace {
@@ -73,23 +73,32 @@ TEST(Rows, StandBeforeWhatTheyFallBackTo) {
     if (std::string_view(lesser) == "none") continue;
     ASSERT_NE(place(lesser), names.end()) << lesser;
     EXPECT_LT(place(row), place(lesser)) << row;
-    EXPECT_TRUE(!lathe::row_runs(row) || lathe::row_runs(lesser)) << row << ", " << lesser;
+    EXPECT_TRUE(!lathe::row_runs(lathe::this_processor(), row) || lathe::row_runs(lathe::this_processor(), lesser))
+        << row << ", " << lesser;
   }
 }
 
 TEST(Rows, OfAnotherArchitectureSayWhatIsMissing) {
 #if defined(__x86_64__)
-  EXPECT_STREQ(lathe::missing_feature("neon"), "arm");
+  EXPECT_EQ(lathe::missing_feature(lathe::this_processor(), "neon"), "arm");
 #else
-  EXPECT_STREQ(lathe::missing_feature("sse41"), "x86");
+  EXPECT_EQ(lathe::missing_feature(lathe::this_processor(), "sse41"), "x86");
 #endif
+}
+
+TEST(Rows, AreBuiltInTheOrderOfPreference) {
+  std::vector<std::string> expected;
+  for (const char* row : lathe::row_names())
+    if (built_rows().contains(row)) expected.push_back(row);
+  const auto built = lathe::built_rows();
+  EXPECT_EQ(std::vector<std::string>(built.begin(), built.end()), expected);
 }
 
 TEST(Choice, IsTheFirstRowThatIsBuiltAndRuns) {
   const Pin pin(nullptr);
   std::string expected;
   for (const char* row : lathe::row_names())
-    if (expected.empty() && built_rows().contains(row) && lathe::row_runs(row)) expected = row;
+    if (expected.empty() && built_rows().contains(row) && lathe::row_runs(lathe::this_processor(), row)) expected = row;
   const lathe::ChosenRow chosen = lathe::choose_row();
   EXPECT_EQ(chosen.row, expected);
   EXPECT_STREQ(chosen.reason, "best row that this processor runs");
@@ -97,7 +106,7 @@ TEST(Choice, IsTheFirstRowThatIsBuiltAndRuns) {
 
 TEST(Choice, FollowsAPin) {
   for (const std::string& row : built_rows()) {
-    if (!lathe::row_runs(row.c_str())) continue;
+    if (!lathe::row_runs(lathe::this_processor(), row.c_str())) continue;
     const Pin pin(row.c_str());
     const lathe::ChosenRow chosen = lathe::choose_row();
     EXPECT_EQ(chosen.row, row);
@@ -116,10 +125,14 @@ TEST(Choice, RefusesWhatItCannotPinByName) {
   EXPECT_NE(refusal("avx1024").find("LATHE_TARGET=avx1024"), std::string::npos) << refusal("avx1024");
   EXPECT_NE(refusal("AVX2").find("LATHE_TARGET=AVX2"), std::string::npos) << refusal("AVX2");
   for (const char* row : lathe::row_names())
-    if (!lathe::row_runs(row) || !built_rows().contains(row)) {
+    if (!lathe::row_runs(lathe::this_processor(), row) || !built_rows().contains(row)) {
       const std::string text = refusal(row);
       EXPECT_NE(text.find(std::string("LATHE_TARGET=") + row), std::string::npos) << text;
-      EXPECT_NE(text.find(lathe::row_runs(row) ? "not built" : lathe::missing_feature(row)), std::string::npos) << text;
+      EXPECT_NE(text.find(lathe::row_runs(lathe::this_processor(), row)
+                              ? "not built"
+                              : lathe::missing_feature(lathe::this_processor(), row)),
+                std::string::npos)
+          << text;
     }
 }
 

@@ -1,0 +1,20 @@
+// The rows of schedules/targets.def, and which of them a processor runs: functions of what it says of itself and of
+// nothing else.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "processor.h"
+
+namespace lathe {
+
+// In order of preference.
+const std::vector<const char*>& row_names();
+// The first feature of the row that the processor lacks, empty where it runs the row. Unknown rows lack their name.
+std::string missing_feature(const Processor& processor, const char* row);
+bool row_runs(const Processor& processor, const char* row);
+// The name that records use: "sapphirerapids", "znver4", ... or "generic".
+const char* uarch(const Processor& processor);
+
+}  // namespace lathe
