@@ -11,6 +11,7 @@
 #include "../schedules/records.h"
 #include "../schedules/schedule.h"
 #include "../schedules/targets.h"
+#include "compile_errors.h"
 #include "kernel.h"
 
 namespace lathe::gen {
@@ -30,16 +31,25 @@ struct Options {
   bool asserts = false, runtime = false;
 };
 
+std::string text_of(const Numbers& numbers) {
+  std::string text;
+  for (const auto& [name, value] : numbers) text += fmt::format("{}{}={}", text.empty() ? "" : " ", name, value);
+  return text;
+}
+
+// What is being made, for messages.
+std::string subject(const Options& options) {
+  return fmt::format("{}{}{} for {}", options.runtime ? "the runtime" : options.kernel, options.axis.empty() ? "" : " ",
+                     options.axis, options.row);
+}
+
 // The one line that the library's registry is made of.
 void write_entry(const std::string& path, const Options& options, const std::string& symbol, const Grains& grains,
                  const Choice& choice) {
-  std::string numbers;
-  for (const auto& [name, value] : choice.numbers)
-    numbers += fmt::format("{}{}={}", numbers.empty() ? "" : " ", name, value);
   std::ofstream out(path);
   out << fmt::format("LATHE_ENTRY({}, \"{}\", \"{}\", \"{}\", {}, {}, {}, {}, \"{}\", \"{}\")\n", symbol,
                      options.kernel, options.axis, options.row, choice.numbers.at("chunk"), grains.key, grains.value,
-                     grains.rows, numbers, choice.source);
+                     grains.rows, text_of(choice.numbers), choice.source);
   if (!out.flush()) throw std::runtime_error("cannot write " + path);
 }
 
@@ -63,6 +73,7 @@ void generate(const Options& options) {
   const Instance instance{options.kernel, options.axis};
   const Space space = family_of_row.space(instance, target);
   const Choice choice = choose(options.records, row, options.kernel, options.tune_for, space, options.set);
+  report_compile_errors(fmt::format("{} ({})", subject(options), text_of(choice.numbers)));
   Kernel kernel = define(options, choice);
   family_of_row.apply(kernel, choice.numbers, target);
 
@@ -89,6 +100,7 @@ void generate(const Options& options) {
 // What the kernels of a device row call: Halide's own runtime. Kernels of CPU rows call nothing.
 void generate_runtime(const Options& options) {
   const Row& row = find_row(options.row);
+  report_compile_errors(subject(options));
   std::filesystem::create_directories(options.directory);
   const auto path = std::filesystem::path(options.directory) / fmt::format("lathe_runtime_{}.o", row.name);
   Halide::compile_standalone_runtime(path.string(), Halide::Target(row.halide));
@@ -115,8 +127,8 @@ int main(int argc, char** argv) {
   CLI11_PARSE(app, argc, argv);
   try {
     options.runtime ? lathe::gen::generate_runtime(options) : lathe::gen::generate(options);
-  } catch (const std::exception& error) {  // Halide's errors among them
-    fmt::print(stderr, "lathe-gen: {} {} for {}: {}\n", options.kernel, options.axis, options.row, error.what());
+  } catch (const std::exception& error) {
+    fmt::print(stderr, "lathe-gen: {}: {}\n", lathe::gen::subject(options), error.what());
     return 1;
   }
   return 0;

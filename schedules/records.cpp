@@ -3,6 +3,7 @@
 #include <Halide.h>
 #include <fmt/format.h>
 
+#include <charconv>
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -67,7 +68,10 @@ Choice choose(const std::string& directory, const Row& row, const std::string& k
   for (const std::string& assignment : set) {
     const size_t equals = assignment.find('=');
     if (equals == std::string::npos) throw std::invalid_argument("--set " + assignment + ": expected knob=value");
-    choice.numbers[assignment.substr(0, equals)] = std::stoi(assignment.substr(equals + 1));
+    const char *value = assignment.data() + equals + 1, *end = assignment.data() + assignment.size();
+    const auto [parsed, error] = std::from_chars(value, end, choice.numbers[assignment.substr(0, equals)]);
+    if (error != std::errc() || parsed != end)
+      throw std::invalid_argument("--set " + assignment + ": expected a whole number");
     choice.source = "command line";
   }
   check(space, choice.numbers);
