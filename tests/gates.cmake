@@ -26,6 +26,10 @@ lathe_install_test(tarball tarball configure ${means} ${LATHE_HALIDE_ROOT})
 lathe_install_test(tarball_built tarball build ${means} ${LATHE_HALIDE_ROOT})
 set_tests_properties(install/tarball_built PROPERTIES LABELS all PROCESSORS 2)
 
+add_test(NAME gate/expected_skips
+         COMMAND ${CMAKE_COMMAND} -DCTEST=${CMAKE_CTEST_COMMAND} -DBUILD_DIR=${PROJECT_BINARY_DIR}
+                 -DLIST=${CMAKE_CURRENT_SOURCE_DIR}/expected_skips.def -P ${CMAKE_CURRENT_SOURCE_DIR}/gates/expected_skips.cmake)
+
 if(TARGET lathe_gen_objects)
   # lathe-gen with kernels that cannot be generated
   add_executable(lathe_gen_broken generation/broken_kernels.cpp $<TARGET_OBJECTS:lathe_gen_objects>)
@@ -36,6 +40,6 @@ endif()
 
 # From inside the runtime: which row and which kernels are chosen.
 add_executable(lathe_dispatch_test dispatch/broken_kernel_test.cpp dispatch/dispatch_test.cpp dispatch/processors.cpp
-                                   dispatch/processors_test.cpp)
-target_link_libraries(lathe_dispatch_test PRIVATE lathe_open GTest::gtest_main fmt::fmt-header-only)
+                                   dispatch/processors_test.cpp support/main.cpp)
+target_link_libraries(lathe_dispatch_test PRIVATE lathe_open GTest::gtest fmt::fmt-header-only)
 add_test(NAME dispatch COMMAND lathe_dispatch_test)

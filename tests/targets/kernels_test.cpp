@@ -202,7 +202,7 @@ int opencl_platforms() {
 class Device : public testing::Environment {
   void SetUp() override {
     if (opencl_platforms() == 0)
-      GTEST_SKIP() << "lathe: skipped: no OpenCL platform answers (Debian: pocl-opencl-icd ocl-icd-opencl-dev)";
+      GTEST_SKIP() << "no OpenCL platform answers (Debian: pocl-opencl-icd ocl-icd-opencl-dev)";
   }
 };
 [[maybe_unused]] const auto* const device = testing::AddGlobalTestEnvironment(new Device);
