@@ -50,7 +50,6 @@ std::vector<Shape> shapes() {
   return {
 #define LATHE_SHAPE(group, b, t, hq, hk, d, m, v) Shape{#group, b, t, hq, hk, d, m, v},
 #include "shapes.def"
-#undef LATHE_SHAPE
   };
 }
 

@@ -2,7 +2,10 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include <set>
+
 #include "support/inputs.h"
+#include "support/shape_table.h"
 #include "support/tolerance.h"
 
 namespace {
@@ -10,91 +13,87 @@ namespace {
 using namespace support;
 constexpr const char* all_ops[] = {"causal", "noncausal", "accumulate", "readout", "decode"};
 
+Problem normalised(Problem p) {
+  p.map = p.M > 0 ? "favor" : "elu1";
+  p.normalise = true;
+  p.eps = 1e-6;
+  return p;
+}
+
+// Of the kernel that the operator takes, for float32; decode walks few tokens.
+int64_t chunk_of(const std::string& op) {
+  return op == "decode" ? 2 : support::chunk_of(op, reals(normalised({}), Type::F32, 1, true));
+}
+
+using OpAndGroup = std::tuple<const char*, std::string>;
+class Table : public testing::TestWithParam<OpAndGroup> {};
+
+TEST_P(Table, IsTheOracles) {
+  const auto& [op, group] = GetParam();
+  const auto types = group == "layouts" ? std::vector{Type::F32, Type::F16, Type::BF16} : std::vector{Type::F32};
+  const auto orders = group == "heads" ? std::vector{false, true} : std::vector{false};
+  for (const Type type : types)
+    for (const bool tiled : orders)
+      for (const Shape& shape : shapes(group, chunk_of(op))) {
+        Problem p = normalised(shape.problem);
+        p.tiled = tiled;
+        Options options;
+        options.type = type;
+        options.layout = shape.layout;
+        check(op, reals(p, type, 41, true), options);
+      }
+}
+
+INSTANTIATE_TEST_SUITE_P(All, Table, testing::Combine(testing::ValuesIn(all_ops), testing::ValuesIn(shape_groups())),
+                         [](const testing::TestParamInfo<OpAndGroup>& test) {
+                           return fmt::format("{}_{}", std::get<0>(test.param), std::get<1>(test.param));
+                         });
+
 class Shapes : public testing::TestWithParam<const char*> {
  protected:
   std::string op = GetParam();
 
   Problem shape() const {
     Problem p;
-    p.map = "elu1";
     p.HQ = p.HK = p.HV = 2;
     p.D = 20;
     p.V = 12;
-    p.normalise = true;
-    p.eps = 1e-6;
-    return p;
+    return normalised(p);
   }
-  int64_t chunk(const Problem& p) const { return op == "decode" ? 2 : chunk_of(op, reals(p, Type::F32, 1, true)); }
 };
 
-TEST_P(Shapes, Tokens) {
-  Problem p = shape();
-  p.B = 2;
-  for (const int64_t T : lengths_around(chunk(p))) {
-    p.T = T;
-    check(op, reals(p, Type::F32, 41, true));
+// A table that lost one of its edges would go on passing.
+TEST_P(Shapes, TableHoldsEveryEdge) {
+  const int64_t C = chunk_of(op);
+  std::set<int64_t> counts;
+  bool odd_keys = false, odd_values = false, strided = false, grouped_queries = false, grouped_values = false;
+  for (const auto& [group, p, layout] : test_shapes(C)) {
+    counts.insert(p.T);
+    odd_keys |= p.D > 1 && p.D % 2 == 1;
+    odd_values |= p.V > 1 && p.V % 2 == 1;
+    strided |= layout == Layout::Gapped;
+    grouped_queries |= p.HQ > p.HK;
+    grouped_values |= p.HV > p.HK;
   }
+  for (const int64_t T : {int64_t{0}, int64_t{1}, C - 1, C, C + 1, 3 * C + 1}) EXPECT_TRUE(counts.contains(T)) << T;
+  EXPECT_TRUE(odd_keys) << "no odd width of keys";
+  EXPECT_TRUE(odd_values) << "no odd width of values";
+  EXPECT_TRUE(strided) << "no layout with gaps";
+  EXPECT_TRUE(grouped_queries) << "no query heads that share a key head";
+  EXPECT_TRUE(grouped_values) << "no value heads that share a key head";
 }
 
-// The widths at which vectors and tiles of any target end, one side at a time and both.
-TEST_P(Shapes, Widths) {
-  Problem p = shape();
-  const std::pair<int64_t, int64_t> widths[] = {{1, 1},   {3, 3},   {17, 17}, {31, 31}, {63, 63},
-                                                {65, 65}, {80, 80}, {100, 1}, {1, 100}, {7, 130}};
-  for (const auto& [D, V] : widths) {
-    p.D = D;
-    p.V = V;
-    p.T = chunk(p) + 5;
-    check(op, reals(p, Type::F32, 42, true));
-  }
-}
-
-TEST_P(Shapes, Wide) {
-  Problem p = shape();
-  p.HQ = p.HK = p.HV = 1;
-  p.T = 3;
-  for (const auto& [D, V] : {std::pair<int64_t, int64_t>{1024, 8}, {8, 1024}, {300, 300}}) {
-    p.D = D;
-    p.V = V;
-    check(op, reals(p, Type::F32, 43, true));
-  }
-}
-
-TEST_P(Shapes, GroupedHeads) {
-  Problem p = shape();
-  p.B = 2;
-  struct Heads {
-    int64_t q, k, v;
-  };
-  for (const Heads h : {Heads{4, 2, 2}, {6, 1, 1}, {2, 2, 4}, {1, 1, 3}, {4, 1, 2}, {6, 2, 6}})
-    for (const bool tiled : {false, true}) {
-      p.HQ = h.q;
-      p.HK = h.k;
-      p.HV = h.v;
-      p.tiled = tiled;
-      p.T = chunk(p) + 5;
-      check(op, reals(p, Type::F32, 44, true));
-    }
-}
-
-TEST_P(Shapes, Layouts) {
-  Problem p = shape();
-  p.B = 2;
-  p.T = chunk(p) + 5;
-  for (const Type type : {Type::F32, Type::F16, Type::BF16})
-    for (const Layout layout : {Layout::Bthd, Layout::Bhtd, Layout::Gapped, Layout::Reversed}) {
-      Options options;
-      options.type = type;
-      options.layout = layout;
-      check(op, reals(p, type, 45, true), options);
-    }
+// What the benchmark times.
+TEST_P(Shapes, OfTheBenchmark) {
+  for (const Shape& timed : timed_shapes(chunk_of(op)))
+    check(op, reals(normalised(timed.problem), Type::F32, 54, true));
 }
 
 // One head of keys stands for all of them: its stride over heads is zero.
 TEST_P(Shapes, OneKeyHeadInMemory) {
   if (op == "readout") return;
   Problem p = shape();
-  p.T = chunk(p) + 5;
+  p.T = chunk_of(op) + 5;
   p = reals(p, Type::F32, 46, true);
   for (int64_t t = 0; t < p.T; ++t)
     for (int64_t d = 0; d < p.D; ++d) p.k[(t * 2 + 1) * p.D + d] = p.k[t * 2 * p.D + d];
@@ -106,7 +105,7 @@ TEST_P(Shapes, OneKeyHeadInMemory) {
 // Each tensor has its own type.
 TEST_P(Shapes, MixedTypes) {
   Problem p = shape();
-  p.T = chunk(p) + 5;
+  p.T = chunk_of(op) + 5;
   p = reals(p, Type::BF16, 52, true);
   for (auto part : {&Problem::q, &Problem::k, &Problem::v})
     for (double& x : p.*part) x = rounded(Type::F16, x);

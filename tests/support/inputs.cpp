@@ -96,13 +96,6 @@ void put_rows(std::vector<double>& all, const std::vector<double>& some, int64_t
               all.begin() + (b * T + first) * width);
 }
 
-std::vector<int64_t> lengths_around(int64_t chunk) {
-  std::vector<int64_t> lengths = {0, 1, chunk - 1, chunk, chunk + 1, 3 * chunk + 1};
-  std::sort(lengths.begin(), lengths.end());
-  lengths.erase(std::unique(lengths.begin(), lengths.end()), lengths.end());
-  return lengths;
-}
-
 Problem tokens_of(const Problem& whole, int64_t first, int64_t count, const reference::Answer* before) {
   Problem p = whole;
   p.T = count;

@@ -26,7 +26,4 @@ std::vector<double> rows_between(const std::vector<double>& all, int64_t B, int6
 void put_rows(std::vector<double>& all, const std::vector<double>& some, int64_t B, int64_t T, int64_t first,
               int64_t count);
 
-// Numbers of tokens at which a kernel of this chunk may go wrong.
-std::vector<int64_t> lengths_around(int64_t chunk);
-
 }  // namespace support

@@ -17,7 +17,7 @@ add_executable(lathe_opencl_test
                ../support/inputs.cpp ../support/tensor.cpp ${PROJECT_SOURCE_DIR}/runtime/maps.cpp
                ${PROJECT_SOURCE_DIR}/runtime/processor.cpp ${PROJECT_SOURCE_DIR}/runtime/registry.cpp ${objects}
                ${directory}/lathe_runtime_opencl.o)
-target_sources(lathe_opencl_test PRIVATE ../support/main.cpp ${PROJECT_SOURCE_DIR}/runtime/rows.cpp)
+target_sources(lathe_opencl_test PRIVATE ../support/main.cpp ../support/shape_table.cpp ${PROJECT_SOURCE_DIR}/runtime/rows.cpp)
 target_include_directories(lathe_opencl_test SYSTEM PRIVATE ${LATHE_HALIDE_INCLUDE})
 target_include_directories(lathe_opencl_test PRIVATE ${directory} ${PROJECT_SOURCE_DIR} ${PROJECT_SOURCE_DIR}/runtime
                                                      ${PROJECT_SOURCE_DIR}/tests)
