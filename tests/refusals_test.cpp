@@ -287,13 +287,20 @@ Spoils spoils_of(const std::string& op, uint32_t role, SpoiledCall& good) {
   return all;
 }
 
-class Refusals : public testing::TestWithParam<std::tuple<std::string, size_t>> {
+using OpAndShape = std::tuple<std::string, size_t>;
+
+std::vector<OpAndShape> suitable() {
+  std::vector<OpAndShape> all;
+  for (const std::string& op : operators())
+    for (size_t i = 0; i < shapes().size(); ++i)
+      if (shapes()[i].suits(op)) all.emplace_back(op, i);
+  return all;
+}
+
+class Refusals : public testing::TestWithParam<OpAndShape> {
  protected:
   const std::string op = std::get<0>(GetParam());
   const Shape& shape = shapes().at(std::get<1>(GetParam()));
-  void SetUp() override {
-    if (!shape.suits(op)) GTEST_SKIP() << op << " takes no " << shape.name;
-  }
 };
 
 TEST_P(Refusals, OfEveryArgumentSpoiledInEveryWay) {
@@ -307,11 +314,9 @@ TEST_P(Refusals, OfEveryArgumentSpoiledInEveryWay) {
 // The calls that are spoiled are good ones.
 TEST_P(Refusals, NotWhenNothingIsSpoiled) { check(op, problem_of(shape)); }
 
-INSTANTIATE_TEST_SUITE_P(Ops, Refusals,
-                         testing::Combine(testing::ValuesIn(operators()), testing::Range(size_t{0}, shapes().size())),
-                         [](const auto& test) {
-                           return fmt::format("{}_{}", std::get<0>(test.param), shapes()[std::get<1>(test.param)].name);
-                         });
+INSTANTIATE_TEST_SUITE_P(Ops, Refusals, testing::ValuesIn(suitable()), [](const auto& test) {
+  return fmt::format("{}_{}", std::get<0>(test.param), shapes()[std::get<1>(test.param)].name);
+});
 
 class RolesOf : public testing::TestWithParam<std::string> {};
 

@@ -3,7 +3,7 @@
 # usage: debs.sh CMAKE NINJA C_COMPILER SOURCE_DIR BUILD_DIR WORK_DIR
 set -eu
 cmake=$1 ninja=$2 cc=$3 source=$4 build=$5 work=$6
-command -v dpkg-deb >/dev/null || { echo "lathe: skipped: install/debs needs dpkg-deb"; exit 0; }
+command -v dpkg-deb >/dev/null || { echo "install/debs needs dpkg-deb"; exit 77; }
 rm -rf "$work"
 mkdir -p "$work/debs"
 "$(dirname "$cmake")/cpack" --config "$build/CPackConfig.cmake" -B "$work/debs" >"$work/cpack.log"

@@ -7,8 +7,8 @@ if [ "$preset" = fuzz ]; then
   mkdir -p "$work"
   echo 'extern "C" int LLVMFuzzerTestOneInput(const unsigned char*, unsigned long) { return 0; }' >"$work/probe.cpp"
   clang++ -fsanitize=address,fuzzer "$work/probe.cpp" -o "$work/probe" 2>"$work/probe.log" || {
-    echo "lathe: skipped: fuzz needs clang++ with libFuzzer (Debian: clang libclang-rt-14-dev)"
-    exit 0
+    echo "sanitize/fuzz needs clang++ with libFuzzer (Debian: clang libclang-rt-14-dev)"
+    exit 77
   }
 fi
 cd "$source"
