@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "support/inputs.h"
@@ -126,6 +127,23 @@ TEST(Float16, OverflowsToInfinity) {
   p.v.assign(static_cast<size_t>(2 * p.V), -1);
   for (const char* op : {"causal", "decode", "noncausal"})
     for (const double y : call(op, p, options).o) ASSERT_EQ(y, -INFINITY) << op;
+}
+
+// Rounding adds to the bits, and a NaN of all ones must not run over into a zero.
+TEST(Bfloat16, KeepsEveryNan) {
+  Options options;
+  options.type = Type::BF16;
+  Problem p = problem_of("identity", false, Type::BF16);
+  p.T = 3;
+  p = reals(p, Type::BF16, 84, true);
+  for (const char* op : {"causal", "decode", "noncausal"}) {
+    const Arguments arguments(op, p, options);
+    auto* state = static_cast<uint32_t*>(arguments.tensors.at(LATHE_STATE_IN)->view.data);
+    std::fill_n(state, p.state.size(), 0x7fffffffU);
+    const Plan plan(shared_context(1), arguments);
+    ASSERT_EQ(run(shared_context(1), plan, arguments), LATHE_OK) << shared_context(1).error();
+    for (const double y : arguments.outputs().o) ASSERT_TRUE(std::isnan(y)) << op << ": " << y;
+  }
 }
 
 // Strong decay makes whole powers vanish; none of them may become NaN on the way.
