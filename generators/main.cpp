@@ -6,8 +6,10 @@
 #include <filesystem>
 #include <fstream>
 #include <map>
+#include <nlohmann/json.hpp>
 #include <set>
 
+#include "../schedules/census.h"
 #include "../schedules/records.h"
 #include "../schedules/schedule.h"
 #include "../schedules/targets.h"
@@ -28,7 +30,7 @@ using Output = Halide::OutputFileType;
 struct Options {
   std::string kernel, axis, row, records, tune_for = "generic", directory = ".", sanitize;
   std::vector<std::string> emit{"object"}, set;
-  bool asserts = false, runtime = false;
+  bool asserts = false, runtime = false, space = false;
 };
 
 std::string text_of(const Numbers& numbers) {
@@ -72,7 +74,8 @@ void generate(const Options& options) {
   const Family& family_of_row = family(row.family);
   const Instance instance{options.kernel, options.axis};
   const Space space = family_of_row.space(instance, target);
-  const Choice choice = choose(options.records, row, options.kernel, options.tune_for, space, options.set);
+  const Choice choice =
+      choose(options.records, row, options.kernel, options.axis, options.tune_for, space, options.set);
   report_compile_errors(fmt::format("{} ({})", subject(options), text_of(choice.numbers)));
   Kernel kernel = define(options, choice);
   family_of_row.apply(kernel, choice.numbers, target);
@@ -95,6 +98,65 @@ void generate(const Options& options) {
   std::filesystem::create_directories(options.directory);
   Halide::Pipeline(kernel.outputs()).compile_to(files, kernel.arguments(), symbol, target);
   write_entry(stem + ".inc", options, symbol, family_of_row.grains(instance, choice.numbers, target), choice);
+}
+
+nlohmann::json arguments_of(const Kernel& kernel) {
+  nlohmann::json list = nlohmann::json::array();
+  const auto add = [&](const std::string& name, const Halide::Type& type, int dimensions, bool output) {
+    list.push_back({{"name", name},
+                    {"type", fmt::format("{}{}",
+                                         type.is_float() ? "float"
+                                         : type.is_int() ? "int"
+                                                         : "uint",
+                                         type.bits())},
+                    {"dimensions", dimensions},
+                    {"output", output}});
+  };
+  for (const auto& argument : kernel.arguments())
+    add(argument.name, argument.type, argument.is_buffer() ? argument.dimensions : 0, false);
+  for (const auto& output : kernel.outputs()) add(output.name(), output.types()[0], output.dimensions(), true);
+  return list;
+}
+
+// What a tuner needs to know of a kernel on a row: every configuration there is, and how the kernel is called.
+void print_space(const Options& options) {
+  const Row& row = find_row(options.row);
+  const Halide::Target target(row.halide);
+  const Family& family_of_row = family(row.family);
+  const Instance instance{options.kernel, options.axis};
+  const Space space = family_of_row.space(instance, target);
+  const Choice choice =
+      choose(options.records, row, options.kernel, options.axis, options.tune_for, space, options.set);
+  nlohmann::ordered_json knobs = nlohmann::json::array(), constraints = nlohmann::json::array();
+  nlohmann::json points = nlohmann::json::array(), chosen = nlohmann::json::array();
+  for (const Knob& knob : space.knobs) {
+    knobs.push_back({{"name", knob.name},
+                     {"default", knob.fallback},
+                     {"legal", knob.legal},
+                     {"meaning", knob.meaning},
+                     {"numerics", knob.numerics}});
+    chosen.push_back(choice.numbers.at(knob.name));
+  }
+  const Census census = enumerate(space, [&](const Numbers& numbers) {
+    std::vector<int> point;
+    for (const Knob& knob : space.knobs) point.push_back(numbers.at(knob.name));
+    points.push_back(std::move(point));
+  });
+  for (const auto& [text, count] : census.rejected) constraints.push_back({{"text", text}, {"rejected", count}});
+  const nlohmann::ordered_json all = {
+      {"kernel", options.kernel},
+      {"axis", options.axis},
+      {"row", row.name},
+      {"target", row.halide},
+      {"halide", fmt::format("{}.{}.{}", HALIDE_VERSION_MAJOR, HALIDE_VERSION_MINOR, HALIDE_VERSION_PATCH)},
+      {"arguments", arguments_of(define(options, choice))},
+      {"record", {{"point", chosen}, {"source", choice.source}}},
+      {"raw", census.raw},
+      {"valid", census.valid},
+      {"knobs", knobs},
+      {"constraints", constraints},
+      {"points", points}};
+  fmt::print("{}\n", all.dump());
 }
 
 // What the kernels of a device row call: Halide's own runtime. Kernels of CPU rows call nothing.
@@ -121,12 +183,19 @@ int main(int argc, char** argv) {
   app.add_option("--out", options.directory, "directory for the outputs");
   app.add_option("--emit", options.emit, "object, assembly, stmt, header, device_code")->delimiter(',');
   app.add_option("--set", options.set, "knob=value, instead of the record's");
+  app.add_flag("--space", options.space, "print the kernel's configurations as JSON, and generate nothing")
+      ->needs(kernel);
   app.add_flag("--asserts", options.asserts, "keep Halide's run-time checks");
   app.add_option("--sanitize", options.sanitize, "instrument the kernel for a sanitizer")
       ->check(CLI::IsMember({"asan", "tsan"}));
   CLI11_PARSE(app, argc, argv);
   try {
-    options.runtime ? lathe::gen::generate_runtime(options) : lathe::gen::generate(options);
+    if (options.runtime)
+      lathe::gen::generate_runtime(options);
+    else if (options.space)
+      lathe::gen::print_space(options);
+    else
+      lathe::gen::generate(options);
   } catch (const std::exception& error) {
     fmt::print(stderr, "lathe-gen: {}: {}\n", lathe::gen::subject(options), error.what());
     return 1;

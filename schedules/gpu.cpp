@@ -17,7 +17,7 @@ constexpr int kSide = 16;  // of a block's square: 256 threads, which every devi
 Space space(const Instance& instance, const Target& target) {
   if (instance.axis == "f16" && target.has_feature(Target::OpenCL) && !target.has_feature(Target::CLHalf))
     throw std::invalid_argument("float16 needs a row with cl_half");  // Halide itself would abort
-  return {{{"chunk", 64, {16, 32, 48, 64, 96, 128}, "tokens of a chunk; one value for a whole row"}}, {}};
+  return {{{"chunk", 64, {16, 32, 48, 64, 96, 128}, "tokens of a chunk; one value for a whole row", true}}, {}};
 }
 
 // One kernel being scheduled. Roles without a line here are computed where they are used: tables, scaled operands.

@@ -15,11 +15,13 @@ struct Knob {
   int fallback;
   std::vector<int> legal;
   std::string meaning;
+  bool numerics = false;  // other values give other bits: one value for a whole row
 };
 
 struct Constraint {
   std::string text;
   std::function<bool(const std::map<std::string, int>&)> holds;
+  std::vector<std::string> reads = {};  // the knobs it looks at, so that it is asked early; none named: all of them
 };
 
 struct Space {
@@ -35,7 +37,8 @@ inline Numbers defaults(const Space& space) {
   return numbers;
 }
 
-// Throws with the knob, what came and what is legal.
+// Throw with the knob, what came and what is legal.
+void check_value(const Space& space, const std::string& name, int value);
 void check(const Space& space, const Numbers& numbers);
 
 }  // namespace lathe::gen

@@ -6,64 +6,115 @@
 #include <charconv>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <nlohmann/json.hpp>
+
+#include "json_lines.h"
+#include "record_schema.h"
 
 namespace lathe::gen {
 
 namespace {
 
-constexpr const char* kSchema = "lathe.tuned/1";
+using Json = nlohmann::json;
 
-nlohmann::json read(const std::filesystem::path& path) {
-  std::ifstream in(path);
-  nlohmann::json record = nlohmann::json::parse(in);
-  if (record.value("schema", "") != kSchema)
-    throw std::invalid_argument(fmt::format("{}: schema is '{}', expected '{}'; tune this row again", path.string(),
-                                            record.value("schema", ""), kSchema));
-  return record;
-}
+// One record file, read for one kernel. Every complaint names the file and, where a value is at fault, its line.
+class File {
+ public:
+  explicit File(const std::filesystem::path& path) : path_(path.string()) {
+    std::ifstream in(path);
+    text_ = {std::istreambuf_iterator<char>(in), {}};
+    try {
+      record_ = Json::parse(text_);
+    } catch (const Json::exception& error) {
+      refuse("", error.what());
+    }
+    const Json schema = record_.value("schema", Json());
+    if (schema != kRecordSchema)
+      refuse("/schema",
+             fmt::format("the schema is {}, expected \"{}\"; tune this row again", schema.dump(), kRecordSchema));
+  }
 
-// A configuration holds a row's chunk and each kernel's numbers. Kernels it does not name keep their defaults, under
-// the configuration's chunk.
-const nlohmann::json* configuration(const nlohmann::json& record, const std::string& uarch) {
-  for (const auto& entry : record.at("configurations"))
-    if (entry.at("uarch") == uarch) return &entry;
-  return nullptr;
-}
+  // A configuration holds a row's chunk and each kernel's numbers. Kernels it does not name keep their defaults, under
+  // the configuration's chunk.
+  bool look_up(const std::string& uarch, const std::string& kernel, const std::string& axis, const Space& space,
+               Numbers& numbers) const {
+    const Json& all = at(record_, "configurations", "");
+    for (size_t i = 0; i < all.size(); i++) {
+      const std::string where = fmt::format("/configurations/{}", i);
+      if (at(all[i], "uarch", where) != uarch) continue;
+      numbers = defaults(space);
+      take(numbers, space, "chunk", at(all[i], "chunk", where), where + "/chunk");
+      const Json& kernels = at(all[i], "kernels", where);
+      std::string place = where;
+      for (const std::string& key : {kernel + ":" + axis, kernel}) {
+        if (!kernels.contains(key)) continue;
+        place = where + "/kernels/" + key;
+        for (const auto& [name, value] : at(kernels.at(key), "params", place).items())
+          take(numbers, space, name, value, place + "/params/" + name);
+        break;
+      }
+      try {
+        check(space, numbers);
+      } catch (const std::invalid_argument& error) {
+        refuse(place, fmt::format("{}: {}", kernel, error.what()));
+      }
+      return true;
+    }
+    return false;
+  }
+
+ private:
+  [[noreturn]] void refuse(const std::string& pointer, const std::string& what) const {
+    const auto lines = lines_of(text_);
+    const auto line = lines.find(pointer);
+    throw std::invalid_argument(
+        fmt::format("{}{}: {}", path_, line == lines.end() ? "" : fmt::format(":{}", line->second), what));
+  }
+
+  const Json& at(const Json& object, const char* key, const std::string& where) const {
+    if (!object.is_object() || !object.contains(key)) refuse(where, fmt::format("expected '{}' here", key));
+    return object.at(key);
+  }
+
+  void take(Numbers& numbers, const Space& space, const std::string& name, const Json& value,
+            const std::string& pointer) const {
+    if (!value.is_number_integer())
+      refuse(pointer, fmt::format("{} is {}: expected a whole number", name, value.dump()));
+    numbers[name] = value;
+    try {
+      check_value(space, name, value);
+    } catch (const std::invalid_argument& error) {
+      refuse(pointer, error.what());
+    }
+  }
+
+  std::string path_, text_;
+  Json record_;
+};
 
 bool look_up(const std::filesystem::path& path, const std::string& row, const std::string& kernel,
-             const std::string& tune_for, const Space& space, Choice& choice) {
+             const std::string& axis, const std::string& tune_for, const Space& space, Choice& choice) {
   if (!std::filesystem::exists(path)) return false;
-  try {
-    const nlohmann::json record = read(path);
-    for (const std::string& uarch : {tune_for, std::string("generic")})
-      if (const auto* found = configuration(record, uarch)) {
-        Numbers numbers = defaults(space);
-        numbers["chunk"] = found->at("chunk");
-        if (found->at("kernels").contains(kernel))
-          for (const auto& [name, value] : found->at("kernels").at(kernel).at("params").items()) numbers[name] = value;
-        check(space, numbers);
-        choice = {numbers, row + "/" + uarch};
-        return true;
-      }
-  } catch (const nlohmann::json::exception& error) {
-    throw std::invalid_argument(fmt::format("{}: {}", path.string(), error.what()));
-  } catch (const std::invalid_argument& error) {
-    throw std::invalid_argument(fmt::format("{}: {}: {}", path.string(), kernel, error.what()));
-  }
+  const File file(path);
+  for (const std::string& uarch : {tune_for, std::string("generic")})
+    if (file.look_up(uarch, kernel, axis, space, choice.numbers)) {
+      choice.source = row + "/" + uarch;
+      return true;
+    }
   return false;
 }
 
 }  // namespace
 
-Choice choose(const std::string& directory, const Row& row, const std::string& kernel, const std::string& tune_for,
-              const Space& space, const std::vector<std::string>& set) {
+Choice choose(const std::string& directory, const Row& row, const std::string& kernel, const std::string& axis,
+              const std::string& tune_for, const Space& space, const std::vector<std::string>& set) {
   Choice choice{defaults(space), "defaults"};
   const auto lanes = [](const Row& r) { return Halide::Target(r.halide).natural_vector_size<float>(); };
   // numbers of a row with other vectors would be legal here, and slow
   for (const Row* at = &row; !directory.empty() && lanes(*at) == lanes(row); at = &find_row(at->fallback)) {
     const auto path = std::filesystem::path(directory) / (at->name + ".json");
-    if (look_up(path, at->name, kernel, tune_for, space, choice) || at->fallback == "none") break;
+    if (look_up(path, at->name, kernel, axis, tune_for, space, choice) || at->fallback == "none") break;
   }
   for (const std::string& assignment : set) {
     const size_t equals = assignment.find('=');
