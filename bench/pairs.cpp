@@ -63,19 +63,20 @@ PairResult race(Contestant& a, Contestant& b, const PairOptions& options) {
     const double b2 = b.seconds(repeats_b), a2 = a.seconds(repeats_a);
     samples.add(a1 / repeats_a, b1 / repeats_b);
     samples.add(a2 / repeats_a, b2 / repeats_b);
+    if (options.settled && options.settled(samples.fast_ratios(options.tolerance))) break;
     // A new minimum can turn fast pairs into slow ones, so they are counted afresh, but not after every pair.
     if (samples.pairs.size() < next_look) continue;
     if (samples.fast_ratios(options.tolerance).size() >= static_cast<size_t>(options.wanted)) break;
     next_look += next_look / 10 + 2;
   } while (since(start) < options.seconds);
 
-  const auto ratios = samples.fast_ratios(options.tolerance);
   PairResult result;
+  result.ratios = samples.fast_ratios(options.tolerance);
   result.best_a = samples.best_a;
   result.best_b = samples.best_b;
-  result.ratio = median(ratios);
+  result.ratio = median(result.ratios);
   result.ratio_best = samples.best_b / samples.best_a;
-  result.fast_pairs = static_cast<int>(ratios.size());
+  result.fast_pairs = static_cast<int>(result.ratios.size());
   result.pairs = static_cast<int>(samples.pairs.size());
   result.conclusive = result.fast_pairs >= options.wanted;
   return result;

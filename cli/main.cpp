@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <string_view>
 
+#include "../autotune/command/tune.h"
 #include "../bench/bench.h"
 #include "call.h"
 #include "verbs.h"
@@ -25,11 +26,13 @@ std::string source_tree() {
 }  // namespace lathe::cli
 
 int main(int argc, char** argv) {
-  // Its options are its own to read.
+  // Their options and exit codes are their own.
   if (argc > 1 && std::string_view(argv[1]) == "bench") return lathe_bench_main(argc - 1, argv + 1);
+  if (argc > 1 && std::string_view(argv[1]) == "tune") return lathe_tune_main(argc - 1, argv + 1);
   CLI::App program("Linear attention kernels, generated for this processor.", "lathe");
   program.require_subcommand(1);
   program.add_subcommand("bench", "times against this machine's limits; --peers beside other libraries");
+  program.add_subcommand("tune", "finds the numbers of schedules by measuring");
   lathe::cli::add_demo(program);
   lathe::cli::add_list(program);
   lathe::cli::add_describe(program);

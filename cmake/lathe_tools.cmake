@@ -1,12 +1,13 @@
 # The lathe command: cli/ and bench/ in one program, against the open parts of the library.
 find_package(benchmark REQUIRED)
 find_package(nlohmann_json REQUIRED)
-file(GLOB tool_sources CONFIGURE_DEPENDS cli/*.cpp bench/*.cpp)
+include(lathe_tuner)
+file(GLOB tool_sources CONFIGURE_DEPENDS cli/*.cpp bench/*.cpp autotune/command/*.cpp)
 add_executable(lathe ${tool_sources})
 target_include_directories(lathe PRIVATE ${PROJECT_SOURCE_DIR})
-target_link_libraries(lathe PRIVATE lathe_open benchmark::benchmark CLI11::CLI11 fmt::fmt-header-only
+target_link_libraries(lathe PRIVATE lathe_tuner lathe_open benchmark::benchmark CLI11::CLI11 fmt::fmt-header-only
                                     nlohmann_json::nlohmann_json Threads::Threads ${CMAKE_DL_LIBS})
 target_compile_options(lathe PRIVATE -O2)
 target_compile_definitions(lathe PRIVATE LATHE_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
 # Peers load lathe beside them: through this library, by name.
-add_dependencies(lathe lathe_shared lathe-gen)
+add_dependencies(lathe lathe_shared lathe-gen lathe-runner lathe_judged)

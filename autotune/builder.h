@@ -1,0 +1,39 @@
+// From a configuration to a library with its kernel: the generator of the build, then the linker, a child each.
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+#include "child.h"
+#include "outcome.h"
+#include "runner/job.h"
+#include "space.h"
+
+namespace lathe::tune {
+
+struct Tools {
+  std::string generator, linker, records, tune_for;
+  Limits limits{60, uint64_t{4} << 30, 300};
+};
+
+// What the generator lists; throws std::invalid_argument with what it said.
+Space list_space(const Tools& tools, const std::string& kernel, const std::string& axis, const std::string& row);
+
+struct Candidate {
+  Point point;
+  std::string id;
+  Built built;
+  std::string code;  // equal for configurations that became the same kernel
+  Outcome outcome;   // ok, or why there is nothing to run
+};
+
+// Leaves the library in the folder, and nothing where there is none.
+Candidate build_candidate(const Tools& tools, const Space& space, const Point& point,
+                          const std::filesystem::path& folder);
+// The command that generates a candidate, to be typed again.
+std::vector<std::string> generator_command(const Tools& tools, const Space& space, const Point& point,
+                                           const std::string& folder);
+// A registry line of the generator: symbol, chunk, grains.
+Built read_entry(const std::filesystem::path& file);
+
+}  // namespace lathe::tune

@@ -1,0 +1,238 @@
+#include "oracle.h"
+
+#include <cmath>
+#include <map>
+#include <stdexcept>
+
+#include "reference/reference.h"
+
+namespace lathe::tune {
+
+namespace {
+
+struct Sum {
+  double value = 0, size = 0;
+  void add(double term, double growth = 1) {
+    value += term;
+    size += std::abs(term) * growth;
+  }
+  void add(double factor, const Sum& other) {
+    value += factor * other.value;
+    size += std::abs(factor) * other.size;
+  }
+};
+
+// Inclusive sums of the log gates; 0 where the kernel has none.
+struct Gate {
+  explicit Gate(const Tiles& t) : b(t.input("b")) {}
+  double operator()(int64_t i) const { return b.data ? b(i) : 0; }
+  Matrix b;
+};
+// An exponential turns the absolute error of its argument into a relative one of its own.
+double growth(double exponent) { return 1 + std::abs(exponent); }
+
+Sum denominator(const Tiles& t, const Sum& below) {
+  const double eps = t.number("eps");
+  const double value = t.number("at_least") == 1 ? std::max(below.value, eps) : below.value + eps;
+  return {value, below.size + std::abs(eps)};
+}
+
+std::vector<Wanted> causal(const Tiles& t, const std::string&) {
+  const Matrix q = t.input("q"), kt = t.input("kt"), v = t.input("v"), h = t.input("h"), z = t.input("z");
+  const Gate gate(t);
+  std::vector<Wanted> out;
+  for (int64_t i = 0; i < kt.width; i++) {
+    const double left = std::exp(gate(i)), grown = growth(gate(i));
+    std::vector<Sum> scores;
+    for (int64_t j = 0; j <= i; j++) {
+      Sum sum;
+      for (int64_t k = 0; k < q.width; k++) sum.add(q(k, i) * kt(j, k));
+      const double since = gate(i) - gate(j), factor = std::exp(since);
+      scores.push_back({sum.value * factor, sum.size * factor * growth(since)});
+    }
+    Sum under{1, 0};
+    if (z.data) {
+      under = {};
+      for (int64_t k = 0; k < q.width; k++) under.add(q(k, i) * left * z(k), grown);
+      for (const Sum& s : scores) under.add(1, s);
+      under = denominator(t, under);
+    }
+    for (int64_t x = 0; x < v.width; x++) {
+      Sum sum;
+      for (int64_t k = 0; k < q.width; k++) sum.add(q(k, i) * left * h(x, k), grown);
+      for (int64_t j = 0; j <= i; j++) sum.add(v(x, j), scores[static_cast<size_t>(j)]);
+      const double o = sum.value / under.value;
+      out.push_back({o, (sum.size + std::abs(o) * under.size) / std::abs(under.value)});
+    }
+  }
+  return out;
+}
+
+std::vector<Wanted> state(const Tiles& t, const std::string&) {
+  const Matrix keys = t.input("k"), v = t.input("v"), h = t.input("h");
+  const Gate gate(t);
+  const double last = gate(keys.rows - 1);
+  std::vector<Wanted> out;
+  for (int64_t k = 0; k < h.rows; k++)
+    for (int64_t x = 0; x < h.width; x++) {
+      Sum sum;
+      sum.add(std::exp(last) * h(x, k), growth(last));
+      for (int64_t j = 0; j < keys.rows; j++) {
+        const double rest = last - gate(j);
+        sum.add(std::exp(rest) * keys(k, j) * v(x, j), growth(rest));
+      }
+      out.push_back({sum.value, sum.size});
+    }
+  return out;
+}
+
+std::vector<Wanted> key_sum(const Tiles& t, const std::string&) {
+  const Matrix keys = t.input("k"), z = t.input("z");
+  const Gate gate(t);
+  const double last = gate(keys.rows - 1);
+  std::vector<Wanted> out;
+  for (int64_t k = 0; k < z.width; k++) {
+    Sum sum;
+    sum.add(std::exp(last) * z(k), growth(last));
+    for (int64_t j = 0; j < keys.rows; j++) sum.add(std::exp(last - gate(j)) * keys(k, j), growth(last - gate(j)));
+    out.push_back({sum.value, sum.size});
+  }
+  return out;
+}
+
+std::vector<Wanted> transpose(const Tiles& t, const std::string&) {
+  const Matrix keys = t.input("k");
+  std::vector<Wanted> out;
+  for (int64_t k = 0; k < keys.width; k++)
+    for (int64_t j = 0; j < keys.rows; j++) out.push_back({keys(k, j), 0});
+  return out;
+}
+
+std::vector<Wanted> readout(const Tiles& t, const std::string&) {
+  const Matrix q = t.input("q"), h = t.input("h"), inv = t.input("inv");
+  std::vector<Wanted> out;
+  for (int64_t i = 0; i < q.rows; i++)
+    for (int64_t x = 0; x < h.width; x++) {
+      Sum sum;
+      for (int64_t k = 0; k < q.width; k++) sum.add(q(k, i) * h(x, k));
+      out.push_back({sum.value * inv(i), sum.size * std::abs(inv(i))});
+    }
+  return out;
+}
+
+std::vector<Wanted> fixed_denominator(const Tiles& t, const std::string&) {
+  const Matrix q = t.input("q"), z = t.input("z");
+  std::vector<Wanted> out;
+  for (int64_t i = 0; i < q.rows; i++) {
+    Sum sum;
+    for (int64_t k = 0; k < q.width; k++) sum.add(q(k, i) * z(k));
+    const Sum under = denominator(t, sum);
+    out.push_back({1 / under.value, (1 + under.size / std::abs(under.value)) / std::abs(under.value)});
+  }
+  return out;
+}
+
+// One token of the recurrence, or what is read of a state that stays as it is.
+std::vector<Wanted> decode(const Tiles& t, const std::string& output) {
+  const Matrix q = t.input("q"), k = t.input("k"), v = t.input("v"), h = t.input("h"), before = t.input("before");
+  const auto next = [&](int64_t x, int64_t key) {
+    Sum sum;
+    sum.add((k.data ? t.number("a") : 1) * h(x, key));
+    if (k.data) sum.add(k(key) * v(x));
+    return sum;
+  };
+  std::vector<Wanted> out;
+  if (output == "h_out") {
+    for (int64_t key = 0; key < h.rows; key++)
+      for (int64_t x = 0; x < h.width; x++) out.push_back({next(x, key).value, next(x, key).size});
+    return out;
+  }
+  for (int64_t x = 0; x < h.width; x++) {
+    Sum sum;
+    if (before.data) sum.add(before(x));
+    for (int64_t key = 0; key < h.rows; key++) sum.add(q(key), next(x, key));
+    out.push_back({sum.value * t.number("inv"), sum.size * t.number("inv")});
+  }
+  return out;
+}
+
+// Maps have their oracle in tests/reference: a token at a time.
+struct Mapped {
+  std::vector<reference::Feature> features;
+  std::vector<reference::Maximum> peaks;
+};
+
+Mapped mapped(const Tiles& t) {
+  const Setting& s = t.setting();
+  reference::Problem p;
+  p.map = t.job().axis;
+  p.D = s.shape.D;
+  p.M = s.shape.M;
+  p.scale = t.number("scale");
+  p.attrs["max_length"] = t.number("attribute");
+  const Matrix rows = t.input("x"), w = t.input("w");
+  for (int64_t m = 0; m < p.M; m++)
+    for (int64_t d = 0; d < p.D; d++) p.projection.push_back(w(m, d));
+  const auto subtract = static_cast<int>(t.number("subtract"));
+  p.stabilise = subtract == 1;
+  Mapped all;
+  reference::Maximum running{t.number("peak_before"), std::abs(t.number("peak_before"))};
+  for (int64_t i = 0; i < static_cast<int64_t>(t.number("rows")); i++) {
+    std::vector<double> x;
+    for (int64_t d = 0; d < p.D; d++) x.push_back(rows(d, i));
+    const int64_t position = static_cast<int64_t>(t.number("position")) + i;
+    if (t.has("peak"))
+      if (const auto own = reference::key_maximum(p, 0, x.data()); own.value > running.value) running = own;
+    reference::Feature feature = subtract == 2 ? reference::map_key(p, 0, position, x.data(), running)
+                                               : reference::map_query(p, 0, position, x.data());
+    for (auto* part : {&feature.value, &feature.size})
+      for (double& y : *part) y *= subtract == 2 ? p.scale : 1;
+    all.features.push_back(std::move(feature));
+    all.peaks.push_back(running);
+  }
+  return all;
+}
+
+std::vector<Wanted> map(const Tiles& t, const std::string& output) {
+  const Tile& tile = t.tile(output);
+  const bool scratch = output == "u";
+  const Mapped all = scratch ? Mapped{} : mapped(t);
+  const auto rows = static_cast<int64_t>(all.features.size());
+  std::vector<Wanted> out;
+  for (int64_t y = 0; y < tile.rows(); y++)
+    for (int64_t x = 0; x < tile.width(); x++) {
+      const int64_t token = y, column = x;
+      if (scratch)
+        out.push_back({0, 0, true});
+      else if (output == "peak")  // past the last row it stands still
+        out.push_back({all.peaks[static_cast<size_t>(std::min(x, rows - 1))].value,
+                       1 + all.peaks[static_cast<size_t>(std::min(x, rows - 1))].size});
+      else if (token >= rows || column >= t.K())
+        out.push_back({0, 0});
+      else
+        out.push_back({all.features[static_cast<size_t>(token)].value[static_cast<size_t>(column)],
+                       all.features[static_cast<size_t>(token)].size[static_cast<size_t>(column)]});
+    }
+  return out;
+}
+
+using Oracle = std::vector<Wanted> (*)(const Tiles&, const std::string&);
+const std::map<std::string, Oracle> kOracles = {{"causal", causal},   {"causal_normalised", causal},
+                                                {"state", state},     {"readout", readout},
+                                                {"key_sum", key_sum}, {"fixed_denominator", fixed_denominator},
+                                                {"decode", decode},   {"recall", decode},
+                                                {"map", map},         {"transpose", transpose}};
+
+}  // namespace
+
+std::vector<Wanted> wanted(const Tiles& tiles, const std::string& output) {
+  const auto oracle = kOracles.find(tiles.job().kernel);
+  if (oracle == kOracles.end())
+    throw std::invalid_argument("the tuner has no oracle for " + tiles.job().kernel +
+                                ": it belongs in autotune/runner/oracle.cpp");
+  return oracle->second(tiles, output);
+}
+
+double allowed_epsilons(const Job& job) { return is_map(job.kernel) ? 64 : job.axis == "decay" ? 30 : 10; }
+
+}  // namespace lathe::tune

@@ -1,0 +1,9 @@
+# What calls the candidates: small, so that it can be built for any machine that is to be measured.
+find_package(nlohmann_json REQUIRED)
+file(GLOB runner_sources CONFIGURE_DEPENDS autotune/runner/*.cpp tests/reference/*.cpp)
+add_executable(lathe-runner ${runner_sources} autotune/statistics.cpp bench/cases.cpp bench/check.cpp bench/pairs.cpp
+                            bench/problem.cpp tests/support/guarded.cpp)
+target_include_directories(lathe-runner SYSTEM PRIVATE ${LATHE_HALIDE_INCLUDE})
+target_include_directories(lathe-runner PRIVATE runtime tests)
+target_link_libraries(lathe-runner PRIVATE lathe_open fmt::fmt-header-only nlohmann_json::nlohmann_json ${CMAKE_DL_LIBS})
+target_compile_options(lathe-runner PRIVATE -O2)
