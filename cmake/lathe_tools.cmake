@@ -11,3 +11,7 @@ target_compile_options(lathe PRIVATE -O2)
 target_compile_definitions(lathe PRIVATE LATHE_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
 # Peers load lathe beside them: through this library, by name.
 add_dependencies(lathe lathe_shared lathe-gen lathe-runner lathe_judged)
+# The wrapper's verbs as targets, for `cmake --workflow --preset demo` and the like; list, describe and show take words.
+foreach(verb demo bench doctor)
+  add_custom_target(${verb} COMMAND lathe ${verb} WORKING_DIRECTORY ${PROJECT_SOURCE_DIR} DEPENDS lathe USES_TERMINAL VERBATIM)
+endforeach()
