@@ -338,10 +338,10 @@ void DrawnCall::place(Argument& a) {
   a.view.shape = a.shape.data();
   a.view.strides = a.strides.empty() ? nullptr : a.strides.data();
   const Reach reach = reach_of(a);
-  if (reach.elements > kMostElements) in_time = false;
   if (reach.elements == 0 || a.view.bits % 8 != 0) return;
   const __int128 bytes = (reach.high - reach.low + 1) * static_cast<__int128>(element_bytes(a.view));
-  if (bytes > kMostBytes) {
+  // strides of zero put any number of elements into one: those would take as long to visit as to compute
+  if (bytes > kMostBytes || reach.elements > kMostElements) {
     has_memory = false;
     return;
   }

@@ -31,8 +31,7 @@ class DrawnCall {
 
   lathe_desc desc{};
   bool spoiled = false;    // if not, the library must accept it
-  bool has_memory = true;  // every tensor has what it reaches: it may be run
-  bool in_time = true;     // and ends soon
+  bool has_memory = true;  // every tensor has what it reaches: it may be run, and that ends soon
 
   std::vector<lathe_arg> list() const;
   // As a plan may see it: batch, tokens and sequences open, and no memory.
