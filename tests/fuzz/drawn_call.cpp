@@ -304,7 +304,7 @@ void DrawnCall::spoil_tensor(Argument& a) {
       if (!a.strides.empty()) a.strides[dimension()] = number();
       break;
     case 4:
-      if (a.strides.empty()) a.shape.pop_back();
+      if (a.strides.empty() && !a.shape.empty()) a.shape.pop_back();
       break;
     case 5:
       if (a.strides.empty()) a.shape.push_back(bytes_.below(4));
