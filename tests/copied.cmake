@@ -1,7 +1,8 @@
-# Tests that change and build a copy of the sources: the recipes of docs/extend.md.
+# Tests that change and build a copy of the sources: the recipes of docs/extend.md, and mutations of everything.
 find_package(Python3 COMPONENTS Interpreter)
 if(NOT Python3_FOUND OR NOT CMAKE_GENERATOR STREQUAL "Ninja")
   lathe_skipped(extend "Python 3 and the generator Ninja")
+  lathe_skipped(mutation "Python 3 and the generator Ninja")
   return()
 endif()
 list(GET rows 0 copied_row)
@@ -25,3 +26,5 @@ foreach(patch IN LISTS recipes)
   lathe_copied_test(extend/${recipe} extend extend/extend.py ${recipe})
   set_tests_properties(extend/${recipe} PROPERTIES TIMEOUT 900)
 endforeach()
+lathe_copied_test(mutation mutation mutation/mutate.py)
+set_tests_properties(mutation PROPERTIES LABELS all TIMEOUT 14400)

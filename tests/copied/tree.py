@@ -12,7 +12,8 @@ import shutil
 import subprocess
 import sys
 
-PARTS = [".gitignore", "CMakeLists.txt", "LICENSE", "cli", "cmake", "examples", "generators", "runtime", "schedules", "tests"]
+PARTS = [".gitignore", "CMakeLists.txt", "LICENSE", "cli", "cmake", "examples", "generators", "runtime", "schedules",
+         "tests"]
 
 
 class Failed(Exception):

@@ -37,9 +37,10 @@ RECIPES = {
 def apply(patch, where):
     """The files that the patch changed. A repository around the copy is none of its business."""
     away = {**os.environ, "GIT_CEILING_DIRECTORIES": str(where.parent)}
-    changed = [line.split("\t")[2] for line in copied.run(["git", "apply", "--numstat", patch], where, env=away).splitlines()]
+    counted = copied.run(["git", "apply", "--numstat", patch], where, env=away)
+    changed = [line.split("\t")[2] for line in counted.splitlines()]
     if len(changed) > LIMIT:
-        raise copied.Failed(f"{patch.name} changes {len(changed)} files, expected at most {LIMIT}: {', '.join(changed)}")
+        raise copied.Failed(f"{patch.name}: expected at most {LIMIT} files to change, got {', '.join(changed)}")
     copied.run(["git", "apply", patch], where, env=away)
     return changed
 
