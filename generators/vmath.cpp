@@ -73,8 +73,8 @@ Expr less(const Expr& a, const Expr& b) { return strict_float(a < b); }
 Expr exponential(const Expr& x) {
   auto [n, p] = reduce(x);
   Expr half = n >> 1;
-  // two factors, since 2^128 alone overflows where e^x does not
-  Expr inside = p * power_of_two(half) * power_of_two(n - half);
+  // two factors, since 2^128 alone overflows where e^x does not; strict, or LLVM would multiply them with each other
+  Expr inside = strict_float(strict_float(p * power_of_two(half)) * power_of_two(n - half));
   return select(less(x, -87.33654f), 0.f, less(88.72284f, x), Expr(std::numeric_limits<float>::infinity()), inside);
 }
 
