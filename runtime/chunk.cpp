@@ -37,7 +37,7 @@ void Chunk::outputs(const Step& step, const Worker::Rows& queries, const ChunkTi
   Buffer h(state + columns_.first, columns_.count, d_.K, d_.V), z(z_in, d_.K), b(tiles.gate, d_.C);
   Buffer out(rows_out + columns_.first, columns_.count, d_.C, stride);
   float eps = plan_.meaning.eps;
-  int32_t at_least = plan_.meaning.flags & LATHE_DENOM_MAX ? 1 : 0;
+  int32_t at_least = plan_.meaning.denom_max();
   const Entry& kernel = *plan_.kernels.causal;
   if (plan_.meaning.normalise() && gated_)
     call(kernel, q, kt, v, h, z, eps, at_least, b, out);

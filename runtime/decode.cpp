@@ -50,7 +50,7 @@ struct Token {
 
   float inverse(float denominator) const {
     const Meaning& m = plan.meaning;
-    return 1.f / (m.flags & LATHE_DENOM_MAX ? std::max(denominator, m.eps) : denominator + m.eps);
+    return 1.f / (m.denom_max() ? std::max(denominator, m.eps) : denominator + m.eps);
   }
 
   // The state to read and the one to write: rows of width V in place, else padded copies in scratch.

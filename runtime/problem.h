@@ -33,6 +33,7 @@ struct Meaning {
   float scale = 1, eps = 0;
   uint64_t flags = 0;
   bool normalise() const { return (flags & LATHE_NORMALISE) != 0; }
+  bool denom_max() const { return (flags & LATHE_DENOM_MAX) != 0; }  // eps is the least denominator, else added to it
   bool stabilise() const { return (flags & LATHE_STABILISE) != 0; }
   bool gated() const { return variant->decays() || stabilise(); }  // the state shrinks between tokens
   bool tiled() const { return (flags & LATHE_HEADS_TILED) != 0; }
