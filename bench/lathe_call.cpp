@@ -1,52 +1,24 @@
 #include "lathe_call.h"
 
 #include <chrono>
-#include <list>
 #include <nlohmann/json.hpp>
 #include <vector>
 
+#include "../cli/arguments.h"
 #include "lathe.h"
 
 namespace lathe::bench {
 
 namespace {
 
-// Tensors point at their shapes, so both stay where they are.
-class Arguments {
- public:
-  void add(uint32_t role, const Memory& memory, const std::string& dtype, std::vector<int64_t> shape,
-           std::vector<int64_t> strides = {}) {
-    Held& held = held_.emplace_back(Held{std::move(shape), std::move(strides), {}});
-    held.tensor.data = memory.data();
-    held.tensor.device_type = 1;
-    held.tensor.ndim = static_cast<int32_t>(held.shape.size());
-    held.tensor.code = dtype == "bf16" ? 4 : 2;
-    held.tensor.bits = static_cast<uint8_t>(8 * bytes_of(dtype));
-    held.tensor.lanes = 1;
-    held.tensor.shape = held.shape.data();
-    held.tensor.strides = held.strides.empty() ? nullptr : held.strides.data();
-    list_.push_back({role, &held.tensor});
-  }
-  const lathe_arg* data() const { return list_.data(); }
-  size_t size() const { return list_.size(); }
-
- private:
-  struct Held {
-    std::vector<int64_t> shape, strides;
-    lathe_tensor tensor;
-  };
-  std::list<Held> held_;
-  std::vector<lathe_arg> list_;
-};
-
-Arguments arguments_of(Problem& p) {
+cli::Arguments arguments_of(Problem& p) {
   const Case& c = p.what;
   const Shape& s = c.shape;
-  Arguments args;
+  cli::Arguments args;
   const auto rows = [&](uint32_t role, const Memory& memory, int64_t head_count, int64_t width) {
     const int64_t block = s.tokens * head_count * width;
     const bool by_head = c.layout == Layout::kBhtd;
-    args.add(role, memory, c.dtype, {s.batch, s.tokens, head_count, width},
+    args.add(role, memory.data(), {s.batch, s.tokens, head_count, width}, c.dtype,
              {block, by_head ? width : head_count * width, by_head ? s.tokens * width : width, 1});
   };
   rows(LATHE_Q, p.q, s.query_heads, s.width);
@@ -55,14 +27,14 @@ Arguments arguments_of(Problem& p) {
   rows(LATHE_O, p.o, heads(c), s.value_width);
   if (c.op == "decode") {
     const std::vector<int64_t> states = {s.batch, s.key_heads, key_width(c), s.value_width};
-    args.add(LATHE_STATE_IN, p.state, "f32", states);
-    args.add(LATHE_STATE_OUT, p.state, "f32", states);
+    args.add(LATHE_STATE_IN, p.state.data(), states, "f32");
+    args.add(LATHE_STATE_OUT, p.state.data(), states, "f32");
     if (c.normalise) {
-      args.add(LATHE_Z_IN, p.z, "f32", {s.batch, s.key_heads, key_width(c)});
-      args.add(LATHE_Z_OUT, p.z, "f32", {s.batch, s.key_heads, key_width(c)});
+      args.add(LATHE_Z_IN, p.z.data(), {s.batch, s.key_heads, key_width(c)}, "f32");
+      args.add(LATHE_Z_OUT, p.z.data(), {s.batch, s.key_heads, key_width(c)}, "f32");
     }
   }
-  if (s.projections > 0) args.add(LATHE_PROJECTION, p.projection, "f32", {s.projections, s.width});
+  if (s.projections > 0) args.add(LATHE_PROJECTION, p.projection.data(), {s.projections, s.width}, "f32");
   return args;
 }
 
@@ -80,7 +52,7 @@ class Call : public LatheCall {
     if (c.variant == "decay") {
       decay_ = std::make_unique<Memory>(static_cast<size_t>(c.shape.key_heads) * sizeof(float));
       std::fill_n(decay_->floats(), c.shape.key_heads, problem.log_decay);
-      args_.add(LATHE_DECAY, *decay_, "f32", {c.shape.key_heads});
+      args_.add(LATHE_DECAY, decay_->data(), {c.shape.key_heads}, "f32");
     }
     lathe_desc desc = {};
     desc.size = sizeof desc;
@@ -130,7 +102,7 @@ class Call : public LatheCall {
   }
 
   Problem& problem_;
-  Arguments args_;
+  cli::Arguments args_;
   std::unique_ptr<Memory> decay_;
   lathe_context* context_ = nullptr;
   lathe_plan* plan_ = nullptr;

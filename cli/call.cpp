@@ -15,25 +15,6 @@ nlohmann::json ask_for_json(Ask&& ask) {
 
 }  // namespace
 
-void Arguments::add(uint32_t role, const void* data, std::vector<int64_t> shape, const std::string& dtype,
-                    std::vector<int64_t> strides) {
-  Held& held = held_.emplace_back(Held{std::move(shape), std::move(strides), {}});
-  held.tensor.data = const_cast<void*>(data);
-  held.tensor.device_type = 1;
-  held.tensor.ndim = static_cast<int32_t>(held.shape.size());
-  held.tensor.code = dtype == "bf16" ? 4 : 2;
-  held.tensor.bits = dtype == "f32" ? 32 : 16;
-  held.tensor.lanes = 1;
-  held.tensor.shape = held.shape.data();
-  held.tensor.strides = held.strides.empty() ? nullptr : held.strides.data();
-  list_.push_back({role, &held.tensor});
-}
-
-void Arguments::add(uint32_t role, const std::vector<float>& values, std::vector<int64_t> shape,
-                    std::vector<int64_t> strides) {
-  add(role, values.data(), std::move(shape), "f32", std::move(strides));
-}
-
 Call::Call(const What& what, const Arguments& shapes, int threads) {
   lathe_config config = {};
   config.size = sizeof config;

@@ -1,15 +1,16 @@
-// The C library as this program calls it: tensors that own their shapes, a plan, a run. Refusals become exceptions.
+// The C library as this program calls it: a plan, a run. Refusals become exceptions.
 #pragma once
 
 #include <lathe.h>
 
 #include <chrono>
 #include <cstdint>
-#include <list>
 #include <nlohmann/json.hpp>
 #include <stdexcept>
 #include <string>
 #include <vector>
+
+#include "arguments.h"
 
 namespace lathe::cli {
 
@@ -17,26 +18,6 @@ namespace lathe::cli {
 class Failure : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;
-};
-
-// Tensors by role. The memory is the caller's; extents of -1 are free, and such arguments only make plans.
-class Arguments {
- public:
-  void add(uint32_t role, const void* data, std::vector<int64_t> shape, const std::string& dtype,
-           std::vector<int64_t> strides = {});
-  // No strides: compact, row after row.
-  void add(uint32_t role, const std::vector<float>& values, std::vector<int64_t> shape,
-           std::vector<int64_t> strides = {});
-  const lathe_arg* data() const { return list_.data(); }
-  size_t size() const { return list_.size(); }
-
- private:
-  struct Held {
-    std::vector<int64_t> shape, strides;
-    lathe_tensor tensor;
-  };
-  std::list<Held> held_;  // tensors point at their shapes, so neither may move
-  std::vector<lathe_arg> list_;
 };
 
 struct What {
