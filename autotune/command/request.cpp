@@ -16,8 +16,8 @@
 #include "../hash.h"
 #include "../mca.h"
 #include "maps.h"
-#include "processor.h"
 #include "registry.h"
+#include "rows.h"
 
 namespace lathe::tune {
 
@@ -90,11 +90,13 @@ Instance find_instance(const std::string& name) {
 std::string row_of(const Request& request) {
   if (!request.row.empty()) return request.row;
   for (const char* row : row_names())
-    if (row_runs(row)) return row;
+    if (row_runs(this_processor(), row)) return row;
   throw std::invalid_argument("no row runs on this processor; give --row");
 }
 
-std::string uarch_of(const Request& request) { return request.tune_for.empty() ? host_uarch() : request.tune_for; }
+std::string uarch_of(const Request& request) {
+  return request.tune_for.empty() ? uarch(this_processor()) : request.tune_for;
+}
 
 Tools tools_of(const Request& request) {
   Tools tools;
@@ -121,7 +123,7 @@ std::unique_ptr<Measurer> measurer_of(const Request& request, const Tools& tools
   }
   if (!request.push.empty()) runner.push = wrapped_words(request.push);
   if (request.measure == "native") return runner_measurer(runner);
-  const bool runs = !request.wrap.empty() || row_runs(row_of(request).c_str());
+  const bool runs = !request.wrap.empty() || row_runs(this_processor(), row_of(request).c_str());
   return mca_measurer({request.mca, request.mcpu}, tools, runs ? runner_measurer(runner) : nullptr);
 }
 
