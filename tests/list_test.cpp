@@ -33,13 +33,28 @@ Problem small() {
   return reals(p, Type::F32, 131);
 }
 
-// An operator, variant or map without an oracle, or an oracle without its kernel.
+#ifdef LATHE_IS_CUT
+constexpr bool kCut = true;
+#else
+constexpr bool kCut = false;
+#endif
+
+// An operator, variant or map without an oracle; or an oracle without its kernel, unless the library was cut.
+void expect_covered(const char* what, const std::set<std::string>& oracles) {
+  const std::set<std::string> listed = names_of(what);
+  for (const std::string& name : listed)
+    EXPECT_TRUE(oracles.contains(name)) << what << ": " << name << " has no oracle";
+  EXPECT_FALSE(listed.empty()) << what;
+  if (kCut) return;
+  EXPECT_EQ(listed, oracles) << what;
+}
+
 TEST(Lists, AreWhatTheOraclesCover) {
   const std::vector<std::string> maps = reference::map_names();
-  EXPECT_EQ(names_of("maps"), std::set<std::string>(maps.begin(), maps.end()));
-  EXPECT_EQ(names_of("ops"), keys_of(reference::operators()));
-  EXPECT_EQ(names_of("variants"), keys_of(reference::variants()));
-  EXPECT_EQ(names_of("dtypes"), (std::set<std::string>{"f32", "f16", "bf16"}));
+  expect_covered("maps", {maps.begin(), maps.end()});
+  expect_covered("ops", keys_of(reference::operators()));
+  expect_covered("variants", keys_of(reference::variants()));
+  expect_covered("dtypes", {"f32", "f16", "bf16"});
 }
 
 TEST(Lists, NameTargetsAndKernels) {
