@@ -19,8 +19,10 @@ LATHE_KERNEL(state, transitions) {
   if (decay) {
     auto b = kernel.buffer("b", 1);
     Expr last = b(v.dim(1).extent() - 1);
-    Func scaled("scaled");
-    scaled(x, j) = v(x, j) * exponential(last - b(j));
+    Func rest("rest"), scaled("scaled");
+    rest(j) = exponential(last - b(j));
+    scaled(x, j) = v(x, j) * rest(j);
+    kernel.label(Role::table, rest);
     kernel.label(Role::scaled, scaled);
     outer(x, key) += k(key, token) * scaled(x, token);
     kept *= exponential(last);
