@@ -29,17 +29,27 @@ LATHE_KERNEL(key_sum, transitions) {
   kernel.output(Role::vector, z_out);
 }
 
-// inv_i = 1 / (q_i.z + eps), or 1 / max(q_i.z, eps). q(K, C), z(K), inv(C); K a multiple of 16.
+// One token of several heads, a row each: z_out = a z + k. k(K, H), z(K, H), a(H); z_out may be z.
+LATHE_KERNEL(key_step, once) {
+  auto k = kernel.buffer("k"), z = kernel.buffer("z"), a = kernel.buffer("a", 1);
+  Var c("c"), i("i");
+  Func z_out("z_out");
+  z_out(c, i) = a(i) * z(c, i) + k(c, i);
+  kernel.output(Role::copy, z_out);
+}
+
+// inv_i = 1 / (q_i.z_i + eps), or 1 / max(q_i.z_i, eps). q(K, C), z(K, C), inv(C); K a multiple of 16. Rows that share
+// a normaliser give z a row stride of zero.
 LATHE_KERNEL(fixed_denominator, once) {
   constexpr int lanes = 16;
-  auto q = kernel.buffer("q"), z = kernel.buffer("z", 1);
+  auto q = kernel.buffer("q"), z = kernel.buffer("z");
   auto eps = kernel.number<float>("eps");
   auto at_least = kernel.number<int32_t>("at_least");
   Var i("i");
   RDom key(0, lanes, 0, q.dim(0).extent() / lanes, "key");
   Func sum("sum"), inv("inv");
   Expr column = key.y * lanes + key.x;
-  sum(i) += q(column, i) * z(column);
+  sum(i) += q(column, i) * z(column, i);
   inv(i) = 1.f / select(at_least == 1, max(sum(i), eps), sum(i) + eps);
   kernel.label(Role::row_sum, sum);
   kernel.output(Role::per_token, inv);

@@ -9,48 +9,93 @@ namespace lathe {
 
 namespace {
 
-// z <- a z + k, and q.z. Sixteen sums side by side: the order of additions must not depend on the compiler.
-float advance_z(const float* q, const float* k, const float* z_in, float* z, float a, int64_t keys) {
-  float sums[16] = {};
-  int64_t key = 0;
-  for (; key + 16 <= keys; key += 16)
-    for (int64_t u = 0; u < 16; u++) {
-      z[key + u] = a * z_in[key + u] + k[key + u];
-      sums[u] += q[key + u] * z[key + u];
-    }
-  for (; key < keys; key++) {
-    z[key] = a * z_in[key] + k[key];
-    sums[key % 16] += q[key] * z[key];
-  }
-  float sum = 0;
-  for (float part : sums) sum += part;
-  return sum;
-}
+// Keys of one call. Its part of a state stays in the first-level cache for the sums that follow the update, and no load
+// from memory is under way while they are taken: 32 keys lost 4 to 6 % from memory and won as much in cache, 8 lost 12
+// % in cache. Asking beforehand for the next head's state, for its rows or for those of the next token lost up to 20 %.
+constexpr int64_t kKeys = 16;
 
-// Keys of one call: its part of a state stays in the first-level cache for the sums that follow the update, and from
-// memory the update of the next block is already under way. Blocks of 64 keys lost 8 to 12 % from memory, 8 lost 10 %
-// in cache. Asking for the next head's state beforehand lost up to 20 %: the processor's own prefetcher is disturbed.
-constexpr int64_t kKeys = 32;
-
+// One token of several key heads. What their states need is made ready for all of them first; then one state follows
+// another with nothing between, since from memory any pause is time in which no load is under way.
 struct Token {
   Worker& w;
   const Plan& plan;
   const Problem& p;
   const Sequence& s;
   const Group group;
-  int64_t first, together;  // the key heads whose features lie side by side in scratch
-  float kept;               // what a rising stabiliser leaves of the state
-
-  const float* query_row(int64_t key_head, int64_t query) const {
-    const int64_t h = key_head - first;
-    return w.q() + (group.tiled ? query * together + h : h * (p.sizes.HQ / p.sizes.HK) + query) * plan.padded.K;
-  }
+  int64_t t, first, heads;
+  float kept;  // what a rising stabiliser leaves of the state
 
   bool in_place() const { return p[LATHE_STATE_OUT].present() && p.sizes.V % 16 == 0; }
+  int64_t width() const { return in_place() ? p.sizes.V : plan.padded.V; }
+  int64_t queries() const { return p.sizes.HQ / p.sizes.HK; }
+  // Of `total` heads, how many lie between those of neighbouring key heads.
+  int64_t apart(int64_t total) const { return group.tiled ? 1 : total / p.sizes.HK; }
 
-  float inverse(float denominator) const {
-    const Meaning& m = plan.meaning;
-    return 1.f / (m.denom_max() ? std::max(denominator, m.eps) : denominator + m.eps);
+  Worker::Rows keys() const {
+    return w.token_in_place(LATHE_K, p.sizes.HK) ? w.heads_of(LATHE_K, s, t, first, 1)
+                                                 : Worker::Rows{w.k(), plan.padded.K};
+  }
+  // The query'th queries of the key heads.
+  Worker::Rows query_rows(int64_t query) const {
+    const int64_t K = plan.padded.K;
+    if (w.token_in_place(LATHE_Q, p.sizes.HQ))
+      return w.heads_of(LATHE_Q, s, t, group.head(p.sizes.HQ, first, query), apart(p.sizes.HQ));
+    return group.tiled ? Worker::Rows{w.q() + query * heads * K, K} : Worker::Rows{w.q() + query * K, queries() * K};
+  }
+
+  void map_queries() const {
+    if (w.token_in_place(LATHE_Q, p.sizes.HQ)) return;
+    if (!group.tiled) return w.map_token(LATHE_Q, s, t, first * queries(), heads * queries(), 0, w.q());
+    for (int64_t l = 0; l < queries(); l++)
+      w.map_token(LATHE_Q, s, t, l * p.sizes.HK + first, heads, 0, w.q() + l * heads * plan.padded.K);
+  }
+
+  void step() const {
+    map_queries();
+    for (int64_t value = 0; value < group.values(); value++) {
+      for (int64_t h = 0; h < heads; h++)
+        w.gate()[h] =
+            kept * (plan.meaning.variant->decays() ? std::exp(log_decay(plan.meaning, p, state_head(h, value))) : 1.f);
+      // a normaliser goes with one decay for all the values of its key head
+      if (value == 0 && plan.meaning.normalise()) normalise();
+      states(value);
+    }
+  }
+
+  int64_t state_head(int64_t h, int64_t value) const { return group.head(p.sizes.state_heads(), first + h, value); }
+
+  // The keys' sums move on, and with them every query has its denominator: in the caller's rows where kernels can work
+  // on those.
+  void normalise() const {
+    const Tensor &in = p[LATHE_Z_IN], &out = p[LATHE_Z_OUT];
+    const bool own = out.present() && p.sizes.K % 16 == 0 && near(out.stride[1], heads) &&
+                     (!in.present() || near(in.stride[1], heads));
+    const int64_t K = own ? p.sizes.K : plan.padded.K;
+    Worker::Rows before{w.kt(), plan.padded.K};
+    float* next = w.kt();
+    int64_t stride = plan.padded.K;
+    if (own) {
+      next = out.floats(s.state, first);
+      stride = out.stride[1];
+      before = {next, stride};
+      if (t == 0 && in.present()) before = {in.floats(s.state, first), in.stride[1]};
+      for (int64_t h = 0; t == 0 && !in.present() && h < heads; h++) std::fill_n(next + h * stride, K, 0.f);
+    } else {
+      for (int64_t h = 0; t == 0 && h < heads; h++) w.load_z(in, s.state, first + h, next + h * stride);
+    }
+    const Worker::Rows k_rows = keys();
+    Buffer k(k_rows.data, K, heads, k_rows.stride), z(before.data, K, heads, before.stride), a(w.gate(), heads);
+    Buffer z_out(next, K, heads, stride);
+    call(*plan.kernels.key_step, k, z, a, z_out);
+    float eps = plan.meaning.eps;
+    int32_t at_least = plan.meaning.denom_max();
+    for (int64_t query = 0; query < queries(); query++) {
+      const Worker::Rows rows = query_rows(query);
+      Buffer q(rows.data, K, heads, rows.stride), inv(w.inv() + query * heads, heads);
+      call(*plan.kernels.fixed_denominator, q, z_out, eps, at_least, inv);
+    }
+    for (int64_t h = 0; !own && t + 1 == s.queries && h < heads; h++)
+      w.save_z(next + h * stride, out, s.state, first + h);
   }
 
   // The state to read and the one to write: rows of width V in place, else padded copies in scratch.
@@ -58,9 +103,9 @@ struct Token {
     return in_place() ? p[LATHE_STATE_OUT].floats(s.state, head) : w.state(0, value);
   }
 
-  const float* read_state(bool first_token, int64_t head, float* write) const {
+  const float* read_state(int64_t head, float* write) const {
     const Tensor& in = p[LATHE_STATE_IN];
-    if (!first_token) return write;
+    if (t > 0) return write;
     if (in_place()) {
       if (in.present()) return in.floats(s.state, head);
       std::memset(write, 0, static_cast<size_t>(p.sizes.K * p.sizes.V) * 4);
@@ -70,64 +115,74 @@ struct Token {
     return write;
   }
 
-  float normaliser(int64_t key_head, const float* q, const float* k, float a, bool first_token) const {
-    if (first_token) w.load_z(p[LATHE_Z_IN], s.state, key_head, w.z(0));
-    return advance_z(q, k, w.z(0), w.next_z(0), a, p.sizes.K);
-  }
-
-  void step(int64_t t, int64_t key_head) const {
-    const Sizes& sizes = p.sizes;
-    const bool first_token = t == 0;
-    const float* k_row = w.k() + (key_head - first) * plan.padded.K;
-    const int64_t width = in_place() ? sizes.V : plan.padded.V;
-    for (int64_t value = 0; value < group.values(); value++) {
-      const int64_t head = group.head(sizes.state_heads(), key_head, value);
-      float a = kept * (plan.meaning.variant->decays() ? std::exp(log_decay(plan.meaning, p, head)) : 1.f);
-      w.pack_value_row(s, t, group.head(sizes.HV, key_head, value), width, w.v());
+  // The states of the value'th values of the key heads, and the outputs that are read from them.
+  void states(int64_t value) const {
+    const Tensor& o = p[LATHE_O];
+    const bool direct = o.storage == Storage::kF32 && width() == p.sizes.V;
+    const int64_t outputs = group.outputs() / group.values();
+    const Worker::Rows k = keys(),
+                       v = w.value_heads(s, t, group.head(p.sizes.HV, first, value), apart(p.sizes.HV), heads, width());
+    const auto output_head = [&](int64_t l) { return group.head(p.sizes.out_heads(), first, l); };
+    const auto each_output = [&](auto visit) {
+      int64_t n = 0;
+      for (int64_t l = 0; l < group.outputs(); l++)
+        if (group.value_of(l) == value) visit(l, n++);
+    };
+    for (int64_t h = 0; h < heads; h++) {
+      const int64_t head = state_head(h, value);
       float* state = write_state(head, value);
-      const float* before = read_state(first_token, head, state);
-      bool advanced = false;
-      for (int64_t l = 0; l < group.outputs(); l++) {
-        if (group.value_of(l) != value) continue;
-        const float* q_row = query_row(key_head, group.query_of(l));
-        float inv = plan.meaning.normalise() ? inverse(normaliser(key_head, q_row, k_row, a, first_token)) : 1.f;
-        if (advanced) {
-          Buffer q(q_row, sizes.K), next(state, width, sizes.K, width), o(w.o(), width);
-          call(*plan.kernels.recall, q, next, inv, o);
-        } else {
-          advance(q_row, k_row, before, state, width, a, inv);
-        }
-        advanced = true;
-        w.store(w.o(), width, p[LATHE_O].at(s.batch, s.first + t, group.head(sizes.out_heads(), key_head, l)), 0, 1);
-      }
+      const float* before = read_state(head, state);
+      each_output([&](int64_t l, int64_t n) {
+        const int64_t query = group.query_of(l);
+        const Worker::Rows rows = query_rows(query);
+        const float* q = rows.data + h * rows.stride;
+        const float inv = plan.meaning.normalise() ? w.inv()[query * heads + h] : 1.f;
+        float* to = direct ? o.floats(s.batch, s.first + t, output_head(l) + h * apart(p.sizes.out_heads()))
+                           : w.o() + (h * outputs + n) * width();
+        if (n == 0)
+          advance({q, k.data + h * k.stride, v.data + h * v.stride, before}, state, w.gate()[h], inv, to);
+        else
+          recall(q, state, inv, to);
+      });
       if (const Tensor& snapshots = p[LATHE_SNAPSHOTS]; snapshots.present())
-        snapshot(state, width, snapshots.floats(s.batch, s.first + t, head));
+        snapshot(state, snapshots.floats(s.batch, s.first + t, head));
       if (t + 1 == s.queries && !in_place()) w.save_state(state, p[LATHE_STATE_OUT], s.state, head);
     }
-    if (!plan.meaning.normalise()) return;
-    std::copy_n(w.next_z(0), sizes.K, w.z(0));
-    if (t + 1 == s.queries) w.save_z(w.z(0), p[LATHE_Z_OUT], s.state, key_head);
+    if (direct) return;
+    each_output([&](int64_t l, int64_t n) {
+      w.store(w.o() + n * width(), outputs * width(), o.at(s.batch, s.first + t, output_head(l)),
+              o.stride[2] * apart(p.sizes.out_heads()), heads);
+    });
   }
 
-  void advance(const float* q_row, const float* k_row, const float* before, float* state, int64_t width, float a,
-               float inv) const {
+  struct Operands {
+    const float *q, *k, *v, *before;
+  };
+
+  void advance(const Operands& from, float* state, float a, float inv, float* to) const {
+    const int64_t columns = width(), K = p.sizes.K;
     float one = 1;
-    std::fill_n(w.o(), width, 0.f);
-    Buffer q(q_row, kKeys), k(k_row, kKeys), v(w.v(), width), h(before, width, kKeys, width);
-    Buffer next(state, width, kKeys, width), sums(w.o(), width), o(w.o(), width);
-    for (int64_t key = 0; key < p.sizes.K; key += kKeys) {
-      const int64_t keys = std::min(kKeys, p.sizes.K - key);
-      q.move_to(q_row + key, keys);
-      k.move_to(k_row + key, keys);
-      h.move_to(before + key * width, width, keys);
-      next.move_to(state + key * width, width, keys);
-      call(*plan.kernels.decode, q, k, v, h, sums, a, key + keys == p.sizes.K ? inv : one, next, o);
+    std::fill_n(to, columns, 0.f);
+    Buffer q(from.q, kKeys), k(from.k, kKeys), v(from.v, columns), h(from.before, columns, kKeys, columns);
+    Buffer next(state, columns, kKeys, columns), sums(to, columns), o(to, columns);
+    for (int64_t key = 0; key < K; key += kKeys) {
+      const int64_t keys = std::min(kKeys, K - key);
+      q.move_to(from.q + key, keys);
+      k.move_to(from.k + key, keys);
+      h.move_to(from.before + key * columns, columns, keys);
+      next.move_to(state + key * columns, columns, keys);
+      call(*plan.kernels.decode, q, k, v, h, sums, a, key + keys == K ? inv : one, next, o);
     }
   }
 
-  void snapshot(const float* state, int64_t width, float* out) const {
+  void recall(const float* query, const float* state, float inv, float* to) const {
+    Buffer q(query, p.sizes.K), h(state, width(), p.sizes.K, width()), o(to, width());
+    call(*plan.kernels.recall, q, h, inv, o);
+  }
+
+  void snapshot(const float* state, float* out) const {
     for (int64_t key = 0; key < p.sizes.K; key++)
-      std::memcpy(out + key * p.sizes.V, state + key * width, static_cast<size_t>(p.sizes.V) * 4);
+      std::memcpy(out + key * p.sizes.V, state + key * width(), static_cast<size_t>(p.sizes.V) * 4);
   }
 };
 
@@ -138,7 +193,7 @@ void decode_sequence(Worker& w, const Sequence& s, int64_t first_head, int64_t h
   const Problem& p = w.problem();
   const Group group{p.sizes, plan.meaning.tiled()};
   const int64_t queries = p.sizes.HQ / p.sizes.HK;
-  // the features of several heads in one call, where a single token leaves nothing to carry from head to head
+  // several heads at once, where a single token leaves nothing to carry from head to head
   const int64_t together =
       s.queries == 1 && !plan.meaning.stabilise() ? std::max<int64_t>(1, plan.padded.C / queries) : 1;
   for (int64_t head = first_head; head < first_head + heads; head += together) {
@@ -147,17 +202,13 @@ void decode_sequence(Worker& w, const Sequence& s, int64_t first_head, int64_t h
     float peak = stabiliser ? *stabiliser : -std::numeric_limits<float>::infinity();
     for (int64_t t = 0; t < s.queries; t++) {
       float kept = 1;
-      w.map_token(LATHE_K, s, t, head, n, std::max(peak, std::numeric_limits<float>::lowest()), w.k());
+      if (!w.token_in_place(LATHE_K, p.sizes.HK))
+        w.map_token(LATHE_K, s, t, head, n, std::max(peak, std::numeric_limits<float>::lowest()), w.k());
       if (plan.meaning.stabilise()) {
         kept = std::exp(peak - w.peaks()[0]);
         peak = w.peaks()[0];
       }
-      if (group.tiled)
-        for (int64_t l = 0; l < queries; l++)
-          w.map_token(LATHE_Q, s, t, l * p.sizes.HK + head, n, 0, w.q() + l * n * plan.padded.K);
-      else
-        w.map_token(LATHE_Q, s, t, head * queries, n * queries, 0, w.q());
-      for (int64_t h = 0; h < n; h++) Token{w, plan, p, s, group, head, n, kept}.step(t, head + h);
+      Token{w, plan, p, s, group, t, head, n, kept}.step();
     }
     if (stabiliser) *stabiliser = peak;
   }

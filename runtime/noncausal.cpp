@@ -36,7 +36,7 @@ struct Halves {
   }
 
   void denominators(size_t carried, const Worker::Rows& queries) const {
-    Buffer q(queries.data, d.K, d.C, queries.stride), z(w.z(carried), d.K), inv(w.inv(), d.C);
+    Buffer q(queries.data, d.K, d.C, queries.stride), z(w.z(carried), d.K, d.C, 0), inv(w.inv(), d.C);
     float eps = plan.meaning.eps;
     int32_t at_least = plan.meaning.denom_max();
     call(*plan.kernels.fixed_denominator, q, z, eps, at_least, inv);

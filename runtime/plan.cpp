@@ -54,6 +54,7 @@ Kernels choose_kernels(const Meaning& meaning, const char* row) {
   k.state = pick("state", transition);
   k.readout = pick("readout", "");
   k.key_sum = pick("key_sum", transition);
+  k.key_step = pick("key_step", "");
   k.fixed_denominator = pick("fixed_denominator", "");
   k.decode = pick("decode", "");
   k.recall = pick("recall", "");
@@ -215,7 +216,8 @@ std::string describe(const Plan& plan) {
   if (op == Op::kCausal || op == Op::kDecode) add(k.decode);
   if (plan.meaning.normalise()) {
     if (op == Op::kCausal || op == Op::kNoncausal || op == Op::kAccumulate) add(k.key_sum);
-    if (op == Op::kNoncausal || op == Op::kReadout) add(k.fixed_denominator);
+    if (op == Op::kCausal || op == Op::kDecode) add(k.key_step);
+    if (k.fixed_denominator) add(k.fixed_denominator);
   }
   return fmt::format(
       "{{\"op\": \"{}\", \"variant\": \"{}\", \"map\": \"{}\", \"target\": \"{}\", \"why\": \"{}\", \"record\": "

@@ -10,7 +10,7 @@ namespace lathe {
 
 // Those that the operator is made of; nullptr for the others.
 struct Kernels {
-  const Entry *causal, *state, *readout, *key_sum, *fixed_denominator, *decode, *recall, *map, *transpose;
+  const Entry *causal, *state, *readout, *key_sum, *key_step, *fixed_denominator, *decode, *recall, *map, *transpose;
   const Entry* widen[3];  // by Storage; none for float32, nor for what was cut out
   const Entry* narrow[3];
 };

@@ -37,13 +37,14 @@ Layout worker_layout(const Plan& plan, const Problem& problem) {
   layout.projected = take(w.C * w.M);
   // a tile of features may run past the heads of one token
   constexpr int64_t slack = 16;
+  const int64_t rows = std::max(w.C, problem.sizes.HQ / problem.sizes.HK);  // of a chunk, or of the heads of one token
   layout.peaks = take(w.C + 16);
-  layout.q = take((std::max(w.C, problem.sizes.HQ / problem.sizes.HK) + slack) * w.K);
+  layout.q = take((rows + slack) * w.K);
   layout.k = take((w.C + slack) * w.K);
   layout.kt = take(w.C * w.K);
   layout.v = take(w.C * w.V);
-  layout.o = take(w.C * w.V);
-  layout.inv = take(w.C + 16);
+  layout.o = take(rows * w.V);
+  layout.inv = take(rows + 16);
   layout.gate = take(w.C + 16);
   layout.narrow = take(w.C * w.V);
   layout.state_stride = static_cast<size_t>(values * w.K * w.V + 2 * w.K + 16) * sizeof(float);
@@ -83,10 +84,10 @@ void Worker::widen(Storage storage, const char* from, int64_t stride, int64_t ro
   const Entry& kernel = *plan_.kernels.widen[static_cast<int>(storage)];
   if (bulk > 0) {
     // one row at a time where a stride does not fit the kernels' 32 bits
-    const bool near = stride * rows < (int64_t{1} << 30) && stride >= 0;
-    for (int64_t i = 0; i < rows; i += near ? rows : 1) {
-      Buffer x(from + i * stride * 2, storage, bulk, near ? rows : 1, near ? stride : 0),
-          y(to + i * to_stride, bulk, near ? rows : 1, to_stride);
+    const bool together = near(stride, rows);
+    for (int64_t i = 0; i < rows; i += together ? rows : 1) {
+      Buffer x(from + i * stride * 2, storage, bulk, together ? rows : 1, together ? stride : 0),
+          y(to + i * to_stride, bulk, together ? rows : 1, to_stride);
       call(kernel, x, y);
     }
   }
@@ -106,8 +107,7 @@ const float* Worker::stage(const Tensor& x, const char* from, int64_t stride, in
                            int64_t& to_stride) {
   const Padded& w = plan_.padded;
   const bool plain = plan_.sizes.K == plan_.sizes.D;  // maps of several parts read a little past a row
-  const bool near = stride > 0 && stride * w.C < (int64_t{1} << 30);
-  if (x.storage == Storage::kF32 && rows == w.C && columns % 16 == 0 && plain && near) {
+  if (x.storage == Storage::kF32 && rows == w.C && columns % 16 == 0 && plain && near(stride, w.C)) {
     to_stride = stride;
     return reinterpret_cast<const float*>(from);
   }
@@ -180,6 +180,12 @@ void Worker::transpose(const Rows& k, float* kt) const {
   call(*plan_.kernels.transpose, from, to);
 }
 
+bool Worker::token_in_place(uint32_t role, int64_t heads) const {
+  const Tensor& x = p_[role];
+  const bool as_it_is = plan_.meaning.map->identity() && (role == LATHE_K || plan_.meaning.scale == 1);
+  return as_it_is && x.storage == Storage::kF32 && p_.sizes.K == plan_.padded.K && near(x.stride[2], heads);
+}
+
 void Worker::map_token(uint32_t role, const Sequence& s, int64_t t, int64_t head, int64_t heads, float before,
                        float* y) {
   const Tensor& x = p_[role];
@@ -196,18 +202,22 @@ void Worker::map_token(uint32_t role, const Sequence& s, int64_t t, int64_t head
   }
 }
 
+Worker::Rows Worker::value_heads(const Sequence& s, int64_t t, int64_t head, int64_t apart, int64_t heads,
+                                 int64_t width) {
+  const Tensor& x = p_[LATHE_V];
+  if (x.storage == Storage::kF32 && width == p_.sizes.V) return heads_of(LATHE_V, s, t, head, apart);
+  for (int64_t h = 0; h < heads; h++)
+    std::memset(v() + h * width + p_.sizes.V, 0, static_cast<size_t>(width - p_.sizes.V) * 4);
+  widen(x.storage, x.at(s.batch, s.first + t, head), x.stride[2] * apart, heads, p_.sizes.V, v(), width);
+  return {v(), width};
+}
+
 Worker::Rows Worker::values(const Sequence& s, int64_t t, int64_t rows, int64_t head, float* v) {
   const Tensor& x = p_[LATHE_V];
   const Padded& w = plan_.padded;
   const char* from = x.at(s.batch, s.first + t, head);
   if (in_place(x, rows, w.V)) return {reinterpret_cast<const float*>(from), x.stride[1]};
   return {copy(x.storage, from, x.stride[1], rows, p_.sizes.V, v, w.V), w.V};
-}
-
-void Worker::pack_value_row(const Sequence& s, int64_t t, int64_t head, int64_t width, float* v) {
-  const Tensor& x = p_[LATHE_V];
-  std::memset(v + p_.sizes.V, 0, static_cast<size_t>(width - p_.sizes.V) * 4);
-  widen(x.storage, x.at(s.batch, s.first + t, head), 0, 1, p_.sizes.V, v, width);
 }
 
 void Worker::prefetch(uint32_t role, const Sequence& s, const Step& coming, int64_t key_head, int64_t part,
@@ -226,8 +236,7 @@ void Worker::prefetch(uint32_t role, const Sequence& s, const Step& coming, int6
 float* Worker::output_rows(char* to, int64_t rows, int64_t& stride) {
   const Tensor& o = p_[LATHE_O];
   const Padded& w = plan_.padded;
-  const bool near = o.stride[1] > 0 && o.stride[1] * w.C < (int64_t{1} << 30);
-  if (o.storage == Storage::kF32 && rows == w.C && w.V == p_.sizes.V && near) {
+  if (o.storage == Storage::kF32 && rows == w.C && w.V == p_.sizes.V && near(o.stride[1], w.C)) {
     stride = o.stride[1];
     return reinterpret_cast<float*>(to);
   }
@@ -248,7 +257,7 @@ void Worker::store(const float* from, int64_t from_stride, char* to, int64_t to_
   if (storage != Storage::kF32) {
     const int64_t wide = (columns.count + 15) / 16 * 16;
     const Entry& kernel = *plan_.kernels.narrow[static_cast<int>(storage)];
-    if (wide == columns.count && to_stride >= wide && to_stride * rows < (int64_t{1} << 30)) {
+    if (wide == columns.count && to_stride >= wide && near(to_stride, rows)) {
       Buffer x(from, wide, rows, from_stride), y(to, storage, wide, rows, to_stride);
       call(kernel, x, y);
       return;

@@ -23,6 +23,9 @@ struct Unit {
   int64_t sequence, head, heads;
 };
 
+// Whether rows so far apart fit the 32-bit indices of kernels.
+inline bool near(int64_t stride, int64_t rows) { return stride >= 0 && stride * rows < (int64_t{1} << 30); }
+
 // Columns of the values, and so of states and outputs: none of them depends on another.
 struct Columns {
   int64_t first, count;
@@ -44,7 +47,15 @@ class Worker {
   void transpose(const Rows& k, float* kt) const;
   // One row for each of `heads` heads of a single token.
   void map_token(uint32_t role, const Sequence& s, int64_t t, int64_t head, int64_t heads, float before, float* y);
-  void pack_value_row(const Sequence& s, int64_t t, int64_t head, int64_t width, float* v);
+  // Whether those rows already lie in the caller's tensor, as heads_of() gives them, and need no map_token.
+  bool token_in_place(uint32_t role, int64_t heads) const;
+  // Rows of a token's heads, `apart` heads from one to the next.
+  Rows heads_of(uint32_t role, const Sequence& s, int64_t t, int64_t head, int64_t apart) const {
+    const Tensor& x = p_[role];
+    return {x.floats(s.batch, s.first + t, head), x.stride[2] * apart};
+  }
+  // The same for values, padded to `width`: the caller's own, or copies in v().
+  Rows value_heads(const Sequence& s, int64_t t, int64_t head, int64_t apart, int64_t heads, int64_t width);
   Rows values(const Sequence& s, int64_t t, int64_t rows, int64_t head, float* v);
   // Asks memory for part `part` of `parts` of what the tensor holds for a coming step.
   void prefetch(uint32_t role, const Sequence& s, const Step& coming, int64_t key_head, int64_t part,

@@ -17,7 +17,9 @@ int registers(const Target& target) {
   return target.has_feature(Target::AVX512) || target.arch == Target::ARM ? 32 : 16;
 }
 bool is_causal(const std::string& kernel) { return kernel.starts_with("causal"); }
-bool has_tiles(const std::string& kernel) { return kernel != "decode" && kernel != "widen" && kernel != "narrow"; }
+bool has_tiles(const std::string& kernel) {
+  return kernel != "decode" && kernel != "key_step" && kernel != "widen" && kernel != "narrow";
+}
 
 Constraint fits(const std::string& text, const std::string& columns, const Target& target) {
   return {text,

@@ -120,12 +120,25 @@ std::vector<Wanted> readout(const Tiles& t, const std::string&) {
   return out;
 }
 
+std::vector<Wanted> key_step(const Tiles& t, const std::string&) {
+  const Matrix keys = t.input("k"), z = t.input("z"), a = t.input("a");
+  std::vector<Wanted> out;
+  for (int64_t i = 0; i < keys.rows; i++)
+    for (int64_t c = 0; c < keys.width; c++) {
+      Sum sum;
+      sum.add(a(i) * z(c, i));
+      sum.add(keys(c, i));
+      out.push_back({sum.value, sum.size});
+    }
+  return out;
+}
+
 std::vector<Wanted> fixed_denominator(const Tiles& t, const std::string&) {
   const Matrix q = t.input("q"), z = t.input("z");
   std::vector<Wanted> out;
   for (int64_t i = 0; i < q.rows; i++) {
     Sum sum;
-    for (int64_t k = 0; k < q.width; k++) sum.add(q(k, i) * z(k));
+    for (int64_t k = 0; k < q.width; k++) sum.add(q(k, i) * z(k, i));
     const Sum under = denominator(t, sum);
     out.push_back({1 / under.value, (1 + under.size / std::abs(under.value)) / std::abs(under.value)});
   }
@@ -217,11 +230,17 @@ std::vector<Wanted> map(const Tiles& t, const std::string& output) {
 }
 
 using Oracle = std::vector<Wanted> (*)(const Tiles&, const std::string&);
-const std::map<std::string, Oracle> kOracles = {{"causal", causal},   {"causal_normalised", causal},
-                                                {"state", state},     {"readout", readout},
-                                                {"key_sum", key_sum}, {"fixed_denominator", fixed_denominator},
-                                                {"decode", decode},   {"recall", decode},
-                                                {"map", map},         {"transpose", transpose}};
+const std::map<std::string, Oracle> kOracles = {{"causal", causal},
+                                                {"causal_normalised", causal},
+                                                {"state", state},
+                                                {"readout", readout},
+                                                {"key_sum", key_sum},
+                                                {"key_step", key_step},
+                                                {"fixed_denominator", fixed_denominator},
+                                                {"decode", decode},
+                                                {"recall", decode},
+                                                {"map", map},
+                                                {"transpose", transpose}};
 
 }  // namespace
 

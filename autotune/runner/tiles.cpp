@@ -125,6 +125,8 @@ void Tiles::add_tile(const Argument& a) {
                            {"y", 2, K, C},
                            {"kt", 2, C, K, true},
                            {"v", 2, V, C},
+                           {"z", 2, K, C},
+                           {"z_out", 2, K, C},
                            {"h", 2, V, K},
                            {"h_out", 2, V, K},
                            {"o", 2, V, C},
@@ -138,6 +140,7 @@ void Tiles::add_tile(const Argument& a) {
                            {"before", 1, V, 1},
                            {"z", 1, K, 1},
                            {"z_out", 1, K, 1},
+                           {"a", 1, C, 1},
                            {"b", 1, C, 1},
                            {"inv", 1, C, 1},
                            {"peak", 1, C, 1}};
