@@ -1,4 +1,6 @@
-// A feature map over rows of float32: y = scale * phi(x), zero past the valid rows and columns. docs/operators.md.
+// A feature map over rows: y = scale * phi(x), zero past the valid rows and columns. docs/operators.md. The rows are
+// float32; a map from D to D by columns, the kind that costs no more than to read them, also has an instance for each
+// storage type, "elu1_bf16".
 //
 // x(D, C), w(M, D): the projection, transposed; y(K, C); u(M, C): scratch of projected maps. All extents are multiples
 // of 16; width, features and rows say how much of them is real. Row i stands at position + i * step: a step of 1 for
@@ -8,6 +10,7 @@
 // the row's own largest projection (subtract = 1, queries), the peak (2, keys), or nothing (0).
 #include "feature_formula.h"
 #include "kernel.h"
+#include "storage.h"
 
 using namespace Halide;
 using namespace lathe::gen;
@@ -16,9 +19,19 @@ namespace {
 
 constexpr int kBlock = 16;
 
+struct Mapped {
+  std::string map, storage;  // none: float32
+  explicit Mapped(const std::string& axis) : map(axis) {
+    for (const char* name : storages)
+      if (const std::string suffix = std::string("_") + name; axis.ends_with(suffix))
+        map.resize(axis.size() - suffix.size()), storage = name;
+  }
+};
+
 struct Mapping {
   Kernel& kernel;
-  ImageParam x, w;
+  const Mapped mapped;
+  ImageParam stored, w;
   Param<int32_t> width, features, rows, position, step;
   Param<int32_t> subtract;
   Param<float> scale, attribute, peak_before;
@@ -27,7 +40,8 @@ struct Mapping {
 
   explicit Mapping(Kernel& k)
       : kernel(k),
-        x(k.buffer("x")),
+        mapped(k.axis()),
+        stored(k.buffer("x", 2, mapped.storage.empty() ? Float(32) : storage_type(mapped.storage))),
         w(k.buffer("w")),
         width(k.number<int32_t>("width")),
         features(k.number<int32_t>("features")),
@@ -39,13 +53,16 @@ struct Mapping {
         attribute(k.number<float>("attribute")),
         peak_before(k.number<float>("peak_before")) {}
 
+  Expr x(const Expr& column, const Expr& row) const {
+    return mapped.storage.empty() ? stored(column, row) : widened(mapped.storage, stored(column, row));
+  }
   static Expr blocks(const Expr& n) { return (n + kBlock - 1) / kBlock; }
   static Expr in_part(const Expr& value, const Words& words, const Expr& column, const Expr& behind = 0) {
     return Internal::substitute(words.behind.name(), behind, Internal::substitute(words.c.name(), column, value));
   }
 
   Words words() {
-    RDom d(0, Kernel::extent(x, 0), "d"), lane(0, kBlock, 0, blocks(width), "lane"),
+    RDom d(0, Kernel::extent(stored, 0), "d"), lane(0, kBlock, 0, blocks(width), "lane"),
         m(0, kBlock, 0, blocks(features), "m");
     Func product("product");
     product(c, i) += x(d, i) * w(c, d);
@@ -58,7 +75,7 @@ struct Mapping {
     const Expr lowest = Float(32).min();
     largest(i) = lowest;
     largest(i) = max(largest(i), select(feature < features, sqrt(attribute) * u(feature, i), lowest));
-    RDom row(0, x.dim(1).extent(), "row");
+    RDom row(0, stored.dim(1).extent(), "row");
     peak(i) = undef<float>();
     peak(row) = max(select(row > 0, peak(max(row - 1, 0)), peak_before), select(row < rows, largest(row), lowest));
     kernel.label(Role::row_sum, largest);
@@ -80,7 +97,8 @@ struct Mapping {
     return words;
   }
 
-  void rows_of(const std::string& map) {
+  void define() {
+    const std::string& map = mapped.map;
     const Words w_ = words();
     const Formula f = formula(map, w_);
     Expr factor = scale;
@@ -124,7 +142,7 @@ struct Mapping {
       r.where(r.y * kBlock + r.z + 1 < width);
       // Halide sees neither that the condition keeps a block within 16 columns of the end, nor where the products end.
       Expr ahead = r.y * kBlock + r.x, last = y.output_buffer().dim(0).extent() - 1;
-      Expr column = unsafe_promise_clamped(r.z + 1 + ahead, 0, x.dim(0).extent() - 1);
+      Expr column = unsafe_promise_clamped(r.z + 1 + ahead, 0, stored.dim(0).extent() - 1);
       Expr to = unsafe_promise_clamped(start + r.z * width - r.z * (r.z + 1) / 2 + ahead, 0, last);
       y(to, i) = valid(column < width, in_part(part.value, w_, column, r.z));
     }
@@ -133,4 +151,4 @@ struct Mapping {
 
 }  // namespace
 
-LATHE_KERNEL(map, maps) { Mapping(kernel).rows_of(kernel.axis()); }
+LATHE_KERNEL(map, maps) { Mapping(kernel).define(); }

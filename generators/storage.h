@@ -6,12 +6,16 @@
 
 #include <string>
 
-#define LATHE_STORAGE(name)
+namespace lathe::gen {
+
+inline constexpr const char* storages[] = {
+// clang-format off
+#define LATHE_STORAGE(name) #name,
 LATHE_STORAGE(f16)
 LATHE_STORAGE(bf16)
 #undef LATHE_STORAGE
-
-namespace lathe::gen {
+    // clang-format on
+};
 
 // bfloat16 travels as its bits: Halide has no bfloat16 on some targets and rounds NaN to -0 on others.
 inline Halide::Type storage_type(const std::string& name) {

@@ -102,39 +102,33 @@ void Worker::widen(Storage storage, const char* from, int64_t stride, int64_t ro
   }
 }
 
-// Rows of float32 whose width is a multiple of 16 and whose count is a chunk: the caller's own where they already are.
-const float* Worker::stage(const Tensor& x, const char* from, int64_t stride, int64_t rows, int64_t columns,
-                           int64_t& to_stride) {
+Worker::Staged Worker::stage(const Tensor& x, const char* from, int64_t stride, int64_t rows, int64_t tile_rows) {
   const Padded& w = plan_.padded;
+  const bool whole = rows == tile_rows && p_.sizes.D == w.D && near(stride, rows);
   const bool plain = plan_.sizes.K == plan_.sizes.D;  // maps of several parts read a little past a row
-  if (x.storage == Storage::kF32 && rows == w.C && columns % 16 == 0 && plain && near(stride, w.C)) {
-    to_stride = stride;
-    return reinterpret_cast<const float*>(from);
-  }
-  to_stride = w.D;
-  return copy(x.storage, from, stride, rows, columns, at(layout_.staged), w.D);
+  const Entry* reads_it = plan_.kernels.map_from[static_cast<int>(x.storage)];
+  if (whole && plain && reads_it && rows % reads_it->row_grain == 0) return {from, x.storage, stride};
+  return {copy(x.storage, from, stride, rows, p_.sizes.D, at(layout_.staged), w.D, tile_rows), Storage::kF32, w.D};
 }
 
-// A chunk of rows, zeros past the real ones and past their width.
 const float* Worker::copy(Storage storage, const char* from, int64_t stride, int64_t rows, int64_t columns, float* to,
-                          int64_t width) {
+                          int64_t width, int64_t tile_rows) {
   if (columns < width)
     for (int64_t i = 0; i < rows; i++)
       std::memset(to + i * width + columns, 0, static_cast<size_t>(width - columns) * 4);
   widen(storage, from, stride, rows, columns, to, width);
-  const int64_t missing = plan_.padded.C - rows;
-  if (missing > 0) std::memset(to + rows * width, 0, static_cast<size_t>(missing * width) * 4);
+  if (rows < tile_rows) std::memset(to + rows * width, 0, static_cast<size_t>((tile_rows - rows) * width) * 4);
   return to;
 }
 
-void Worker::map(const float* x_rows, int64_t stride, int64_t tile_rows, const MapCall& m, float* y_rows) {
+void Worker::map(const Staged& staged, int64_t tile_rows, const MapCall& m, float* y_rows) {
   const Padded& w = plan_.padded;
   const Sizes& s = p_.sizes;
   const FeatureMap& map = *plan_.meaning.map;
   const float* weights = p_[LATHE_PROJECTION].rank == 3 ? projection_ + m.head * w.D * w.M : projection_;
   // a part that is not a whole row may read a block past one: staged rows have that much behind them
   const int64_t past = s.K == s.D || s.M > 0 ? 0 : 16;
-  Buffer x(x_rows, w.D + past, tile_rows, stride), weight(weights, w.M, w.D, w.M),
+  Buffer x(staged.data, staged.storage, w.D + past, tile_rows, staged.stride), weight(weights, w.M, w.D, w.M),
       u(at(layout_.projected), w.M, tile_rows, w.M);
   Buffer y(y_rows, w.K, tile_rows, w.K), peaks(at(layout_.peaks), tile_rows);
   int32_t width = static_cast<int32_t>(s.D), features = static_cast<int32_t>(s.M), rows = static_cast<int32_t>(m.rows);
@@ -148,7 +142,7 @@ void Worker::map(const float* x_rows, int64_t stride, int64_t tile_rows, const M
   if (map.projects()) argv[n++] = address_of(u);
   if (map.stabilises()) argv[n++] = address_of(peaks);
   argv[n++] = address_of(y);
-  plan_.kernels.map->call(argv);
+  plan_.kernels.map_from[static_cast<int>(staged.storage)]->call(argv);
 }
 
 // Rows far apart fall into few sets of the first-level cache, and a chunk reads each of them many times.
@@ -164,13 +158,12 @@ Worker::Rows Worker::map_rows(uint32_t role, const Step& step, const Sequence& s
   const bool keys = role == LATHE_K;
   const float scale = keys ? 1 : plan_.meaning.scale;
   const char* from = x.at(s.batch, s.first + step.t, head);
-  int64_t stride = x.stride[1];
   if (plan_.meaning.map->identity() && scale == 1) {
-    if (in_place(x, step.rows, w.K)) return {reinterpret_cast<const float*>(from), stride};
-    return {copy(x.storage, from, stride, step.rows, p_.sizes.D, y, w.K), w.K};
+    if (in_place(x, step.rows, w.K)) return {reinterpret_cast<const float*>(from), x.stride[1]};
+    return {copy(x.storage, from, x.stride[1], step.rows, p_.sizes.D, y, w.K, w.C), w.K};
   }
-  const float* staged = stage(x, from, x.stride[1], step.rows, p_.sizes.D, stride);
-  map(staged, stride, w.C, {step.rows, head, s.position + step.t, true, keys, scale, before}, y);
+  map(stage(x, from, x.stride[1], step.rows, w.C), w.C,
+      {step.rows, head, s.position + step.t, true, keys, scale, before}, y);
   return {y, w.K};
 }
 
@@ -194,11 +187,9 @@ void Worker::map_token(uint32_t role, const Sequence& s, int64_t t, int64_t head
   const int64_t together = one_by_one ? 1 : std::min(heads, w.C), grain = plan_.kernels.map->row_grain;
   for (int64_t h = 0; h < heads; h += together) {
     const int64_t rows = std::min(together, heads - h);
-    float* staged = at(layout_.staged);
-    if (w.D != p_.sizes.D) std::memset(staged, 0, static_cast<size_t>(rows * w.D) * 4);
-    widen(x.storage, x.at(s.batch, s.first + t, head + h), x.stride[2], rows, p_.sizes.D, staged, w.D);
+    const int64_t tile_rows = (rows + grain - 1) / grain * grain;
     const MapCall m{rows, head + h, s.position + t, false, keys, keys ? 1 : plan_.meaning.scale, before};
-    map(staged, w.D, (rows + grain - 1) / grain * grain, m, y + h * w.K);
+    map(stage(x, x.at(s.batch, s.first + t, head + h), x.stride[2], rows, tile_rows), tile_rows, m, y + h * w.K);
   }
 }
 
@@ -217,7 +208,7 @@ Worker::Rows Worker::values(const Sequence& s, int64_t t, int64_t rows, int64_t 
   const Padded& w = plan_.padded;
   const char* from = x.at(s.batch, s.first + t, head);
   if (in_place(x, rows, w.V)) return {reinterpret_cast<const float*>(from), x.stride[1]};
-  return {copy(x.storage, from, x.stride[1], rows, p_.sizes.V, v, w.V), w.V};
+  return {copy(x.storage, from, x.stride[1], rows, p_.sizes.V, v, w.V, w.C), w.V};
 }
 
 void Worker::prefetch(uint32_t role, const Sequence& s, const Step& coming, int64_t key_head, int64_t part,

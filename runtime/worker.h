@@ -114,13 +114,19 @@ class Worker {
     float scale, before;
   };
   float* at(size_t offset) { return reinterpret_cast<float*>(scratch_ + offset); }
-  const float* stage(const Tensor& x, const char* from, int64_t stride, int64_t rows, int64_t columns,
-                     int64_t& to_stride);
+  // What a map reads: the caller's own rows where it can, else copies.
+  struct Staged {
+    const void* data;
+    Storage storage;
+    int64_t stride;
+  };
+  Staged stage(const Tensor& x, const char* from, int64_t stride, int64_t rows, int64_t tile_rows);
+  // Rows and columns, padded with zeros to `tile_rows` and `width`.
   const float* copy(Storage storage, const char* from, int64_t stride, int64_t rows, int64_t columns, float* to,
-                    int64_t width);
+                    int64_t width, int64_t tile_rows);
   void widen(Storage storage, const char* from, int64_t stride, int64_t rows, int64_t columns, float* to,
              int64_t to_stride);
-  void map(const float* x, int64_t stride, int64_t tile_rows, const MapCall& m, float* y);
+  void map(const Staged& x, int64_t tile_rows, const MapCall& m, float* y);
   // Whether a chunk of rows can be read where it lies.
   bool in_place(const Tensor& x, int64_t rows, int64_t padded) const;
 
