@@ -80,11 +80,11 @@ void run_noncausal(Worker& w, const Unit& unit) {
   const int64_t chunk = halves.d.C;
   w.load(s, unit);
   if (halves.p[LATHE_K].present())
-    walk_chunks(s.keys, chunk, unit.heads, [&](const Step& now, const Step& next) { halves.accumulate(now, next); });
+    walk_chunks(0, s.keys, chunk, unit.heads, [&](const Step& now, const Step& next) { halves.accumulate(now, next); });
   w.save(s, unit);
   if (!halves.p[LATHE_Q].present()) return;
   if (!halves.plan.meaning.normalise()) std::fill_n(w.inv(), chunk, 1.f);
-  walk_chunks(s.queries, chunk, unit.heads, [&](const Step& now, const Step& next) { halves.read_out(now, next); });
+  walk_chunks(0, s.queries, chunk, unit.heads, [&](const Step& now, const Step& next) { halves.read_out(now, next); });
   w.zero_outputs(s, unit);
 }
 

@@ -2,8 +2,6 @@
 
 #include <atomic>
 
-#include "windows.h"
-
 namespace lathe {
 
 namespace {
@@ -36,9 +34,7 @@ int64_t units_of(const Problem& p, int64_t heads) { return p.sizes.N * ((p.sizes
 
 size_t workspace_bytes(const Plan& plan, const Problem& p) {
   const Layout layout = worker_layout(plan, p);
-  const int64_t units = units_of(p, heads_of_unit(plan, p, layout));
-  return aligned(projection_bytes(plan, p)) + static_cast<size_t>(plan.threads) * aligned(layout.total) +
-         (wants_windows(plan, p, units) ? window_bytes(plan, p) : 0);
+  return aligned(projection_bytes(plan, p)) + static_cast<size_t>(plan.threads) * aligned(layout.total);
 }
 
 void run(const Plan& plan, const Problem& p, char* workspace, const Parallel& parallel, Room& room) {
@@ -53,9 +49,7 @@ void run(const Plan& plan, const Problem& p, char* workspace, const Parallel& pa
   workers.clear();
   for (int i = 0; i < plan.threads; i++)
     workers.emplace_back(plan, p, layout, projection, scratch + static_cast<size_t>(i) * aligned(layout.total));
-  if (wants_columns(plan, p, units)) return run_columns(workers, parallel);
-  if (wants_windows(plan, p, units))
-    return run_windows(room, scratch + workers.size() * aligned(layout.total), parallel);
+  if (wants_sharing(plan, p, units)) return run_shared(workers, parallel);
 
   std::atomic<int64_t> next{0};
   const auto work = [&](int slot) {

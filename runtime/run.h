@@ -18,17 +18,15 @@ void decode_sequence(Worker& worker, const Sequence& sequence, int64_t head, int
 // nothing.
 struct Room {
   std::vector<Worker> workers;
-  std::vector<Worker::Rows> rows;
   SlotList slots;
 };
 
 size_t workspace_bytes(const Plan& plan, const Problem& problem);
 using Parallel = std::function<void(int, const std::function<void(int)>&)>;
 
-// One head on several workers, where each can have columns of its own: nothing passes between them, but each maps keys
-// and queries and computes scores for itself. The same bits as run_causal, as columns do not depend on each other.
-bool wants_columns(const Plan& plan, const Problem& problem, int64_t units);
-void run_columns(std::vector<Worker>& workers, const Parallel& parallel);
+// Causal calls with fewer heads than threads: one head after another, each on all workers.
+bool wants_sharing(const Plan& plan, const Problem& problem, int64_t units);
+void run_shared(std::vector<Worker>& workers, const Parallel& parallel);
 
 void run(const Plan& plan, const Problem& problem, char* workspace, const Parallel& parallel, Room& room);
 

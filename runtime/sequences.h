@@ -57,9 +57,9 @@ struct Step {
 };
 
 template <typename Visit>
-void walk_chunks(int64_t tokens, int64_t chunk, int64_t heads, Visit visit) {
-  const auto rows_at = [&](int64_t t) { return std::clamp<int64_t>(tokens - t, 0, chunk); };
-  for (int64_t t = 0; t < tokens; t += chunk)
+void walk_chunks(int64_t first, int64_t end, int64_t chunk, int64_t heads, Visit visit) {
+  const auto rows_at = [&](int64_t t) { return std::clamp<int64_t>(end - t, 0, chunk); };
+  for (int64_t t = first; t < end; t += chunk)
     for (int64_t h = 0; h < heads; h++) {
       const bool last = h + 1 == heads;
       const int64_t next = last ? t + chunk : t;

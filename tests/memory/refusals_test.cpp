@@ -52,7 +52,7 @@ std::vector<Case> cases() {
   Options options;
   options.threads = 3;
   options.in_place = true;
-  all.push_back({"windows", "causal", reals(p, Type::F32, 203, true), options});
+  all.push_back({"shared", "causal", reals(p, Type::F32, 203, true), options});
   return all;
 }
 
