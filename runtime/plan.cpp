@@ -63,9 +63,8 @@ Kernels choose_kernels(const Meaning& meaning, const char* row) {
   for (Storage s : {Storage::kF32, Storage::kF16, Storage::kBF16}) {
     k.widen[static_cast<int>(s)] = find_kernel(row, "widen", name_of(s));
     k.narrow[static_cast<int>(s)] = find_kernel(row, "narrow", name_of(s));
-    k.map_from[static_cast<int>(s)] = find_kernel(row, "map", fmt::format("{}_{}", meaning.map->name, name_of(s)));
+    k.map_from[static_cast<int>(s)] = map_from(row, *meaning.map, s);
   }
-  k.map_from[static_cast<int>(Storage::kF32)] = k.map;
   return k;
 }
 

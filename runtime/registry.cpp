@@ -35,6 +35,11 @@ const Entry* find_kernel(std::string_view row, std::string_view kernel, std::str
   return nullptr;
 }
 
+const Entry* map_from(std::string_view row, const FeatureMap& map, Storage storage) {
+  if (storage == Storage::kF32) return find_kernel(row, "map", map.name);
+  return find_kernel(row, "map", fmt::format("{}_{}", map.name, name_of(storage)));
+}
+
 std::vector<const char*> built_rows() {
   std::vector<const char*> built;
   for (const char* row : row_names())

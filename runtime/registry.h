@@ -5,7 +5,9 @@
 #include <string_view>
 #include <vector>
 
+#include "maps.h"
 #include "processor.h"
+#include "tensor.h"
 
 namespace lathe {
 
@@ -20,6 +22,8 @@ struct Entry {
 std::span<const Entry> registry();
 // nullptr where this build has no such kernel for the row.
 const Entry* find_kernel(std::string_view row, std::string_view kernel, std::string_view axis);
+// The kernel of a map that reads rows of this type itself; nullptr where there is none.
+const Entry* map_from(std::string_view row, const FeatureMap& map, Storage storage);
 
 // Rows that this library holds, in order of preference.
 std::vector<const char*> built_rows();

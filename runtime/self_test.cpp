@@ -17,8 +17,9 @@ namespace lathe {
 
 namespace {
 
-// Neither a multiple of a vector nor below one: whole blocks and what is left over.
-constexpr int64_t kWidth = 24, kFeatures = 20, kQueryHeads = 2;
+// Neither a multiple of a vector nor below one: whole blocks and what is left over. Whole blocks alone are what kernels
+// may read where they lie.
+constexpr int64_t kWidth = 24, kWholeWidth = 32, kFeatures = 20, kQueryHeads = 2;
 // Two heads of queries over one of keys and values, so that decoding also reads a state it has just written.
 constexpr double kDecay = -0.125, kScale = 0.5, kEps = 0x1p-20;
 // For maps that need an attribute: any number will do.
@@ -94,13 +95,14 @@ struct Case {
   const Variant& variant;
   Storage storage = Storage::kF32;
   bool normalise = false;
+  int64_t width = kWidth;
 
   double attribute() const {
-    const double fallback = map.fallback(kWidth);
+    const double fallback = map.fallback(width);
     return std::isnan(fallback) ? kAttribute : fallback;
   }
   int64_t features() const { return map.projects() ? kFeatures : 0; }
-  int64_t keys() const { return map.width(kWidth, features(), attribute()); }
+  int64_t keys() const { return map.width(width, features(), attribute()); }
   bool reads(uint32_t role) const { return op.takes(role); }
 };
 
@@ -109,14 +111,14 @@ class Tensors {
  public:
   Tensors(const Case& c, int64_t tokens) : tokens_(tokens) {
     const Storage f32 = Storage::kF32;
-    add(c, LATHE_Q, c.storage, {1, tokens, kQueryHeads, kWidth});
-    add(c, LATHE_K, c.storage, {1, tokens, 1, kWidth});
-    add(c, LATHE_V, c.storage, {1, tokens, 1, kWidth});
-    add(c, LATHE_O, c.storage, {1, tokens, kQueryHeads, kWidth});
-    for (uint32_t role : {LATHE_STATE_IN, LATHE_STATE_OUT}) add(c, role, f32, {1, 1, c.keys(), kWidth});
+    add(c, LATHE_Q, c.storage, {1, tokens, kQueryHeads, c.width});
+    add(c, LATHE_K, c.storage, {1, tokens, 1, c.width});
+    add(c, LATHE_V, c.storage, {1, tokens, 1, c.width});
+    add(c, LATHE_O, c.storage, {1, tokens, kQueryHeads, c.width});
+    for (uint32_t role : {LATHE_STATE_IN, LATHE_STATE_OUT}) add(c, role, f32, {1, 1, c.keys(), c.width});
     if (c.normalise)
       for (uint32_t role : {LATHE_Z_IN, LATHE_Z_OUT}) add(c, role, f32, {1, 1, c.keys()});
-    if (c.map.projects()) add(c, LATHE_PROJECTION, f32, {kFeatures, kWidth});
+    if (c.map.projects()) add(c, LATHE_PROJECTION, f32, {kFeatures, c.width});
     if (c.variant.inputs >> LATHE_DECAY & 1) {
       add(c, LATHE_DECAY, f32, {1});
       find(LATHE_DECAY)->write(0, kDecay);
@@ -155,7 +157,7 @@ class Tensors {
 class Expected {
  public:
   Expected(const Case& c, Tensors& tensors) : c_(c), t_(tensors), keys_(c.keys()) {
-    for (int64_t i = 0; i < keys_ * kWidth; i++) state.push_back(t_.at(LATHE_STATE_IN, i));
+    for (int64_t i = 0; i < keys_ * c_.width; i++) state.push_back(t_.at(LATHE_STATE_IN, i));
     for (int64_t i = 0; i < keys_ && c.normalise; i++) z.push_back(t_.at(LATHE_Z_IN, i));
     const bool in_order = c.op.op == Op::kCausal || c.op.op == Op::kDecode;
     for (int64_t t = 0; t < t_.tokens(); t++) {
@@ -170,11 +172,11 @@ class Expected {
  private:
   std::vector<double> phi(uint32_t role, int64_t row, int64_t position) {
     Mapped token{{}, {}, static_cast<double>(position), c_.attribute()};
-    for (int64_t d = 0; d < kWidth; d++) token.x.push_back(t_.at(role, row * kWidth + d));
+    for (int64_t d = 0; d < c_.width; d++) token.x.push_back(t_.at(role, row * c_.width + d));
     for (int64_t m = 0; m < c_.features(); m++) {
       double sum = 0;
-      for (int64_t d = 0; d < kWidth; d++)
-        sum += t_.at(LATHE_PROJECTION, m * kWidth + d) * token.x[static_cast<size_t>(d)];
+      for (int64_t d = 0; d < c_.width; d++)
+        sum += t_.at(LATHE_PROJECTION, m * c_.width + d) * token.x[static_cast<size_t>(d)];
       token.u.push_back(sum);
     }
     return apply_formula(c_.map.name, token);
@@ -185,9 +187,9 @@ class Expected {
     const double a = std::exp(c_.variant.log_decay(kDecay, 0, 1));
     for (size_t i = 0; i < k.size(); i++) {
       if (c_.normalise) z[i] = a * z[i] + k[i];
-      for (int64_t j = 0; j < kWidth; j++) {
-        double& s = state[i * kWidth + static_cast<size_t>(j)];
-        s = a * s + k[i] * t_.at(LATHE_V, t * kWidth + j);
+      for (int64_t j = 0; j < c_.width; j++) {
+        double& s = state[i * static_cast<size_t>(c_.width) + static_cast<size_t>(j)];
+        s = a * s + k[i] * t_.at(LATHE_V, t * c_.width + j);
       }
     }
   }
@@ -200,9 +202,9 @@ class Expected {
         below = kEps;
         for (size_t i = 0; i < q.size(); i++) below += kScale * q[i] * z[i];
       }
-      for (size_t j = 0; j < kWidth; j++) {
+      for (size_t j = 0; j < static_cast<size_t>(c_.width); j++) {
         double sum = 0;
-        for (size_t i = 0; i < q.size(); i++) sum += kScale * q[i] * state[i * kWidth + j];
+        for (size_t i = 0; i < q.size(); i++) sum += kScale * q[i] * state[i * static_cast<size_t>(c_.width) + j];
         o.push_back(sum / below);
       }
     }
@@ -276,7 +278,7 @@ std::string fault_of(const Case& c, int64_t tokens) {
   desc.eps = static_cast<float>(kEps);
   desc.flags = c.normalise ? LATHE_NORMALISE : 0;
   desc.attrs = &attribute;
-  desc.n_attrs = std::isnan(c.map.fallback(kWidth)) ? 1 : 0;
+  desc.n_attrs = std::isnan(c.map.fallback(c.width)) ? 1 : 0;
   Call().make(desc, tensors.args());
   const Expected expected(c, tensors);
   std::string fault = compare("O", tensors.find(LATHE_O), expected.o, c.storage);
@@ -285,8 +287,8 @@ std::string fault_of(const Case& c, int64_t tokens) {
   return fault;
 }
 
-// Every operator in every form with one map, then every other map, then every type; less what was cut out of this
-// library.
+// Every operator in every form with one map, then every other map, then every type, with each map that reads it itself;
+// less what was cut out of this library.
 std::vector<Case> cases(const char* row) {
   std::vector<Case> all;
   std::vector<const FeatureMap*> maps;
@@ -302,7 +304,11 @@ std::vector<Case> cases(const char* row) {
   const Variant& plain = all.front().variant;
   for (size_t i = 1; i < maps.size(); i++) all.push_back({first, *maps[i], plain});
   for (Storage storage : {Storage::kF16, Storage::kBF16})
-    if (find_kernel(row, "widen", name_of(storage))) all.push_back({first, plainest, plain, storage});
+    if (find_kernel(row, "widen", name_of(storage))) {
+      all.push_back({first, plainest, plain, storage});
+      for (const FeatureMap* map : maps)
+        if (map_from(row, *map, storage)) all.push_back({first, *map, plain, storage, false, kWholeWidth});
+    }
   return all;
 }
 
