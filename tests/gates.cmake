@@ -26,6 +26,10 @@ lathe_install_test(tarball_built tarball build ${means} ${LATHE_HALIDE_ROOT})
 set_tests_properties(install/debs PROPERTIES SKIP_RETURN_CODE 77)
 set_tests_properties(install/tarball_built PROPERTIES LABELS all PROCESSORS 2)
 
+# The README's two commands on a machine that has nothing.
+add_test(NAME bare_machine COMMAND ${PROJECT_SOURCE_DIR}/.ci/bare-machine)
+set_tests_properties(bare_machine PROPERTIES LABELS all PROCESSORS 2 TIMEOUT 10800 SKIP_RETURN_CODE 77)
+
 add_test(NAME gate/expected_skips
          COMMAND ${CMAKE_COMMAND} -DCTEST=${CMAKE_CTEST_COMMAND} -DBUILD_DIR=${PROJECT_BINARY_DIR}
                  -DLIST=${CMAKE_CURRENT_SOURCE_DIR}/expected_skips.def -P ${CMAKE_CURRENT_SOURCE_DIR}/gates/expected_skips.cmake)
