@@ -1,0 +1,36 @@
+#include "listed.h"
+
+#include <lathe.h>
+
+#include <nlohmann/json.hpp>
+
+namespace fuzz {
+
+namespace {
+
+nlohmann::json list_of(const char* what) {
+  size_t need = 0;
+  lathe_list(what, nullptr, 0, &need);
+  std::string text(need, '\0');
+  lathe_list(what, text.data(), text.size(), &need);
+  return nlohmann::json::parse(text.c_str());
+}
+
+}  // namespace
+
+const std::vector<Map>& maps() {
+  static const std::vector<Map> all = [] {
+    std::vector<Map> list;
+    for (const auto& m : list_of("maps"))
+      list.push_back({m.at("name"), m.at("attribute").is_null() ? "" : m.at("attribute").get<std::string>(),
+                      m.at("input") == "projection", m.at("attribute_required")});
+    return list;
+  }();
+  return all;
+}
+const std::vector<std::string>& operators() {
+  static const std::vector<std::string> all = list_of("ops");
+  return all;
+}
+
+}  // namespace fuzz

@@ -1,0 +1,16 @@
+// What the library lists: a call is drawn among these.
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace fuzz {
+
+struct Map {
+  std::string name, attribute;
+  bool projects, required;
+};
+const std::vector<Map>& maps();
+const std::vector<std::string>& operators();
+
+}  // namespace fuzz
