@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "instance.h"
 #include "roles.h"
 
 namespace lathe::gen {
@@ -15,12 +16,6 @@ namespace lathe::gen {
 struct Labelled {
   Role role;
   Halide::Func func;
-};
-
-// One instance: kernel x transition | map | storage type, and the numbers of its record.
-struct Instance {
-  std::string kernel;  // "causal"
-  std::string axis;    // "plain", "elu1", "bf16"; empty where the kernel has one instance
 };
 
 class Kernel {

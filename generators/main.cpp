@@ -1,18 +1,22 @@
 // lathe-gen: one kernel for one target row, ahead of time. One process an object: names stay stable, a crash stays
 // here.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <map>
 #include <nlohmann/json.hpp>
-#include <set>
+#include <sstream>
 
 #include "../schedules/census.h"
 #include "../schedules/records.h"
 #include "../schedules/schedule.h"
+#include "../schedules/spaces.h"
 #include "../schedules/targets.h"
+#include "../schedules/vectors.h"
 #include "compile_errors.h"
 #include "kernel.h"
 
@@ -64,19 +68,59 @@ Kernel define(const Options& options, const Choice& choice) {
       a.define(kernel);
       return kernel;
     }
-  throw std::invalid_argument("unknown kernel '" + options.kernel + "'");
+  throw std::logic_error("check_axis() lets no unknown kernel through");
+}
+
+// All that an axis has, as CMake read it: "maps=identity,elu1 ...".
+std::vector<std::string> values_of(const std::string& axis) {
+  std::vector<std::string> values;
+  std::istringstream axes(LATHE_AXES);
+  for (std::string one; axes >> one;) {
+    if (!one.starts_with(axis + "=")) continue;
+    std::istringstream names(one.substr(axis.size() + 1));
+    for (std::string name; std::getline(names, name, ',');) values.push_back(name);
+  }
+  return values;
+}
+
+void check_axis(const Instance& instance) {
+  for (const Announced& a : announced()) {
+    if (a.name != instance.kernel) continue;
+    const std::vector<std::string> values = values_of(a.axis);
+    if (values.empty() && !instance.axis.empty())
+      throw std::invalid_argument(
+          fmt::format("--axis {}: {} has one instance, and no axis", instance.axis, instance.kernel));
+    if (!values.empty() && std::find(values.begin(), values.end(), instance.axis) == values.end())
+      throw std::invalid_argument(
+          fmt::format("--axis '{}': expected one of {}", instance.axis, fmt::join(values, ", ")));
+    return;
+  }
+  std::vector<std::string> names;
+  for (const Announced& a : announced()) names.emplace_back(a.name);
+  throw std::invalid_argument(
+      fmt::format("unknown kernel '{}': expected one of {}", instance.kernel, fmt::join(names, ", ")));
+}
+
+// Spaces and the look-up of records read a target without Halide's help; here they are held against it.
+void check_vectors(const Halide::Target& target) {
+  const int lanes = vectors_of(target.to_string()).lanes, known = target.natural_vector_size<float>();
+  if (lanes != known)
+    throw std::logic_error(
+        fmt::format("schedules/vectors.cpp says {} lanes for {}, Halide {}", lanes, target.to_string(), known));
 }
 
 void generate(const Options& options) {
   const Row& row = find_row(options.row);
   const Halide::Target target(row.halide + "-no_runtime-no_bounds_query" + (options.asserts ? "" : "-no_asserts") +
                               (options.sanitize.empty() ? "" : "-" + options.sanitize));
-  const Family& family_of_row = family(row.family);
   const Instance instance{options.kernel, options.axis};
-  const Space space = family_of_row.space(instance, target);
+  check_axis(instance);
+  const Space space = space_of(row.family, instance, row.halide);
   const Choice choice =
       choose(options.records, row, options.kernel, options.axis, options.tune_for, space, options.set);
   report_compile_errors(fmt::format("{} ({})", subject(options), text_of(choice.numbers)));
+  check_vectors(target);
+  const Family& family_of_row = family(row.family);
   Kernel kernel = define(options, choice);
   family_of_row.apply(kernel, choice.numbers, target);
 
@@ -121,10 +165,9 @@ nlohmann::json arguments_of(const Kernel& kernel) {
 // What a tuner needs to know of a kernel on a row: every configuration there is, and how the kernel is called.
 void print_space(const Options& options) {
   const Row& row = find_row(options.row);
-  const Halide::Target target(row.halide);
-  const Family& family_of_row = family(row.family);
   const Instance instance{options.kernel, options.axis};
-  const Space space = family_of_row.space(instance, target);
+  check_axis(instance);
+  const Space space = space_of(row.family, instance, row.halide);
   const Choice choice =
       choose(options.records, row, options.kernel, options.axis, options.tune_for, space, options.set);
   nlohmann::ordered_json knobs = nlohmann::json::array(), constraints = nlohmann::json::array();

@@ -2,6 +2,8 @@
 #include <algorithm>
 
 #include "schedule.h"
+#include "spaces.h"
+#include "vectors.h"
 
 namespace lathe::gen {
 
@@ -12,54 +14,7 @@ using namespace Halide;
 constexpr int kTransposed = 4;  // rows interleaved at once: 8 and 16 cost more shuffles than they save stores
 constexpr int kSumVectors = 4;  // columns summed together: enough independent sums to hide the latency of an FMA
 
-int lanes(const Target& target) { return target.natural_vector_size<float>(); }
-int registers(const Target& target) {
-  return target.has_feature(Target::AVX512) || target.arch == Target::ARM ? 32 : 16;
-}
-bool is_causal(const std::string& kernel) { return kernel.starts_with("causal"); }
-bool has_tiles(const std::string& kernel) {
-  return kernel != "decode" && kernel != "key_step" && kernel != "widen" && kernel != "narrow";
-}
-
-Constraint fits(const std::string& text, const std::string& columns, const Target& target) {
-  return {text,
-          [columns, limit = registers(target)](const Numbers& n) {
-            return n.at("row_tile") * n.at(columns) + n.at(columns) < limit;
-          },
-          {"row_tile", columns}};
-}
-
-Space space(const Instance& instance, const Target& target) {
-  const bool wide = registers(target) == 32;
-  // written in place, or read in blocks of 16: a tile must not reach past the padded width
-  const bool exact = !is_causal(instance.kernel) && instance.kernel != "readout";
-  Space s;
-  s.knobs.push_back(
-      {"chunk", wide ? 32 : 48, {16, 24, 32, 48, 64, 96, 128}, "tokens of a chunk; one value for a whole row", true});
-  if (!has_tiles(instance.kernel)) return s;
-  // with 32 registers 8x2 won in causal, whose scores are tiles too, and 4x4 elsewhere
-  const bool tall = wide && is_causal(instance.kernel);
-  s.knobs.push_back({"row_tile", tall ? 8 : 4, {1, 2, 3, 4, 6, 8, 12, 16}, "rows of a register tile"});
-  s.knobs.push_back({"column_vectors", wide && !tall ? 4 : 2, {1, 2, 3, 4, 6}, "vectors across a register tile"});
-  s.knobs.push_back({"unroll", tall ? 1 : 4, {1, 2, 4, 8}, "steps of the inner product per loop iteration"});
-  s.constraints.push_back(fits("accumulators and a row of operands fit the registers", "column_vectors", target));
-  if (exact)
-    s.constraints.push_back({"row_tile divides the padded key width",
-                             [](const Numbers& n) { return 16 % n.at("row_tile") == 0; },
-                             {"row_tile"}});
-  else
-    s.constraints.push_back({"row_tile divides the chunk",
-                             [](const Numbers& n) { return n.at("chunk") % n.at("row_tile") == 0; },
-                             {"chunk", "row_tile"}});
-  if (!is_causal(instance.kernel)) return s;
-  s.knobs.push_back({"score_vectors", wide ? 1 : 2, {1, 2, 3, 4, 6}, "vectors across a tile of scores"});
-  s.constraints.push_back(fits("accumulators of the scores fit the registers", "score_vectors", target));
-  s.constraints.push_back(
-      {"a tile of scores divides the chunk",
-       [vector = lanes(target)](const Numbers& n) { return n.at("chunk") % (n.at("score_vectors") * vector) == 0; },
-       {"chunk", "score_vectors"}});
-  return s;
-}
+int lanes(const Target& target) { return vectors_of(target.to_string()).lanes; }
 
 // One kernel being scheduled. Roles are visited consumers first, so that each knows where it is computed.
 struct Roles {
@@ -252,6 +207,6 @@ Grains grains(const Instance& instance, const Numbers& numbers, const Target& ta
 
 }  // namespace
 
-const Family cpu_family{space, apply, grains};
+const Family cpu_family{apply, grains};
 
 }  // namespace lathe::gen

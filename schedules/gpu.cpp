@@ -1,7 +1,6 @@
 // How a GPU runs each role, plainly: a thread owns one element, a block a square of them; sums stay in registers. Only
 // scores are shared by the threads of a block. It is there to be right on any device; nothing in it is tuned.
 #include <algorithm>
-#include <stdexcept>
 
 #include "schedule.h"
 
@@ -12,13 +11,6 @@ namespace {
 using namespace Halide;
 
 constexpr int kSide = 16;  // of a block's square: 256 threads, which every device allows
-
-// The scores of a block, kSide rows of a chunk, take 4 * kSide * chunk bytes of shared memory: at most 8 KiB.
-Space space(const Instance& instance, const Target& target) {
-  if (instance.axis == "f16" && target.has_feature(Target::OpenCL) && !target.has_feature(Target::CLHalf))
-    throw std::invalid_argument("float16 needs a row with cl_half");  // Halide itself would abort
-  return {{{"chunk", 64, {16, 32, 48, 64, 96, 128}, "tokens of a chunk; one value for a whole row", true}}, {}};
-}
 
 // One kernel being scheduled. Roles without a line here are computed where they are used: tables, scaled operands.
 struct Roles {
@@ -110,6 +102,6 @@ Grains grains(const Instance&, const Numbers&, const Target&) { return {kSide, k
 
 }  // namespace
 
-const Family gpu_family{space, apply, grains};
+const Family gpu_family{apply, grains};
 
 }  // namespace lathe::gen

@@ -1,7 +1,7 @@
 #include "records.h"
 
-#include <Halide.h>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <charconv>
 #include <filesystem>
@@ -11,6 +11,8 @@
 
 #include "json_lines.h"
 #include "record_schema.h"
+#include "spaces.h"
+#include "vectors.h"
 
 namespace lathe::gen {
 
@@ -64,7 +66,37 @@ class File {
     return false;
   }
 
+  void check_names(const std::string& row, const std::vector<Instance>& instances) const {
+    if (record_.value("row", Json()) != row)
+      refuse("/row", fmt::format("the row is {}, expected \"{}\", as the file is called",
+                                 record_.value("row", Json()).dump(), row));
+    const Json& all = at(record_, "configurations", "");
+    for (size_t i = 0; i < all.size(); i++) {
+      const std::string where = fmt::format("/configurations/{}", i);
+      if (!at(all[i], "uarch", where).is_string())
+        refuse(where + "/uarch", "expected the name of a micro-architecture");
+      for (const auto& [key, value] : at(all[i], "kernels", where).items()) check_kernel(key, where, instances);
+    }
+  }
+
+  std::vector<std::string> uarchs() const {
+    std::vector<std::string> names;
+    for (const Json& configuration : record_.at("configurations")) names.push_back(configuration.at("uarch"));
+    return names;
+  }
+
  private:
+  void check_kernel(const std::string& key, const std::string& where, const std::vector<Instance>& instances) const {
+    std::vector<std::string> known;
+    for (const Instance& instance : instances) {
+      if (key == instance.kernel || key == instance.kernel + ":" + instance.axis) return;
+      if (known.empty() || known.back() != instance.kernel) known.push_back(instance.kernel);
+    }
+    refuse(where + "/kernels/" + key,
+           fmt::format("no kernel is called '{}': expected one of {}, alone or with :INSTANCE", key,
+                       fmt::join(known, ", ")));
+  }
+
   [[noreturn]] void refuse(const std::string& pointer, const std::string& what) const {
     const auto lines = lines_of(text_);
     const auto line = lines.find(pointer);
@@ -107,10 +139,21 @@ bool look_up(const std::filesystem::path& path, const std::string& row, const st
 
 }  // namespace
 
+void check_record(const std::string& path, const std::vector<Instance>& instances) {
+  const File file(path);
+  const Row& row = find_row(std::filesystem::path(path).stem().string());
+  file.check_names(row.name, instances);
+  for (const std::string& uarch : file.uarchs())
+    for (const Instance& instance : instances) {
+      Numbers numbers;
+      file.look_up(uarch, instance.kernel, instance.axis, space_of(row.family, instance, row.halide), numbers);
+    }
+}
+
 Choice choose(const std::string& directory, const Row& row, const std::string& kernel, const std::string& axis,
               const std::string& tune_for, const Space& space, const std::vector<std::string>& set) {
   Choice choice{defaults(space), "defaults"};
-  const auto lanes = [](const Row& r) { return Halide::Target(r.halide).natural_vector_size<float>(); };
+  const auto lanes = [](const Row& r) { return vectors_of(r.halide).lanes; };
   // numbers of a row with other vectors would be legal here, and slow
   for (const Row* at = &row; !directory.empty() && lanes(*at) == lanes(row); at = &find_row(at->fallback)) {
     const auto path = std::filesystem::path(directory) / (at->name + ".json");

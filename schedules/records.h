@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "../generators/instance.h"
 #include "knobs.h"
 #include "targets.h"
 
@@ -19,5 +20,9 @@ struct Choice {
 // then what `set` ("knob=value") says. Throws std::invalid_argument naming the file and what is wrong with it.
 Choice choose(const std::string& directory, const Row& row, const std::string& kernel, const std::string& axis,
               const std::string& tune_for, const Space& space, const std::vector<std::string>& set);
+
+// A whole file: its schema, its row, and for every instance there is the numbers it would be given. Throws as choose()
+// does.
+void check_record(const std::string& path, const std::vector<Instance>& instances);
 
 }  // namespace lathe::gen

@@ -1,4 +1,4 @@
-// A target family: the space of its knobs for a kernel, and the function that schedules it.
+// A target family: the function that schedules a kernel with the numbers that were chosen from its space.
 #pragma once
 
 #include <string>
@@ -14,7 +14,6 @@ struct Grains {
 };
 
 struct Family {
-  Space (*space)(const Instance&, const Halide::Target&);
   void (*apply)(Kernel&, const Numbers&, const Halide::Target&);
   Grains (*grains)(const Instance&, const Numbers&, const Halide::Target&);
 };

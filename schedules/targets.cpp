@@ -2,8 +2,6 @@
 
 #include <stdexcept>
 
-#include "schedule.h"
-
 namespace lathe::gen {
 
 const std::vector<Row>& rows() {
@@ -22,12 +20,6 @@ const Row& find_row(const std::string& name) {
     known += " " + row.name;
   }
   throw std::invalid_argument("unknown target row '" + name + "': expected one of" + known);
-}
-
-const Family& family(const std::string& name) {
-  if (name == "cpu") return cpu_family;
-  if (name == "gpu") return gpu_family;
-  throw std::invalid_argument("unknown schedule family '" + name + "'");
 }
 
 }  // namespace lathe::gen

@@ -1,0 +1,58 @@
+// What a CPU's kernels leave to choose. cpu.cpp says what becomes of it.
+#include "spaces.h"
+#include "vectors.h"
+
+namespace lathe::gen {
+
+bool is_causal(const std::string& kernel) { return kernel.starts_with("causal"); }
+bool has_tiles(const std::string& kernel) {
+  return kernel != "decode" && kernel != "key_step" && kernel != "widen" && kernel != "narrow";
+}
+
+namespace {
+
+Constraint fits(const std::string& text, const std::string& columns, int registers) {
+  return {
+      text,
+      [columns, registers](const Numbers& n) { return n.at("row_tile") * n.at(columns) + n.at(columns) < registers; },
+      {"row_tile", columns}};
+}
+
+}  // namespace
+
+Space cpu_space(const Instance& instance, const std::string& target) {
+  const Vectors vectors = vectors_of(target);
+  const bool wide = vectors.registers == 32;
+  // written in place, or read in blocks of 16: a tile must not reach past the padded width
+  const bool exact = !is_causal(instance.kernel) && instance.kernel != "readout";
+  Space s;
+  s.knobs.push_back(
+      {"chunk", wide ? 32 : 48, {16, 24, 32, 48, 64, 96, 128}, "tokens of a chunk; one value for a whole row", true});
+  if (!has_tiles(instance.kernel)) return s;
+  // with 32 registers 8x2 won in causal, whose scores are tiles too, and 4x4 elsewhere
+  const bool tall = wide && is_causal(instance.kernel);
+  s.knobs.push_back({"row_tile", tall ? 8 : 4, {1, 2, 3, 4, 6, 8, 12, 16}, "rows of a register tile"});
+  s.knobs.push_back({"column_vectors", wide && !tall ? 4 : 2, {1, 2, 3, 4, 6}, "vectors across a register tile"});
+  s.knobs.push_back({"unroll", tall ? 1 : 4, {1, 2, 4, 8}, "steps of the inner product per loop iteration"});
+  s.constraints.push_back(
+      fits("accumulators and a row of operands fit the registers", "column_vectors", vectors.registers));
+  if (exact)
+    s.constraints.push_back({"row_tile divides the padded key width",
+                             [](const Numbers& n) { return 16 % n.at("row_tile") == 0; },
+                             {"row_tile"}});
+  // rows of all kernels but these are a chunk's tokens; theirs are keys
+  if (instance.kernel != "state")
+    s.constraints.push_back({"row_tile divides the chunk",
+                             [](const Numbers& n) { return n.at("chunk") % n.at("row_tile") == 0; },
+                             {"chunk", "row_tile"}});
+  if (!is_causal(instance.kernel)) return s;
+  s.knobs.push_back({"score_vectors", wide ? 1 : 2, {1, 2, 3, 4, 6}, "vectors across a tile of scores"});
+  s.constraints.push_back(fits("accumulators of the scores fit the registers", "score_vectors", vectors.registers));
+  s.constraints.push_back(
+      {"a tile of scores divides the chunk",
+       [lanes = vectors.lanes](const Numbers& n) { return n.at("chunk") % (n.at("score_vectors") * lanes) == 0; },
+       {"chunk", "score_vectors"}});
+  return s;
+}
+
+}  // namespace lathe::gen

@@ -1,0 +1,13 @@
+#include "spaces.h"
+#include "vectors.h"
+
+namespace lathe::gen {
+
+// The scores of a block, 16 rows of a chunk, take 64 * chunk bytes of shared memory: at most 8 KiB.
+Space gpu_space(const Instance& instance, const std::string& target) {
+  if (instance.axis == "f16" && has_word(target, "opencl") && !has_word(target, "cl_half"))
+    throw std::invalid_argument("float16 needs a row with cl_half");  // Halide itself would abort
+  return {{{"chunk", 64, {16, 32, 48, 64, 96, 128}, "tokens of a chunk; one value for a whole row", true}}, {}};
+}
+
+}  // namespace lathe::gen
