@@ -1,8 +1,8 @@
 #!/bin/sh
 # A record that cannot be meant is refused with its file and line, before anything is built from it.
-# usage: records_test.sh LATHE_GEN CMAKE MODULES FOLDER
+# usage: records_test.sh LATHE_GEN CMAKE NINJA MODULES FOLDER
 set -eu
-gen=$1 cmake=$2 modules=$3 folder=$4
+gen=$1 cmake=$2 ninja=$3 modules=$4 folder=$5
 rm -rf "$folder"
 mkdir -p "$folder"
 record=$folder/avx2.json
@@ -54,7 +54,7 @@ lathe_check_records("$record")
 TEXT
 mkdir -p "$folder/project"
 printf 'cmake_minimum_required(VERSION 3.25)\nproject(records NONE)\ninclude(%s/check.cmake)\n' "$folder" >"$folder/project/CMakeLists.txt"
-configured() { "$cmake" -S "$folder/project" -B "$folder/project/build" >"$folder/said" 2>&1; }
+configured() { "$cmake" -S "$folder/project" -B "$folder/project/build" -G Ninja -DCMAKE_MAKE_PROGRAM="$ninja" >"$folder/said" 2>&1; }
 # not_configured WORDS < record
 not_configured() {
   cat >"$record"
