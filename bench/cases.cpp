@@ -24,6 +24,7 @@ constexpr Row kRows[] = {
     {"headline", "causal", "plain", "identity", "f32", kBhtd, false, 1},
     {"headline", "causal", "plain", "identity", "f32", kBthd, false, 1},
     {"headline", "causal", "decay", "identity", "f32", kBthd, false, 1},
+    {"headline", "causal", "gate", "identity", "f32", kBthd, false, 1},
     {"headline", "noncausal", "plain", "elu1", "f32", kBhtd, true, 1},
     {"headline", "noncausal", "plain", "elu1", "f32", kBthd, true, 1},
     {"headline", "noncausal", "plain", "identity", "f32", kBhtd, false, 1},
@@ -32,6 +33,7 @@ constexpr Row kRows[] = {
     {"projected", "causal", "plain", "favor", "f32", kBhtd, true, 1},
     {"grouped", "causal", "plain", "elu1", "f32", kBthd, true, 1},
     {"decode_cached", "decode", "plain", "identity", "f32", kBthd, false, 1},
+    {"decode_cached", "decode", "gate", "identity", "f32", kBthd, false, 1},
     {"decode_cached", "decode", "plain", "elu1", "f32", kBthd, true, 1},
     {"decode_memory", "decode", "plain", "identity", "f32", kBthd, false, 1},
     {"decode_memory", "decode", "plain", "elu1", "f32", kBthd, true, 1},
@@ -81,6 +83,10 @@ std::optional<Baseline> baseline(const Case& c) {
   if (c.threads > 1) {
     base.threads = 1;
     return Baseline{"vs_one_thread", base};
+  }
+  if (c.variant != "plain") {
+    base.variant = "plain";
+    return Baseline{"vs_plain", base};
   }
   if (c.dtype != "f32") {
     base.dtype = "f32";

@@ -29,8 +29,8 @@ std::vector<Case> cases(int threads, bool smoke);
 
 // Without the contestant in front: "causal/elu1/f32/B1.T4096.H8.D64.K64.V64/BHTD/norm/threads:1".
 std::string case_name(const Case& c);
-// The case that this one is held against, with the counter's name: another dtype with float32, several threads with
-// one, [B,T,H,D] with [B,H,T,D].
+// The case that this one is held against, with the counter's name: several threads with one, a variant with the plain
+// scan, another dtype with float32, [B,T,H,D] with [B,H,T,D].
 struct Baseline {
   std::string counter;
   Case base;

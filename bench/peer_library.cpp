@@ -58,8 +58,8 @@ class Library : public Solver {
   PeerProblem describe() {
     const Case& c = problem_.what;
     PeerProblem described = {};
-    operator_ = c.variant == "decay" ? "decay" : c.op;
-    described.op = operator_.c_str();
+    described.op = c.op.c_str();
+    described.variant = c.variant.c_str();
     described.map = c.map.c_str();
     described.normalise = c.normalise ? 1 : 0;
     described.layout = c.layout == Layout::kBhtd ? PEER_BHTD : PEER_BTHD;
@@ -70,7 +70,9 @@ class Library : public Solver {
     described.key_width = key_width(c);
     described.value_width = c.shape.value_width;
     described.scale = problem_.scale;
-    described.log_decay = problem_.log_decay;
+    for (int64_t i = 0; i < c.shape.batch * c.shape.tokens * c.shape.key_heads && c.variant != "plain"; i++)
+      gates_.push_back(problem_.log_decay_at(0, i / c.shape.key_heads, i % c.shape.key_heads));
+    described.log_gates = gates_.empty() ? nullptr : gates_.data();
     described.q = problem_.q.floats();
     described.k = problem_.k.floats();
     described.v = problem_.v.floats();
@@ -80,8 +82,7 @@ class Library : public Solver {
   }
 
   Problem& problem_;
-  std::string operator_;
-  std::vector<float> state_;
+  std::vector<float> state_, gates_;
   PeerRun run_ = nullptr;
   PeerClose close_ = nullptr;
   void* peer_ = nullptr;

@@ -99,10 +99,11 @@ class Worker : public Solver {
     input("k", shape(s.width));
     input("v", shape(s.value_width));
     if (c.op == "decode") input("state", {s.batch, heads(c), key_width(c), s.value_width});
+    if (c.variant != "plain") input("gate", {s.batch, s.tokens, s.key_heads});
     const Json command = {{"do", "setup"},        {"op", op},
                           {"map", c.map},         {"normalise", c.normalise},
                           {"threads", c.threads}, {"scale", problem_.scale},
-                          {"eps", problem_.eps},  {"log_decay", problem_.log_decay},
+                          {"eps", problem_.eps},  {"variant", c.variant},
                           {"inputs", inputs},     {"layout", c.layout == Layout::kBhtd ? "BHTD" : "BTHD"}};
     say(command);
     for (const Memory* memory : {&problem_.q, &problem_.k}) send(*memory, s.width);
@@ -111,6 +112,12 @@ class Worker : public Solver {
       std::vector<float> state(static_cast<size_t>(state_bytes(c) / sizeof(float)));
       for (size_t i = 0; i < state.size(); i++) state[i] = problem_.first(Tensor::kState, static_cast<int64_t>(i));
       child_.send(state.data(), state.size() * sizeof(float));
+    }
+    if (c.variant != "plain") {
+      std::vector<float> gates;
+      for (int64_t i = 0; i < s.batch * s.tokens * s.key_heads; i++)
+        gates.push_back(problem_.log_decay_at(0, i / s.key_heads, i % s.key_heads));
+      child_.send(gates.data(), gates.size() * sizeof(float));
     }
     const Json reply = child_.answer();
     if (reply.at("ok")) {
@@ -152,7 +159,7 @@ class Worker : public Solver {
 
 std::unique_ptr<Solver> open_worker(const Peer& peer, const PeerFolders& folders, Problem& problem, std::string* why) {
   const Case& c = problem.what;
-  const std::string op = !peer.instead.empty() ? peer.instead : c.variant == "decay" ? c.variant : c.op;
+  const std::string op = peer.instead.empty() ? c.op : peer.instead;
   try {
     auto worker = std::make_unique<Worker>(
         std::vector<std::string>{(folders.cache / "venv" / "bin" / "python").string(), "-B",

@@ -45,11 +45,18 @@ float from_f16(uint16_t x) {
   return x & 0x8000 ? -size : size;
 }
 
+int64_t gates(const Case& c) { return c.shape.batch * c.shape.tokens * c.shape.key_heads; }
+
 size_t tensor_bytes(const Case& c, int64_t head_count, int64_t width) {
   return static_cast<size_t>(c.shape.batch * c.shape.tokens * head_count * width * bytes_of(c.dtype));
 }
 
 }  // namespace
+
+float Problem::log_decay_at(int64_t b, int64_t t, int64_t h) const {
+  if (what.variant == "gate") return first(Tensor::kGate, (b * what.shape.tokens + t) * what.shape.key_heads + h);
+  return what.variant == "decay" ? log_decay : 0;
+}
 
 int64_t bytes_of(const std::string& dtype) { return dtype == "f32" ? 4 : 2; }
 
@@ -73,12 +80,14 @@ Problem::Problem(const Case& c)
         (c.op == "decode" && c.shape.batch > 1 ? 0 : static_cast<size_t>(state_bytes(c)))),
       state(c.op == "decode" ? static_cast<size_t>(state_bytes(c)) : 0),
       z(static_cast<size_t>(c.shape.batch * c.shape.key_heads * key_width(c)) * sizeof(float)),
-      projection(static_cast<size_t>(c.shape.projections * c.shape.width) * sizeof(float)) {
+      projection(static_cast<size_t>(c.shape.projections * c.shape.width) * sizeof(float)),
+      gate(c.variant == "gate" ? static_cast<size_t>(gates(c)) * sizeof(float) : 0) {
   const Shape& s = c.shape;
   const int64_t rows = s.batch * s.tokens;
   fill(q, Tensor::kQuery, rows * s.query_heads * s.width);
   fill(k, Tensor::kKey, rows * s.key_heads * s.width);
   fill(v, Tensor::kValue, rows * s.key_heads * s.value_width);
+  if (c.variant == "gate") fill(gate, Tensor::kGate, gates(c));
   if (c.op == "decode") {
     fill(state, Tensor::kState, s.batch * s.key_heads * key_width(c) * s.value_width);
     fill(z, Tensor::kNormaliser, s.batch * s.key_heads * key_width(c));
@@ -90,6 +99,7 @@ float Problem::first(Tensor tensor, int64_t i) const {
   const uint64_t bits = mixed(static_cast<uint64_t>(i) * 8 + static_cast<uint64_t>(tensor) + 1);
   const float uniform = static_cast<float>(bits >> 40) * 0x1p-23f - 1;
   if (tensor == Tensor::kState) return uniform;
+  if (tensor == Tensor::kGate) return -0.05f * (1 + uniform);
   // A sum of positive keys, as any that normalises is.
   if (tensor == Tensor::kNormaliser) return uniform + 2;
   if (what.dtype == "bf16") return from_bf16(to_bf16(uniform));
@@ -115,7 +125,7 @@ std::vector<float> Problem::output() const {
 }
 
 void Problem::fill(const Memory& memory, Tensor tensor, int64_t count) const {
-  const bool narrow = what.dtype != "f32" && tensor != Tensor::kState && tensor != Tensor::kNormaliser;
+  const bool narrow = what.dtype != "f32" && tensor <= Tensor::kValue;
   auto* halves = static_cast<uint16_t*>(memory.data());
   for (int64_t i = 0; i < count; i++) {
     const float value = first(tensor, i);

@@ -18,6 +18,7 @@ std::string as_markdown(const Results& results) {
     const auto add = [&](const std::string& part) { beside += (beside.empty() ? "" : ", ") + part; };
     if (const auto share = percent(row, "stream_fraction"); !share.empty())
       add(share + " % of an in-place stream over the same bytes");
+    if (const auto value = ratio(row, "vs_plain"); !value.empty()) add(value + " the speed of the plain scan");
     if (const auto value = ratio(row, "vs_BHTD"); !value.empty()) add(value + " the speed of [B,H,T,D]");
     if (const auto value = ratio(row, "vs_f32"); !value.empty()) add(value + " the speed of float32");
     if (const auto value = ratio(row, "vs_one_thread"); !value.empty())

@@ -1,10 +1,11 @@
 // One chunk of causal outputs: O = (Q * exp b) H + tril(Q K^T * E) V, each row over its denominator. docs/operators.md.
 //
-// q(K, C), kt(C, K), v(V, C), h(V, K): the state that enters; b(C): inclusive sums of the log decays since the chunk
-// began. Normalised: z(K), the keys' sum that enters; a row is divided by q.z + eps, or by max(q.z, eps).
+// q(K, C), kt(C, K), v(V, C), h(V, K): the state that enters; b(C, 2): inclusive sums of the log decays since the chunk
+// began, as in decay.h. Normalised: z(K), the keys' sum that enters; a row is divided by q.z + eps, or by max(q.z,
+// eps).
+#include "decay.h"
 #include "kernel.h"
 #include "transitions.h"
-#include "vmath.h"
 
 using namespace Halide;
 using namespace lathe::gen;
@@ -33,7 +34,7 @@ void define(Kernel& kernel, bool normalise) {
   RDom key(0, kernel.extent(q, 0), "key");
   Expr first = i / g * g;  // of the block of rows that walks the triangle together
 
-  Func product("product"), scores("scores"), numerator("numerator"), since("since"), o("o");
+  Func product("product"), scores("scores"), numerator("numerator"), o("o");
   product(j, i) += q(key, i) * kt(j, key);
   numerator(x, i) += q(key, i) * h(x, key);
   LaneSum below(chunk % 16 == 0 ? 16 : 8);
@@ -47,13 +48,10 @@ void define(Kernel& kernel, bool normalise) {
     below.partial(below.u, below.i) += q(below.column(block), below.i) * z(below.column(block));
   }
   if (decays(kernel.axis())) {
-    auto b = kernel.buffer("b", 1);
-    since(i) = exponential(b(i));
-    kernel.label(Role::table, since);
-    // never positive where the score is read
-    scores(j, i) = product(j, i) * exponential_of_negative(b(i) - b(j));
-    numerator(x, i) *= since(i);
-    if (normalise) below.partial(below.u, below.i) *= since(below.i);
+    const Decay decay(kernel);
+    scores(j, i) = product(j, i) * decay.between(i, j);
+    numerator(x, i) *= decay.since(i);
+    if (normalise) below.partial(below.u, below.i) *= decay.since(below.i);
   } else {
     scores(j, i) = product(j, i);
   }

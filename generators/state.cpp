@@ -1,31 +1,30 @@
 // The state that leaves a chunk: H' = exp(b_C) H + (K * exp(b_C - b))^T V. docs/operators.md.
 //
-// k(K, C), v(V, C), h(V, K); b(C) as in causal.cpp. h_out may be h. Any number of tokens: C is v's second extent.
+// k(K, C), v(V, C), h(V, K); b(C, 2) as in causal.cpp. h_out may be h. Any number of tokens: C is v's second extent.
+#include "decay.h"
 #include "kernel.h"
 #include "transitions.h"
-#include "vmath.h"
 
 using namespace Halide;
 using namespace lathe::gen;
 
 LATHE_KERNEL(state, transitions) {
-  const bool decay = decays(kernel.axis());
   auto k = kernel.buffer("k"), v = kernel.buffer("v"), h = kernel.buffer("h");
   Var x("x"), key("key"), j("j");
   RDom token(0, kernel.extent(v, 1), "token");
 
   Func outer("outer"), h_out("h_out");
   Expr kept = h(x, key);
-  if (decay) {
-    auto b = kernel.buffer("b", 1);
-    Expr last = b(v.dim(1).extent() - 1);
+  if (decays(kernel.axis())) {
+    const Decay decay(kernel);
+    Expr last = v.dim(1).extent() - 1;
     Func rest("rest"), scaled("scaled");
-    rest(j) = exponential(last - b(j));
+    rest(j) = decay.between(last, j);
     scaled(x, j) = v(x, j) * rest(j);
     kernel.label(Role::table, rest);
     kernel.label(Role::scaled, scaled);
     outer(x, key) += k(key, token) * scaled(x, token);
-    kept *= exponential(last);
+    kept *= decay.since(last);
   } else {
     outer(x, key) += k(key, token) * v(x, token);
   }

@@ -1,12 +1,12 @@
 // The normaliser's sums over tokens: docs/operators.md.
+#include "decay.h"
 #include "kernel.h"
 #include "transitions.h"
-#include "vmath.h"
 
 using namespace Halide;
 using namespace lathe::gen;
 
-// z_out = exp(b_C) z + sum_j exp(b_C - b_j) k_j. k(K, C), z(K), b(C) as in causal.cpp; z_out may be z.
+// z_out = exp(b_C) z + sum_j exp(b_C - b_j) k_j. k(K, C), z(K), b(C, 2) as in causal.cpp; z_out may be z.
 LATHE_KERNEL(key_sum, transitions) {
   auto k = kernel.buffer("k");
   auto z = kernel.buffer("z", 1);
@@ -15,12 +15,12 @@ LATHE_KERNEL(key_sum, transitions) {
   Expr left = z(c), weight = 1.f;
   Func sum("sum"), z_out("z_out");
   if (decays(kernel.axis())) {
-    auto b = kernel.buffer("b", 1);
-    Expr last = b(k.dim(1).extent() - 1);
+    const Decay decay(kernel);
+    Expr last = k.dim(1).extent() - 1;
     Func rest("rest");
-    rest(j) = exponential(last - b(j));
+    rest(j) = decay.between(last, j);
     kernel.label(Role::table, rest);
-    left *= exponential(last);
+    left *= decay.since(last);
     weight = rest(token);
   }
   sum(c) += k(c, token) * weight;

@@ -2,10 +2,12 @@
 //
 // LATHE_VARIANT(name, transition, log_decay, inputs)
 //   transition  the row of transitions.h whose kernels carry the state from one token to the next
-//   log_decay   log of what a token leaves of the state of head h of H, never above 0; g is the head's DECAY
+//   log_decay   log of what a token leaves of the state of head h of H, never above 0; g is the head's DECAY or the
+//               token's GATE
 //   inputs      what a call must bring besides: NONE, or tensors of lathe.h joined by |
 LATHE_VARIANT(plain, plain, 0, NONE)
 LATHE_VARIANT(decay, decay, g, DECAY)  // RetNet, Lightning
+LATHE_VARIANT(gate, decay, g, GATE)    // simple GLA, and Mamba-2 where the caller makes the gate
 #ifdef LATHE_EXTRA_VARIANTS
 #include LATHE_EXTRA_VARIANTS
 #endif

@@ -9,7 +9,7 @@ namespace lathe::gen {
 namespace {
 
 // 2^n for an integer n in [-127, 128]; the ends give 0 and inf. Unsigned: a shift may lose the upper bits.
-Expr power_of_two(const Expr& n) { return reinterpret<float>((reinterpret<uint32_t>(n) + Expr(127u)) << Expr(23u)); }
+Expr with_exponent(const Expr& n) { return reinterpret<float>((reinterpret<uint32_t>(n) + Expr(127u)) << Expr(23u)); }
 
 // The nearest integer of |x| < 2^22, as float and as int: adding 1.5 * 2^23 leaves it in the low bits. Rounding
 // instructions would split a 512-bit vector in two.
@@ -25,15 +25,19 @@ struct Reduced {
   Expr n, p;  // e^x = 2^n p, p in [0.7, 1.42]
 };
 
-// n ln 2 is subtracted in two parts, the first of so few bits that n times it is exact. The coefficients are a minimax
-// fit of e^r on |r| <= ln 2 / 2, relative error 3e-9: a twentieth of an ulp.
+// A minimax fit of e^r on |r| <= ln 2 / 2, relative error 3e-9: a twentieth of an ulp.
+Expr exponential_near(const Expr& r) {
+  Expr p = 0.008368745f + r * 0.001381454f;
+  for (float c : {0.04166839f, 0.16666521f, 0.49999994f, 1.f, 1.f}) p = c + r * p;
+  return p;
+}
+
+// n ln 2 is subtracted in two parts, the first of so few bits that n times it is exact.
 Reduced reduce(const Expr& x) {
   const Nearest n = nearest(x * 1.44269504088896341f);
   Expr r = strict_float(x - n.f * 0.693145751953125f);
   r = strict_float(r - n.f * 1.42860682030941723e-6f);
-  Expr p = 0.008368745f + r * 0.001381454f;
-  for (float c : {0.04166839f, 0.16666521f, 0.49999994f, 1.f, 1.f}) p = c + r * p;
-  return {n.i, p};
+  return {n.i, exponential_near(r)};
 }
 
 // x = n pi/2 + r, |r| <= pi/4. pi/2 in three parts: the first two have so few bits that n times them is exact for
@@ -70,17 +74,22 @@ Expr wave(const Expr& x, int quarter) {
 
 Expr less(const Expr& a, const Expr& b) { return strict_float(a < b); }
 
+// The sum leaves n + 127 in its low bits, and the shift loses the others: unsigned, it may.
+Expr power_of_two(const Expr& n) { return reinterpret<float>(reinterpret<uint32_t>(n + 12583039.f) << Expr(23u)); }
+
+Expr power_of_fraction(const Expr& x) { return exponential_near(x * 0.693147180559945309f); }
+
 Expr exponential(const Expr& x) {
   auto [n, p] = reduce(x);
   Expr half = n >> 1;
   // two factors, since 2^128 alone overflows where e^x does not; strict, or LLVM would multiply them with each other
-  Expr inside = strict_float(strict_float(p * power_of_two(half)) * power_of_two(n - half));
+  Expr inside = strict_float(strict_float(p * with_exponent(half)) * with_exponent(n - half));
   return select(less(x, -87.33654f), 0.f, less(88.72284f, x), Expr(std::numeric_limits<float>::infinity()), inside);
 }
 
 Expr exponential_of_negative(const Expr& x) {
   auto [n, p] = reduce(x);
-  return select(less(x, -87.33654f), 0.f, p * power_of_two(n));
+  return select(less(x, -87.33654f), 0.f, p * with_exponent(n));
 }
 
 Expr sine(const Expr& x) { return wave(x, 0); }

@@ -12,6 +12,10 @@ Halide::Expr less(const Halide::Expr& a, const Halide::Expr& b);
 Halide::Expr exponential(const Halide::Expr& x);
 // The same for x <= 0 or NaN; garbage but never a trap above 0, for callers that discard it.
 Halide::Expr exponential_of_negative(const Halide::Expr& x);
+// 2^x for |x| <= 1/2 or NaN.
+Halide::Expr power_of_fraction(const Halide::Expr& x);
+// 2^n for a whole number n in [-127, 128]; the ends give 0 and inf. Garbage but never a trap beyond.
+Halide::Expr power_of_two(const Halide::Expr& n);
 
 // For |x| < 6000; beyond it the error grows with |x|.
 Halide::Expr sine(const Halide::Expr& x);

@@ -26,7 +26,7 @@ void walk_head(Worker& w, const Sequence& s, const Unit& unit, const Columns& co
   for (int64_t value = 0; value < group.values(); value++) {
     const int64_t value_head = group.head(sizes.HV, key_head, value);
     tiles.v = w.values(s, now.t, now.rows, value_head, w.v());
-    chunk.fill_gate(value_head, now.rows, before, tiles.gate);
+    chunk.fill_gate(now, value_head, before, tiles.gate);
     float* state = w.state(carried, value);
     for (int64_t l = 0; outputs && l < group.outputs(); l++) {
       if (group.value_of(l) != value) continue;

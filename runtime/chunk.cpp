@@ -3,6 +3,7 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <numbers>
 
 namespace lathe {
 
@@ -14,16 +15,25 @@ Worker::Rows Chunk::keys(const Step& step, int64_t key_head, float* room, float&
   return k;
 }
 
-void Chunk::fill_gate(int64_t head, int64_t rows, float before, float* gate) const {
+void Chunk::fill_gate(const Step& step, int64_t head, float before, float* gate) const {
   if (!gated_) return;
-  // below it exp is zero anyway, while sums of far lower ones would end in infinities, whose differences are NaN
-  constexpr float least = -200;
-  const float g = std::max(log_decay(plan_.meaning, p_, head), least);
-  for (int64_t i = 0; i < d_.C; i++) gate[i] = g * static_cast<float>(std::min(i + 1, rows));
-  if (!plan_.meaning.stabilise()) return;
-  const float* peaks = w_.peaks();
-  const float from = std::isinf(before) ? peaks[0] : before;
-  for (int64_t i = 0; i < d_.C; i++) gate[i] += from - peaks[i];
+  // what is below it leaves nothing, even of the largest number, while sums of infinities would end in NaN; and a whole
+  // number, so that what follows a reset is exact
+  constexpr double least = -288;
+  float *whole = gate, *fraction = gate + d_.C;
+  log_decays(plan_.meaning, p_, s_.batch, s_.first + step.t, step.rows, head, fraction);
+  std::fill(fraction + step.rows, fraction + d_.C, 0.f);
+  const float* peaks = plan_.meaning.stabilise() ? w_.peaks() : nullptr;
+  float peak = peaks && std::isinf(before) ? peaks[0] : before;
+  double sum = 0;
+  for (int64_t i = 0; i < d_.C; i++) {
+    double log_decay = fraction[i];
+    if (peaks) log_decay += peak - peaks[i], peak = peaks[i];
+    const double doublings = log_decay * std::numbers::log2e;
+    sum += doublings < least ? least : doublings;  // NaN stays
+    whole[i] = std::isnan(sum) ? 0.f : static_cast<float>(static_cast<int32_t>(sum - 0.5));
+    fraction[i] = static_cast<float>(sum - whole[i]);
+  }
 }
 
 void Chunk::outputs(const Step& step, const Worker::Rows& queries, const ChunkTiles& tiles, const float* state,
@@ -34,7 +44,7 @@ void Chunk::outputs(const Step& step, const Worker::Rows& queries, const ChunkTi
   float* rows_out = w_.output_rows(to, step.rows, stride);
   Buffer q(queries.data, d_.K, d_.C, queries.stride), kt(tiles.kt, d_.C, d_.K, d_.C),
       v(tiles.v.data + columns_.first, columns_.count, d_.C, tiles.v.stride);
-  Buffer h(state + columns_.first, columns_.count, d_.K, d_.V), z(z_in, d_.K), b(tiles.gate, d_.C);
+  Buffer h(state + columns_.first, columns_.count, d_.K, d_.V), z(z_in, d_.K), b(tiles.gate, d_.C, 2, d_.C);
   Buffer out(rows_out + columns_.first, columns_.count, d_.C, stride);
   float eps = plan_.meaning.eps;
   int32_t at_least = plan_.meaning.denom_max();
@@ -51,7 +61,7 @@ void Chunk::outputs(const Step& step, const Worker::Rows& queries, const ChunkTi
 }
 
 void Chunk::advance_z(const ChunkTiles& tiles, const float* z_in, float* next_z) const {
-  Buffer k(tiles.k.data, d_.K, d_.C, tiles.k.stride), z(z_in, d_.K), b(tiles.gate, d_.C), next(next_z, d_.K);
+  Buffer k(tiles.k.data, d_.K, d_.C, tiles.k.stride), z(z_in, d_.K), b(tiles.gate, d_.C, 2, d_.C), next(next_z, d_.K);
   if (gated_)
     call(*plan_.kernels.key_sum, k, z, b, next);
   else
@@ -60,7 +70,7 @@ void Chunk::advance_z(const ChunkTiles& tiles, const float* z_in, float* next_z)
 
 void Chunk::advance(const ChunkTiles& tiles, int64_t first, int64_t keys, const float* state, float* next_state) const {
   Buffer k(tiles.k.data + first, keys, d_.C, tiles.k.stride),
-      v(tiles.v.data + columns_.first, columns_.count, d_.C, tiles.v.stride), b(tiles.gate, d_.C);
+      v(tiles.v.data + columns_.first, columns_.count, d_.C, tiles.v.stride), b(tiles.gate, d_.C, 2, d_.C);
   const int64_t at = first * d_.V + columns_.first;
   Buffer h(state + at, columns_.count, keys, d_.V), next(next_state + at, columns_.count, keys, d_.V);
   if (gated_)

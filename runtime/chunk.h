@@ -8,7 +8,7 @@ namespace lathe {
 
 struct ChunkTiles {
   Worker::Rows k;    // [C,K]
-  float *kt, *gate;  // [K,C], [C]
+  float *kt, *gate;  // [K,C], [2,C]
   Worker::Rows v;    // of one value head
 };
 
@@ -26,9 +26,9 @@ class Chunk {
 
   // The mapped keys; `peak`, the stabiliser's maximum, moves on.
   Worker::Rows keys(const Step& step, int64_t key_head, float* room, float& peak) const;
-  // Inclusive sums of the log gates of a chunk: a constant decay, and what the stabiliser's maximum rose by since
-  // `before`. Past the last row they stand still.
-  void fill_gate(int64_t head, int64_t rows, float before, float* gate) const;
+  // Inclusive sums of the log decays of a chunk, as generators/decay.h wants them: those of the variant, and what the
+  // stabiliser's maximum rose by since `before`. Past the last row they stand still.
+  void fill_gate(const Step& step, int64_t head, float before, float* gate) const;
   // `state` and `z_in` are those that enter the chunk.
   void outputs(const Step& step, const Worker::Rows& queries, const ChunkTiles& tiles, const float* state,
                const float* z_in, int64_t head) const;

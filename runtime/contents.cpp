@@ -4,6 +4,7 @@
 #include <array>
 
 #include "footprint.h"
+#include "sequences.h"
 #include "status.h"
 
 namespace lathe {
@@ -85,6 +86,28 @@ void check_positions(const Problem& p, const Meaning& meaning) {
             meaning.map->name, most, std::max(s.Tq, s.Tk));
 }
 
+void check_decay(const Problem& p, const Meaning& meaning) {
+  const Tensor& decay = p[LATHE_DECAY];
+  for (int64_t h = 0; h < decay.shape[0]; h++) {
+    const float g = *decay.floats(h);
+    require(g <= 0 || (g > 0 && meaning.clamps()), "DECAY[{}]: expected the log of a decay, at most 0, got {}", h, g);
+  }
+}
+
+// Of the tokens that count. A NaN is an answer that is NaN; a gate above 0 is a mistake of sign, and ends in
+// infinities.
+void check_gate(const Problem& p) {
+  const Tensor& gate = p[LATHE_GATE];
+  for (int64_t n = 0; n < p.sizes.N; n++) {
+    const Sequence s = sequence(p, n);
+    for (int64_t t = s.first; t < s.first + s.queries; t++) {
+      const Strided row{gate.at(s.batch, t), gate.stride[2], gate.storage};
+      for (int64_t h = 0; h < gate.shape[2]; h++)
+        require(!(row[h] > 0), "GATE[{},{},{}]: expected the log of a decay, at most 0, got {}", s.batch, t, h, row[h]);
+    }
+  }
+}
+
 }  // namespace
 
 void check_contents(const Problem& p, const Meaning& meaning, SlotList& slots) {
@@ -94,9 +117,8 @@ void check_contents(const Problem& p, const Meaning& meaning, SlotList& slots) {
   check_seqlens(p);
   check_positions(p, meaning);
   check_slots(p, slots);
-  if (const Tensor& decay = p[LATHE_DECAY]; decay.present())
-    for (int64_t h = 0; h < decay.shape[0]; h++)
-      require(*decay.floats(h) <= 0, "DECAY[{}]: expected the log of a decay, at most 0, got {}", h, *decay.floats(h));
+  check_decay(p, meaning);
+  if (p[LATHE_GATE].present() && !meaning.clamps()) check_gate(p);
 }
 
 void check_workspace(const Problem& p, const char* workspace, size_t bytes) {

@@ -53,13 +53,19 @@ struct Token {
   void step() const {
     map_queries();
     for (int64_t value = 0; value < group.values(); value++) {
-      for (int64_t h = 0; h < heads; h++)
-        w.gate()[h] =
-            kept * (plan.meaning.variant->decays() ? std::exp(log_decay(plan.meaning, p, state_head(h, value))) : 1.f);
+      for (int64_t h = 0; h < heads; h++) w.gate()[h] = kept * left(state_head(h, value));
       // a normaliser goes with one decay for all the values of its key head
       if (value == 0 && plan.meaning.normalise()) normalise();
       states(value);
     }
+  }
+
+  // What the token leaves of a state.
+  float left(int64_t head) const {
+    if (!plan.meaning.variant->decays()) return 1;
+    float g;
+    log_decays(plan.meaning, p, s.batch, s.first + t, 1, head, &g);
+    return std::exp(g);
   }
 
   int64_t state_head(int64_t h, int64_t value) const { return group.head(p.sizes.state_heads(), first + h, value); }

@@ -70,8 +70,8 @@ enum {
   LATHE_POSITION = 13,   /* int32 or int64 [N]: position of the first token (cosFormer)                 */
   LATHE_PROJECTION = 14, /* float32 [M,D] or [HQ,M,D]: the rows w of FAVOR+, RFF, Hedgehog              */
   LATHE_SNAPSHOTS = 15,  /* float32 [B,T,max(HK,HV),K,V]: the state after each token (decode)           */
-  LATHE_GATE = 16,
-  LATHE_DECAY = 17, /* float32 [max(HK,HV)]: log of the decay per token, <= 0 */
+  LATHE_GATE = 16,       /* float [B,T,max(HK,HV)]: log of what a token leaves of the state, <= 0       */
+  LATHE_DECAY = 17,      /* float32 [max(HK,HV)]: log of the decay per token, <= 0 */
   LATHE_BETA = 18,
   LATHE_BONUS = 19,
   LATHE_DT = 20,
@@ -92,7 +92,8 @@ enum {
   LATHE_NORMALISE = 1,   /* divide by q.z + eps                                                                   */
   LATHE_DENOM_MAX = 2,   /* ... by max(q.z, eps) instead (cosFormer)                                              */
   LATHE_HEADS_TILED = 4, /* head h of the larger side uses head h mod n of the smaller; without it h / (group)    */
-  LATHE_STABILISE = 8    /* FAVOR+: subtract the running maximum of the keys, kept in LATHE_STABILISER            */
+  LATHE_STABILISE = 8,   /* FAVOR+: subtract the running maximum of the keys, kept in LATHE_STABILISER            */
+  LATHE_CLAMP_GATES = 16 /* a GATE or DECAY above 0 counts as 0; without it such a call is refused                */
 };
 
 /* op: "causal" | "noncausal" | "accumulate" | "readout" | "decode"; variant: "plain" | "decay" | ...; map: "elu1" | ...

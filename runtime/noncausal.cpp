@@ -23,7 +23,7 @@ struct Halves {
     ChunkTiles tiles{{}, nullptr, w.gate(), {}};
     const float before = w.peak(carried);
     tiles.k = chunk.keys(now, key_head, w.k(), w.peak(carried));
-    chunk.fill_gate(key_head, now.rows, before, tiles.gate);
+    chunk.fill_gate(now, key_head, before, tiles.gate);
     for (int64_t value = 0; value < group.values(); value++) {
       const int64_t head = group.head(p.sizes.HV, key_head, value);
       tiles.v = w.values(s, now.t, now.rows, head, w.v());

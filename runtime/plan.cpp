@@ -115,13 +115,16 @@ Meaning understand(const lathe_desc& desc) {
     fail(LATHE_UNSUPPORTED,
          "desc.variant: \"{}\" has a direction: expected the operator \"causal\" or \"decode\", got \"{}\"", variant,
          desc.op);
-  constexpr uint64_t known = LATHE_NORMALISE | LATHE_DENOM_MAX | LATHE_HEADS_TILED | LATHE_STABILISE;
+  constexpr uint64_t known =
+      LATHE_NORMALISE | LATHE_DENOM_MAX | LATHE_HEADS_TILED | LATHE_STABILISE | LATHE_CLAMP_GATES;
   require((desc.flags & ~known) == 0, "desc.flags: expected flags of this version, got the unknown bits {:#x}",
           desc.flags & ~known);
   require(!(desc.flags & LATHE_DENOM_MAX) || (desc.flags & LATHE_NORMALISE),
           "desc.flags: expected NORMALISE beside DENOM_MAX, got {:#x}", desc.flags);
   require(!(desc.flags & LATHE_STABILISE) || m.map->stabilises(),
           "desc.flags: expected no STABILISE, since the map {} has nothing to stabilise, got {:#x}", map, desc.flags);
+  require(!(desc.flags & LATHE_CLAMP_GATES) || m.variant->decays(),
+          "desc.flags: expected no CLAMP_GATES, since the variant {} has no gates, got {:#x}", variant, desc.flags);
   require(std::isfinite(desc.scale), "desc.scale: expected a finite number, got {}", desc.scale);
   require(std::isfinite(desc.eps) && desc.eps >= 0, "desc.eps: expected a number that is not negative, got {}",
           desc.eps);

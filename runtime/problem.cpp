@@ -205,6 +205,7 @@ void check_shapes(const Problem& p, const Meaning& meaning) {
   expect(p, LATHE_SLOTS, {s.N});
   expect(p, LATHE_POSITION, {s.N});
   expect(p, LATHE_DECAY, {s.state_heads()});
+  expect(p, LATHE_GATE, {s.B, s.Tq, s.state_heads()});
   expect(p, LATHE_STABILISER, {s.states, s.HK});
   const bool keeps_state = p[LATHE_STATE_IN].present() || p[LATHE_STATE_OUT].present(),
              stabiliser = p[LATHE_STABILISER].present();
@@ -226,6 +227,16 @@ void check_shapes(const Problem& p, const Meaning& meaning) {
 }
 
 }  // namespace
+
+void log_decays(const Meaning& meaning, const Problem& p, int64_t b, int64_t t, int64_t n, int64_t head, float* out) {
+  constexpr float none = 0;
+  Gates gates{{reinterpret_cast<const char*>(&none), 0, Storage::kF32}, head, p.sizes.state_heads()};
+  if (const Tensor& decay = p[LATHE_DECAY]; decay.present()) gates.g.data = decay.at(head);
+  if (const Tensor& gate = p[LATHE_GATE]; gate.present()) gates.g = {gate.at(b, t, head), gate.stride[1], gate.storage};
+  meaning.variant->log_decays(gates, n, out);
+  if (meaning.clamps())
+    for (int64_t i = 0; i < n; i++) out[i] = std::min(out[i], 0.f);
+}
 
 Problem bind(const Meaning& meaning, const lathe_arg* args, size_t n_args, bool planning) {
   require(args != nullptr || n_args == 0, "args: expected {}, got null", n_args);

@@ -21,9 +21,11 @@ namespace {
 // may read where they lie.
 constexpr int64_t kWidth = 24, kWholeWidth = 32, kFeatures = 20, kQueryHeads = 2;
 // Two heads of queries over one of keys and values, so that decoding also reads a state it has just written.
-constexpr double kDecay = -0.125, kScale = 0.5, kEps = 0x1p-20;
+constexpr double kScale = 0.5, kEps = 0x1p-20;
 // For maps that need an attribute: any number will do.
 constexpr double kAttribute = 512;
+
+enum Sign { kAny, kPositive, kDecaying };  // logs of decays are negative
 
 // A tensor and its memory. Inputs are multiples of 1/8, which every type holds exactly; outputs begin as NaN.
 class Field {
@@ -35,10 +37,11 @@ class Field {
 
   size_t size() const { return n_; }
 
-  void draw(uint32_t seed, bool negative) {
+  void draw(uint32_t seed, Sign sign) {
     for (size_t i = 0; i < n_; i++) {
       const uint32_t mixed = (static_cast<uint32_t>(i) + seed) * 2654435761u >> 13;
-      write(i, static_cast<float>(mixed % 8 + 1) / (negative && mixed & 8 ? -8.f : 8.f));
+      const bool negative = sign == kDecaying || (sign == kAny && mixed & 8);
+      write(i, static_cast<float>(mixed % 8 + 1) / (negative ? -8.f : 8.f));
     }
   }
 
@@ -119,10 +122,8 @@ class Tensors {
     if (c.normalise)
       for (uint32_t role : {LATHE_Z_IN, LATHE_Z_OUT}) add(c, role, f32, {1, 1, c.keys()});
     if (c.map.projects()) add(c, LATHE_PROJECTION, f32, {kFeatures, c.width});
-    if (c.variant.inputs >> LATHE_DECAY & 1) {
-      add(c, LATHE_DECAY, f32, {1});
-      find(LATHE_DECAY)->write(0, kDecay);
-    }
+    if (c.variant.inputs >> LATHE_DECAY & 1) add(c, LATHE_DECAY, f32, {1});
+    if (c.variant.inputs >> LATHE_GATE & 1) add(c, LATHE_GATE, c.storage, {1, tokens, 1});
     for (Slot& slot : slots_) args_.push_back({slot.role, &(slot.view = slot.field.view())});
   }
 
@@ -144,8 +145,10 @@ class Tensors {
   void add(const Case& c, uint32_t role, Storage storage, std::vector<int64_t> shape) {
     if (!c.op.takes(role)) return;
     slots_.push_back({role, Field(storage, std::move(shape)), {}});
-    // denominators of what may be negative could vanish
-    if (!find_role(role)->output) slots_.back().field.draw(role * 1000, !c.normalise);
+    if (role == LATHE_DECAY || role == LATHE_GATE)
+      slots_.back().field.draw(role * 1000, kDecaying);
+    else if (!find_role(role)->output)  // denominators of what may be negative could vanish
+      slots_.back().field.draw(role * 1000, c.normalise ? kPositive : kAny);
   }
 
   int64_t tokens_;
@@ -182,9 +185,17 @@ class Expected {
     return apply_formula(c_.map.name, token);
   }
 
+  double log_decay(int64_t t) {
+    float g = 0, out;
+    if (c_.variant.inputs >> LATHE_DECAY & 1) g = static_cast<float>(t_.at(LATHE_DECAY, 0));
+    if (c_.variant.inputs >> LATHE_GATE & 1) g = static_cast<float>(t_.at(LATHE_GATE, t));
+    c_.variant.log_decays({{reinterpret_cast<const char*>(&g), 0, Storage::kF32}, 0, 1}, 1, &out);
+    return static_cast<double>(out);
+  }
+
   void take_key(int64_t t) {
     const std::vector<double> k = phi(LATHE_K, t, t);
-    const double a = std::exp(c_.variant.log_decay(kDecay, 0, 1));
+    const double a = std::exp(log_decay(t));
     for (size_t i = 0; i < k.size(); i++) {
       if (c_.normalise) z[i] = a * z[i] + k[i];
       for (int64_t j = 0; j < c_.width; j++) {

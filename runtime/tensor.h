@@ -3,7 +3,9 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cstdint>
+#include <cstring>
 
 namespace lathe {
 
@@ -16,6 +18,25 @@ constexpr const char* name_of(Storage s) {
   constexpr const char* names[] = {"f32", "f16", "bf16", "i32", "i64"};
   return names[static_cast<int>(s)];
 }
+
+inline float widened(Storage storage, const char* at) {
+  uint32_t bits = 0;
+  std::memcpy(&bits, at, storage == Storage::kF32 ? 4 : 2);
+  if (storage == Storage::kBF16) bits <<= 16;
+  if (storage != Storage::kF16) return std::bit_cast<float>(bits);
+  const uint32_t sign = (bits & 0x8000) << 16, size = (bits & 0x7fff) << 13;
+  // the product moves the exponent, denormals included; infinity and NaN keep the largest one there is
+  const float moved = std::bit_cast<float>(size) * 0x1p112f;
+  return std::bit_cast<float>(sign | (size >= 0x0f800000 ? size | 0x7f800000 : std::bit_cast<uint32_t>(moved)));
+}
+
+// Numbers at equal distances, whatever they are stored as.
+struct Strided {
+  const char* data;
+  int64_t stride;  // in elements
+  Storage storage;
+  float operator[](int64_t i) const { return widened(storage, data + i * stride * size_of(storage)); }
+};
 
 struct Tensor {
   static constexpr int kMaxRank = 5;

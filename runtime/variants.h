@@ -5,12 +5,20 @@
 #include <span>
 #include <string_view>
 
+#include "tensor.h"
+
 namespace lathe {
+
+// What a variant's formula reads of the tokens of one head.
+struct Gates {
+  Strided g;     // the head's DECAY, for each token again, or the tokens' GATE
+  int64_t h, H;  // the head, and how many there are
+};
 
 struct Variant {
   const char *name, *transition;
-  double (*log_decay)(double g, int64_t h, int64_t H);
-  uint64_t inputs;  // bits 1 << role
+  void (*log_decays)(const Gates& gates, int64_t n, float* out);  // of n tokens
+  uint64_t inputs;                                                // bits 1 << role
   bool decays() const { return std::string_view(transition) != "plain"; }
 };
 

@@ -10,11 +10,11 @@ namespace {
 
 using namespace support;
 
-using Case = std::tuple<const char*, Type, Layout, Edge>;
+using Case = std::tuple<OpAndVariant, Type, Layout, Edge>;
 
 class Guards : public testing::TestWithParam<Case> {
  protected:
-  std::string op = std::get<0>(GetParam());
+  const std::string op = std::get<0>(GetParam()).first, variant = std::get<0>(GetParam()).second;
   Options options = [] {
     Options o;
     o.type = std::get<1>(GetParam());
@@ -25,6 +25,7 @@ class Guards : public testing::TestWithParam<Case> {
 
   Problem problem(int64_t T, int64_t D, int64_t V) const {
     Problem p;
+    p.variant = variant;
     p.map = "elu1";
     p.B = 2;
     p.HQ = p.HK = p.HV = 2;
@@ -54,7 +55,7 @@ TEST_P(Guards, InputsStay) {
   ASSERT_EQ(plan.status, LATHE_OK) << context.error();
   ASSERT_EQ(run(context, plan, arguments), LATHE_OK) << context.error();
   const Arguments fresh(op, p, options);
-  for (const uint32_t role : {LATHE_Q, LATHE_K, LATHE_V, LATHE_STATE_IN, LATHE_Z_IN})
+  for (const uint32_t role : {LATHE_Q, LATHE_K, LATHE_V, LATHE_GATE, LATHE_STATE_IN, LATHE_Z_IN})
     if (arguments.tensors.contains(role))
       expect_same(arguments.tensors.at(role)->read(), fresh.tensors.at(role)->read(), fmt::format("role {}", role));
 }
@@ -65,7 +66,7 @@ TEST_P(Guards, PastALength) {
   clean.lengths = {0, 23};
   Problem p = clean;
   for (int64_t b = 0; b < p.B; ++b)
-    for (auto part : {&Problem::k, &Problem::v, &Problem::q}) {
+    for (const auto part : reference::rows_of_tokens()) {
       std::vector<double>& rows = p.*part;
       const int64_t width = static_cast<int64_t>(rows.size()) / (p.B * p.T);
       std::fill(rows.begin() + (b * p.T + p.lengths[b]) * width, rows.begin() + (b + 1) * p.T * width, NAN);
@@ -80,11 +81,12 @@ TEST_P(Guards, PastALength) {
 
 std::string printed(const testing::TestParamInfo<Case>& test) {
   const auto& [op, type, layout, edge] = test.param;
-  return fmt::format("{}_{}_{}_{}", op, name_of(type), name_of(layout), edge == Edge::First ? "first" : "last");
+  return fmt::format("{}_{}_{}_{}", name_of(op), name_of(type), name_of(layout),
+                     edge == Edge::First ? "first" : "last");
 }
 
 INSTANTIATE_TEST_SUITE_P(All, Guards,
-                         testing::Combine(testing::Values("causal", "noncausal", "accumulate", "readout", "decode"),
+                         testing::Combine(testing::ValuesIn(reference::operators_and_variants()),
                                           testing::Values(Type::F32, Type::F16, Type::BF16),
                                           testing::Values(Layout::Bthd, Layout::Bhtd, Layout::Gapped, Layout::Reversed),
                                           testing::Values(Edge::First, Edge::Last)),

@@ -24,14 +24,17 @@ Problem shape_of(int64_t T) {
 // exp of a positive difference, and zero times infinity where the difference should come before exp.
 TEST(Lessons, Fla649TtMetal56550DecaysOfAnyStrength) {
   for (const double g : {-0.0, -1e-30, -87.4, -104.0, -1e4, -1e30, -3e38, -double{INFINITY}}) {
-    Problem p = shape_of(150);
-    p.variant = "decay";
-    p.map = "elu1";
-    p.normalise = true;
-    p.eps = 1e-6;
-    p = reals(p, Type::F32, 401, true);
-    p.decay = {rounded(Type::F32, g), -0.01F};
-    for (const char* op : {"causal", "decode"}) check(op, p);
+    for (const char* variant : {"decay", "gate"}) {
+      Problem p = shape_of(150);
+      p.variant = variant;
+      p.map = "elu1";
+      p.normalise = true;
+      p.eps = 1e-6;
+      p = reals(p, Type::F32, 401, true);
+      for (size_t h = 0; h < p.decay.size(); ++h) p.decay[h] = h == 0 ? rounded(Type::F32, g) : -0.01F;
+      for (size_t i = 0; i < p.gate.size(); i += 3) p.gate[i] = rounded(Type::F32, g);
+      for (const char* op : {"causal", "decode"}) check(op, p);
+    }
   }
 }
 
@@ -41,11 +44,14 @@ TEST(Lessons, Fla389ADecayOfOneIsNoDecay) {
   p.normalise = true;
   p.eps = 1e-6;
   p = reals(p, Type::F32, 402, true);
-  Problem decaying = p;
-  decaying.variant = "decay";
-  decaying.decay = {0, 0};
-  for (const char* op : {"causal", "decode"})
-    expect_near(call(op, decaying), call(op, p), reference::causal(p).size, Type::F32, 2 * epsilons_of(p), op);
+  for (const char* variant : {"decay", "gate"}) {
+    Problem decaying = p;
+    decaying.variant = variant;
+    decaying.decay.assign(decaying.variant == "decay" ? 2 : 0, 0);
+    decaying.gate.assign(decaying.variant == "gate" ? static_cast<size_t>(p.B * p.T * 2) : 0, 0);
+    for (const char* op : {"causal", "decode"})
+      expect_near(call(op, decaying), call(op, p), reference::causal(p).size, Type::F32, 2 * epsilons_of(p), op);
+  }
 }
 
 // Sums of what relu lets through only grow: in the tensors' own type they would end at 65504, or stop counting at 256.
@@ -105,7 +111,7 @@ TEST(Lessons, Fla1147Fla597OneChoiceForEveryLength) {
 // Speculative decoding: of four drafted tokens two are kept. What goes on from the second snapshot is what would have
 // come without the other two.
 TEST(Lessons, Vllm49887LlamaCpp28118RollBackToASnapshot) {
-  for (const char* variant : {"plain", "decay"}) {
+  for (const std::string& variant : reference::variant_names()) {
     Problem drafted = shape_of(4);
     drafted.variant = variant;
     drafted.map = "elu1";

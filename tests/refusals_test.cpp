@@ -74,6 +74,7 @@ const std::vector<Shape>& shapes() {
        },
        any},
       {"decaying", [](Problem& p) { p.variant = "decay"; }, has_direction},
+      {"gated", [](Problem& p) { p.variant = "gate"; }, has_direction},
       {"snapshots", [](Problem& p) { p.snapshots = true; }, [](const std::string& op) { return op == "decode"; }},
   };
   return all;
@@ -264,6 +265,16 @@ void contents(Spoils& all, uint32_t role) {
                      LATHE_INVALID,
                      {fmt::format("{}", x)},
                      role});
+  if (role == LATHE_GATE)
+    for (const float x : {1e-30F, 0.25F, INFINITY}) {
+      std::vector<float> gates(24, -1);
+      gates[23] = x;
+      all.push_back({fmt::format("holding {}", x),
+                     [=](SpoiledCall& c) { c.put_floats(role, gates); },
+                     LATHE_INVALID,
+                     {"GATE[1,5,1]", fmt::format("{}", x)},
+                     role});
+    }
 }
 
 void presence(Spoils& all, const std::string& op, uint32_t role) {

@@ -36,17 +36,25 @@ Problem problem_of(const std::string& map, bool normalise, Type type = Type::F32
   return reals(with_map(p, map), type, 81);
 }
 
-class Poisoned : public testing::TestWithParam<std::tuple<const char*, const char*, bool>> {};
+class Poisoned : public testing::TestWithParam<std::tuple<OpAndVariant, const char*, bool>> {};
 
 TEST_P(Poisoned, SpreadsAsTheRecurrenceSays) {
-  const auto& [op, map, normalise] = GetParam();
-  const Problem p = problem_of(map, normalise);
+  const auto& [op_and_variant, map, normalise] = GetParam();
+  const auto& [op, variant] = op_and_variant;
+  Problem p = problem_of(map, normalise);
+  p.variant = variant;
+  p = reals(p, Type::F32, 81);
   for (const double poison : {double{NAN}, double{INFINITY}, -double{INFINITY}})
     for (const int64_t t : {int64_t{0}, int64_t{13}, int64_t{32}, p.T - 1})
-      for (auto part : {&Problem::q, &Problem::k, &Problem::v}) {
+      for (const auto part : reference::rows_of_tokens()) {
         Problem changed = p;
         const int64_t width = static_cast<int64_t>((p.*part).size()) / p.T;
-        (changed.*part)[t * width + 3] = poison;
+        if (width == 0) continue;
+        // a gate above 0 is refused; there is one for each head
+        if (part == &Problem::gate)
+          changed.gate[t * width + 1] = -std::abs(poison);
+        else
+          (changed.*part)[t * width + 3] = poison;
         const Answer got = call(op, changed), want = reference::operators().at(op)(changed).value;
         const std::string what = fmt::format("{} {} {} at {}", op, map, poison, t);
         expect_same_kinds(got.o, want.o, std::isnan(poison), what + ": o");
@@ -55,11 +63,17 @@ TEST_P(Poisoned, SpreadsAsTheRecurrenceSays) {
       }
 }
 
+std::vector<OpAndVariant> from_keys_to_outputs() {
+  auto all = reference::operators_and_variants();
+  std::erase_if(all, [](const OpAndVariant& op) { return op.first == "readout" || op.first == "accumulate"; });
+  return all;
+}
+
 INSTANTIATE_TEST_SUITE_P(Ops, Poisoned,
-                         testing::Combine(testing::Values("causal", "noncausal", "decode"),
+                         testing::Combine(testing::ValuesIn(from_keys_to_outputs()),
                                           testing::Values("identity", "elu1", "relu"), testing::Bool()),
                          [](const auto& test) {
-                           return fmt::format("{}_{}_{}", std::get<0>(test.param), std::get<1>(test.param),
+                           return fmt::format("{}_{}_{}", name_of(std::get<0>(test.param)), std::get<1>(test.param),
                                               std::get<2>(test.param) ? "normalised" : "bare");
                          });
 
@@ -157,6 +171,51 @@ TEST(Decay, FromOneToNothing) {
     p.variant = "decay";
     p.decay = {rounded(Type::F32, g), rounded(Type::F32, g / 3)};
     for (const char* op : {"causal", "decode"}) check(op, p);
+  }
+}
+
+// Sums of strong gates are large, and what follows them in the chunk is told from differences of such sums: those must
+// not lose the digits of the weak ones.
+TEST(Gates, StrongOnesBeforeWeakOnes) {
+  for (const double strong : {-3.0, -70.0, -1e4, -3e38, -double{INFINITY}}) {
+    Problem p = problem_of("identity", false);
+    p.variant = "gate";
+    p = reals(p, Type::F32, 85, true);
+    for (size_t i = 0; i < p.gate.size(); ++i)
+      p.gate[i] = rounded(Type::F32, i / 20 % 2 == 0 ? strong : -1e-3 * static_cast<double>(i % 7));
+    for (const char* op : {"causal", "decode"}) check(op, p);
+  }
+}
+
+TEST(Gates, CountAsZeroAboveItWhereClamped) {
+  for (const char* variant : {"decay", "gate"}) {
+    Problem p = problem_of("elu1", true);
+    p.variant = variant;
+    p.clamp = true;
+    p = reals(p, Type::F32, 86, true);
+    const std::vector<double> above = {0.5, double{INFINITY}, 1e-30};
+    for (size_t i = 0; i < p.gate.size(); i += 3) p.gate[i] = above[i % above.size()];
+    if (!p.decay.empty()) p.decay[1] = 7;
+    for (const char* op : {"causal", "decode"}) check(op, p);
+  }
+}
+
+// One gate for all heads, and one for all tokens: strides of zero.
+TEST(Gates, Repeated) {
+  Problem p = problem_of("identity", false);
+  p.variant = "gate";
+  p = reals(p, Type::F32, 87, true);
+  for (size_t d = 1; d < 3; ++d) {
+    Problem repeated = p;
+    for (size_t i = 0; i < p.gate.size(); ++i) repeated.gate[i] = p.gate[d == 1 ? i % 2 : i / 2 * 2];
+    for (const char* op : {"causal", "decode"}) {
+      const Arguments arguments(op, repeated);
+      arguments.tensors.at(LATHE_GATE)->strides[d] = 0;
+      const Plan plan(shared_context(1), arguments);
+      ASSERT_EQ(plan.status, LATHE_OK) << shared_context(1).error();
+      ASSERT_EQ(run(shared_context(1), plan, arguments), LATHE_OK) << shared_context(1).error();
+      expect_answer(arguments.outputs(), op, repeated);
+    }
   }
 }
 

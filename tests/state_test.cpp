@@ -9,12 +9,13 @@ namespace {
 
 using namespace support;
 
-class States : public testing::TestWithParam<const char*> {
+class States : public testing::TestWithParam<OpAndVariant> {
  protected:
-  std::string op = GetParam();
+  const std::string op = GetParam().first;
 
   Problem shape() const {
     Problem p;
+    p.variant = GetParam().second;
     p.map = "elu1";
     p.B = 3;
     p.HQ = p.HK = p.HV = 2;
@@ -117,8 +118,14 @@ TEST_P(States, HandedOnWithoutTokens) {
   expect_same(got.z, p.z, "z");
 }
 
-INSTANTIATE_TEST_SUITE_P(Ops, States, testing::Values("causal", "decode", "noncausal", "accumulate"),
-                         [](const auto& test) { return test.param; });
+std::vector<OpAndVariant> writing() {
+  auto all = reference::operators_and_variants();
+  std::erase_if(all, [](const OpAndVariant& op) { return op.first == "readout"; });
+  return all;
+}
+
+INSTANTIATE_TEST_SUITE_P(Ops, States, testing::ValuesIn(writing()),
+                         [](const auto& test) { return name_of(test.param); });
 
 TEST(Readout, SlotsPickRows) {
   Problem p;

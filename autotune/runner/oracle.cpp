@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <map>
+#include <numbers>
 #include <stdexcept>
 
 #include "reference/reference.h"
@@ -25,7 +26,7 @@ struct Sum {
 // Inclusive sums of the log gates; 0 where the kernel has none.
 struct Gate {
   explicit Gate(const Tiles& t) : b(t.input("b")) {}
-  double operator()(int64_t i) const { return b.data ? b(i) : 0; }
+  double operator()(int64_t i) const { return b.data ? (b(i, 0) + b(i, 1)) * std::numbers::ln2 : 0; }
   Matrix b;
 };
 // An exponential turns the absolute error of its argument into a relative one of its own.

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <numbers>
 #include <stdexcept>
 
 #include "../../runtime/maps.h"
@@ -141,7 +142,7 @@ void Tiles::add_tile(const Argument& a) {
                            {"z", 1, K, 1},
                            {"z_out", 1, K, 1},
                            {"a", 1, C, 1},
-                           {"b", 1, C, 1},
+                           {"b", 2, C, 2},
                            {"inv", 1, C, 1},
                            {"peak", 1, C, 1}};
   for (const Extents& e : known) {
@@ -195,7 +196,10 @@ double Tiles::number(const std::string& name) const {
 float Tiles::first_value(const std::string& name, int64_t x, int64_t y) const {
   const double n = noise(setting_.seed, hash(name), x, y), pick = noise(setting_.seed, hash(name) + 1, x, y);
   const bool normalised = job_.kernel.ends_with("_normalised") || job_.kernel == "fixed_denominator";
-  if (name == "b") return gates_[static_cast<size_t>(x)];
+  if (name == "b") {  // as generators/decay.h wants it
+    const double doublings = gates_[static_cast<size_t>(x)] * std::numbers::log2e, whole = std::round(doublings);
+    return static_cast<float>(y == 0 ? whole : doublings - whole);
+  }
   if (name == "inv" || (normalised && (name == "q" || name == "kt" || name == "z")))
     return static_cast<float>(0.1 + 0.9 * n);
   if (name == "x") {

@@ -30,7 +30,7 @@ struct GgmlPeer {
 };
 
 const char* refusal(const PeerProblem& p) {
-  if (strcmp(p.op, "causal") != 0 && strcmp(p.op, "decay") != 0 && strcmp(p.op, "decode") != 0) {
+  if (strcmp(p.op, "causal") != 0 && strcmp(p.op, "decode") != 0) {
     return "has no such operator";
   }
   if (strcmp(p.map, "identity") != 0 || p.normalise != 0) {
@@ -64,8 +64,9 @@ void* peer_open(const PeerProblem* problem, char* why, size_t capacity) {
     return nullptr;
   }
   const int64_t width = p.key_width, tokens = p.batch * p.tokens;
-  const bool gated = strcmp(p.op, "decay") == 0;
-  peer->gates.assign(static_cast<size_t>(width * p.heads * tokens), gated ? std::exp(p.log_decay) : 1.0f);
+  for (int64_t i = 0; i < width * p.heads * tokens; i++) {
+    peer->gates.push_back(p.log_gates == nullptr ? 1.0f : std::exp(p.log_gates[i / width]));
+  }
   const float* state = p.state_in;
   if (state == nullptr) {
     peer->zero_state.assign(static_cast<size_t>(p.batch * p.heads * width * width), 0.0f);

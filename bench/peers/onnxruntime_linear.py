@@ -1,5 +1,4 @@
-"""onnxruntime's LinearAttention operator on its CPU provider: linear, gated by a constant decay, and decode."""
-import numpy as np
+"""onnxruntime's LinearAttention operator on its CPU provider: linear, gated, and decode."""
 import onnxruntime
 from onnx_session import PackedSession
 from worker import Unsupported
@@ -11,7 +10,7 @@ def version():
 
 class Job(PackedSession):
   def __init__(self, problem, arrays):
-    if problem["op"] not in ("causal", "decay", "decode"):
+    if problem["op"] not in ("causal", "decode"):
       raise Unsupported("has no such operator")
     if problem["map"] != "identity" or problem["normalise"]:
       raise Unsupported("has neither feature maps nor a normaliser")
@@ -23,10 +22,10 @@ class Job(PackedSession):
     names = ["query", "key", "value"]
     if problem["op"] == "decode":
       inputs["past"] = arrays["state"]
-    if problem["op"] == "decay":
-      inputs["decay"] = np.full((batch, tokens, heads), problem["log_decay"], np.float32)
+    if "gate" in arrays:
+      inputs["decay"] = arrays["gate"]
     names += ["past" if "past" in inputs else "", "decay" if "decay" in inputs else ""]
     outputs = {"output": (batch, tokens, heads * values), "present": (batch, heads, keys, values)}
     super().__init__("LinearAttention", names, inputs, outputs, problem["threads"], q_num_heads=heads,
                      kv_num_heads=heads, scale=float(problem["scale"]),
-                     update_rule="gated" if problem["op"] == "decay" else "linear")
+                     update_rule="gated" if "gate" in arrays else "linear")

@@ -13,14 +13,16 @@ extern "C" {
 enum { PEER_BTHD = 0, PEER_BHTD = 1 };
 
 typedef struct {
-  const char* op;   // "causal", "decay", "noncausal", "decode"
-  const char* map;  // "identity", "elu1"
+  const char* op;       // "causal", "noncausal", "decode"
+  const char* variant;  // "plain", "decay", "gate"
+  const char* map;      // "identity", "elu1"
   int32_t normalise, layout, threads;
   int64_t batch, tokens, heads, key_width, value_width;
-  float scale, log_decay;
+  float scale;
   const float *q, *k, *v;
-  const float* state_in;  // [B,H,K,V]; null = zeros
-  float* o;               // the output, followed by room for one more state [B,H,K,V]: ggml writes both into one tensor
+  const float* log_gates;  // [B,T,H]: of a variant that decays; null = none
+  const float* state_in;   // [B,H,K,V]; null = zeros
+  float* o;  // the output, followed by room for one more state [B,H,K,V]: ggml writes both into one tensor
 } PeerProblem;
 
 // Null when the peer cannot do this problem; why then says so.

@@ -74,7 +74,8 @@ void DrawnCall::fill(Argument& a) {
     unsigned char* to = first + offset * static_cast<int64_t>(bytes);
     // multiples of 1/8 from -1 to 0, or to 1 where it is not the log of a decay
     const auto mixed = static_cast<uint32_t>(i) * 2654435761u >> 13;
-    const float x = static_cast<float>(mixed % 9) / (a.role == LATHE_DECAY || mixed & 16 ? -8.f : 8.f);
+    const float x =
+        static_cast<float>(mixed % 9) / (a.role == LATHE_DECAY || a.role == LATHE_GATE || mixed & 16 ? -8.f : 8.f);
     uint32_t bits;
     std::memcpy(&bits, &x, 4);
     if (a.use == Argument::kWritten) {

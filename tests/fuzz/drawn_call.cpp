@@ -35,7 +35,10 @@ void DrawnCall::draw_description() {
   attribute_ = map.attribute;
   normalise_ = bytes_.either();
   const bool directed = op_ == "causal" || op_ == "decode";
-  variant_ = directed && bytes_.either() ? "decay" : "plain";
+  const Variant& variant = directed ? bytes_.one_of(variants()) : variants().front();
+  variant_ = variant.name;
+  decay_ = variant.decay;
+  gate_ = variant.gate;
   stabilise_ = map_ == "favor_performer" && bytes_.either();
   desc.size = sizeof desc;
   desc.op = op_.c_str();
@@ -44,7 +47,8 @@ void DrawnCall::draw_description() {
   desc.scale = static_cast<float>(bytes_.between(-4, 12)) / 8.f;
   desc.eps = static_cast<float>(bytes_.below(8)) / 1024.f;
   desc.flags = (normalise_ ? LATHE_NORMALISE : 0) | (normalise_ && bytes_.either() ? LATHE_DENOM_MAX : 0) |
-               (bytes_.either() ? LATHE_HEADS_TILED : 0) | (stabilise_ ? LATHE_STABILISE : 0);
+               (bytes_.either() ? LATHE_HEADS_TILED : 0) | (stabilise_ ? LATHE_STABILISE : 0) |
+               (variant_ != "plain" && bytes_.below(4) == 0 ? LATHE_CLAMP_GATES : 0);
   if (map.required || (!attribute_.empty() && bytes_.either()))
     attributes_.push_back(
         {attribute_.c_str(), static_cast<double>(map.required ? bytes_.between(1, 1000) : bytes_.between(1, 3))});
@@ -60,7 +64,7 @@ void DrawnCall::draw_heads() {
   s.HK = bytes_.between(1, 3);
   s.HQ = s.HK * (side == 1 ? group : 1);
   // a normaliser follows one decay only
-  s.HV = s.HK * (side == 2 && !(normalise_ && variant_ == "decay") ? group : 1);
+  s.HV = s.HK * (side == 2 && !(normalise_ && variant_ != "plain") ? group : 1);
 }
 
 void DrawnCall::draw_sizes() {
@@ -109,7 +113,8 @@ Argument* DrawnCall::add(uint32_t role, Type type, std::vector<int64_t> shape, A
 
 // Any order of the outer dimensions, gaps, backwards; inputs also repeat what is one row.
 void DrawnCall::lay_out(Argument& a) {
-  const int64_t dense = a.role == LATHE_SNAPSHOTS || a.role == LATHE_STATE_IN || a.role == LATHE_STATE_OUT ? 2 : 1;
+  const bool states = a.role == LATHE_SNAPSHOTS || a.role == LATHE_STATE_IN || a.role == LATHE_STATE_OUT;
+  const int64_t dense = states ? 2 : a.role == LATHE_GATE ? 0 : 1;
   const auto outer = static_cast<int64_t>(a.shape.size()) - dense;
   if (outer <= 0 || bytes_.either()) return;
   a.strides.assign(a.shape.size(), 1);
@@ -156,7 +161,8 @@ void DrawnCall::draw_tensors() {
   if (stabilise_ && op_ != "readout") add_states(LATHE_STABILISER, LATHE_STABILISER, {s.rows, s.HK});
   if (op_ == "decode" && bytes_.either())
     lay_out(*add(LATHE_SNAPSHOTS, kFloat32, {s.B, s.T, s.state_heads(), s.K, s.V}, Argument::kWritten));
-  if (variant_ == "decay") add(LATHE_DECAY, kFloat32, {s.state_heads()});
+  if (decay_) add(LATHE_DECAY, kFloat32, {s.state_heads()});
+  if (gate_) lay_out(*add(LATHE_GATE, kFloat, {s.B, s.T, s.state_heads()}));
   if (s.M > 0 && s.HQ == s.HK && op_ != "readout" && bytes_.either())
     lay_out(*add(LATHE_PROJECTION, kFloat32, {s.HQ, s.M, s.D}));
   else if (s.M > 0)
@@ -177,7 +183,7 @@ std::vector<lathe_arg> DrawnCall::open_list() {
   std::vector<lathe_arg> args;
   for (const Argument& a : arguments_) {
     Argument& open = open_.emplace_back(Argument{a.role, a.use, a.shape, {}, a.view, {}, {}});
-    const bool of_tokens = a.role <= LATHE_O || a.role == LATHE_SNAPSHOTS;
+    const bool of_tokens = a.role <= LATHE_O || a.role == LATHE_SNAPSHOTS || a.role == LATHE_GATE;
     const bool of_sequences = a.role >= LATHE_STATE_IN && a.role <= LATHE_POSITION;
     if (!open.shape.empty() && (of_tokens || of_sequences)) open.shape[0] = -1;
     if (open.shape.size() > 1 && of_tokens) open.shape[1] = -1;

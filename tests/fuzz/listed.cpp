@@ -2,6 +2,7 @@
 
 #include <lathe.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 namespace fuzz {
@@ -24,6 +25,20 @@ const std::vector<Map>& maps() {
     for (const auto& m : list_of("maps"))
       list.push_back({m.at("name"), m.at("attribute").is_null() ? "" : m.at("attribute").get<std::string>(),
                       m.at("input") == "projection", m.at("attribute_required")});
+    return list;
+  }();
+  return all;
+}
+const std::vector<Variant>& variants() {
+  static const std::vector<Variant> all = [] {
+    std::vector<Variant> list;
+    for (const auto& v : list_of("variants")) {
+      const std::vector<std::string> inputs = v.at("inputs");
+      const auto takes = [&](const char* role) {
+        return std::find(inputs.begin(), inputs.end(), role) != inputs.end();
+      };
+      list.push_back({v.at("name"), takes("DECAY"), takes("GATE")});
+    }
     return list;
   }();
   return all;

@@ -11,6 +11,11 @@ struct Map {
   bool projects, required;
 };
 const std::vector<Map>& maps();
+struct Variant {
+  std::string name;
+  bool decay, gate;
+};
+const std::vector<Variant>& variants();
 const std::vector<std::string>& operators();
 
 }  // namespace fuzz

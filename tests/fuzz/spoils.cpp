@@ -18,7 +18,7 @@ void DrawnCall::spoil_description() {
       desc.op = bytes_.either() ? nullptr : op_.c_str();
       break;
     case 2:
-      variant_ = bytes_.either() ? "decay" : "delta";
+      variant_ = bytes_.either() ? bytes_.one_of(variants()).name : "delta";
       desc.variant = variant_.c_str();
       break;
     case 3:

@@ -97,7 +97,7 @@ void put(std::vector<double>& all, int64_t index, const std::vector<double>& pie
 
 }  // namespace
 
-Answers scan(const Problem& p, const std::function<double(int64_t head)>& decay) {
+Answers scan(const Problem& p, const std::function<double(int64_t token, int64_t head)>& decay) {
   const int64_t K = map_width(p), HS = p.state_heads(), HO = p.out_heads();
   const Answers start = initial_answers(p);
   Answers a = start;
@@ -111,7 +111,7 @@ Answers scan(const Problem& p, const std::function<double(int64_t head)>& decay)
       for (int64_t i = 0; i < s.count; ++i) {
         const int64_t token = s.b * p.T + s.first + i;
         const double* k = &p.k[(token * p.HK + kh) * p.D];
-        m.scale(decay(head));
+        m.scale(decay(token, head));
         if (p.stabilise) {
           const Maximum maximum = key_maximum(p, kh, k);
           if (maximum.value > m.maximum.value) {
@@ -147,7 +147,7 @@ Answers scan(const Problem& p, const std::function<double(int64_t head)>& decay)
 namespace {
 
 Answers plain(const Problem& p) {
-  return scan(p, [](int64_t) { return 1.0; });
+  return scan(p, [](int64_t, int64_t) { return 1.0; });
 }
 const AnnounceVariant announced("plain", {.causal = plain, .epsilons = 10});
 
@@ -162,6 +162,12 @@ std::vector<std::string> variant_names() {
   std::vector<std::string> names;
   for (const auto& [name, variant] : variants()) names.push_back(name);
   return names;
+}
+
+const std::vector<std::vector<double> Problem::*>& rows_of_tokens() {
+  static const std::vector<std::vector<double> Problem::*> all = {&Problem::q, &Problem::k, &Problem::v,
+                                                                  &Problem::gate};
+  return all;
 }
 
 Answers causal(const Problem& p) { return variants().at(p.variant).causal(p); }

@@ -7,7 +7,10 @@ namespace reference {
 namespace {
 
 Answers decay(const Problem& p) {
-  return scan(p, [&p](int64_t head) { return std::exp(p.decay[static_cast<size_t>(head)]); });
+  return scan(p, [&p](int64_t, int64_t head) {
+    const double g = p.decay[static_cast<size_t>(head)];
+    return std::exp(p.clamp && g > 0 ? 0 : g);
+  });
 }
 
 // a decay is raised to as many powers as there are tokens in a chunk

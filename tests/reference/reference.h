@@ -21,10 +21,11 @@ struct Problem {
   int64_t state_rows = -1;  // rows of the state tensors where slots pick among them; -1: one per sequence
   bool tiled = false, normalise = false, denom_max = false, stabilise = false;
   bool snapshots = false;  // the state after every token is asked for
+  bool clamp = false;      // gates above 0 count as 0
   double scale = 1, eps = 0;
   std::map<std::string, double> attrs;
   std::vector<int64_t> lengths, cu_seqlens, slots, position;
-  std::vector<double> q, k, v, state, z, stabiliser, decay, projection;
+  std::vector<double> q, k, v, gate, state, z, stabiliser, decay, projection;
 
   int64_t queries() const { return TQ < 0 ? T : TQ; }
   int64_t sequences() const { return cu_seqlens.empty() ? B : static_cast<int64_t>(cu_seqlens.size()) - 1; }
@@ -63,16 +64,20 @@ struct Maximum {
 Feature map_key(const Problem& p, int64_t head, int64_t position, const double* x, const Maximum& running);
 Maximum key_maximum(const Problem& p, int64_t head, const double* x);
 
-// The recurrence of MATH B2 and B3: S <- decay(head) S + k v^T. "decode" and "causal" mean the same.
-Answers scan(const Problem& p, const std::function<double(int64_t head)>& decay);
+// The recurrence of MATH B2 and B3: S <- decay(token, head) S + k v^T, tokens counted over the whole batch. "decode"
+// and "causal" mean the same.
+Answers scan(const Problem& p, const std::function<double(int64_t token, int64_t head)>& decay);
 Answers causal(const Problem& p);
 
 // A variant of the recurrence announces itself from its own file.
 struct Variant {
   Answers (*causal)(const Problem&);
-  double epsilons;           // allowed to the library for up to four chunks of tokens: about twice the worst seen
-  bool takes_decay = false;  // the problem's, one for each state head
+  double epsilons;  // allowed to the library for up to four chunks of tokens: about twice the worst seen
+  // What of the problem it reads: one for each state head, and one for each token of such a head.
+  bool takes_decay = false, takes_gate = false;
 };
+// The parts of a problem that have a row for each token.
+const std::vector<std::vector<double> Problem::*>& rows_of_tokens();
 std::map<std::string, Variant>& variants();
 std::vector<std::string> variant_names();
 

@@ -52,7 +52,8 @@ Arguments::Arguments(const std::string& op, const Problem& problem, const Option
   const std::pair<bool, uint64_t> flags[] = {{p.normalise, LATHE_NORMALISE},
                                              {p.denom_max, LATHE_DENOM_MAX},
                                              {p.tiled, LATHE_HEADS_TILED},
-                                             {p.stabilise, LATHE_STABILISE}};
+                                             {p.stabilise, LATHE_STABILISE},
+                                             {p.clamp, LATHE_CLAMP_GATES}};
   for (const auto& [set, flag] : flags) desc.flags |= set ? flag : 0;
   for (const auto& [name, value] : problem_.attrs) attrs_.push_back({name.c_str(), value});
   desc.attrs = attrs_.data();
@@ -86,6 +87,12 @@ Arguments::Arguments(const std::string& op, const Problem& problem, const Option
     add(LATHE_PROJECTION, Type::F32, shape, compact_strides(shape), p.projection);
   }
   if (!p.decay.empty()) add(LATHE_DECAY, Type::F32, {p.state_heads()}, {1}, p.decay);
+  if (reference::variants().at(p.variant).takes_gate) {
+    const Extents row = {p.B, p.T, p.state_heads(), 1};
+    Extents strides = laid_out(options_.layout, row);
+    strides.pop_back();
+    add(LATHE_GATE, options_.type, {p.B, p.T, p.state_heads()}, strides, p.gate);
+  }
 }
 
 void Arguments::add_states(bool reads_keys) {
@@ -147,10 +154,15 @@ std::string Arguments::text() const {
   std::string text = fmt::format("{} {} {} {} {} B{} T{} TQ{} HQ{} HK{} HV{} D{} V{} M{} scale {} eps {} threads {}",
                                  op_, p.variant, p.map, name_of(options_.type), name_of(options_.layout), p.B, p.T,
                                  p.queries(), p.HQ, p.HK, p.HV, p.D, p.V, p.M, p.scale, p.eps, options_.threads);
-  const std::pair<bool, const char*> flags[] = {{p.tiled, " tiled"},          {p.normalise, " normalise"},
-                                                {p.denom_max, " denom_max"},  {p.stabilise, " stabilise"},
-                                                {!p.state.empty(), " state"}, {options_.in_place, " in_place"},
-                                                {p.snapshots, " snapshots"},  {options_.free_extents, " free_extents"}};
+  const std::pair<bool, const char*> flags[] = {{p.tiled, " tiled"},
+                                                {p.normalise, " normalise"},
+                                                {p.denom_max, " denom_max"},
+                                                {p.stabilise, " stabilise"},
+                                                {p.clamp, " clamp"},
+                                                {!p.state.empty(), " state"},
+                                                {options_.in_place, " in_place"},
+                                                {p.snapshots, " snapshots"},
+                                                {options_.free_extents, " free_extents"}};
   for (const auto& [set, name] : flags)
     if (set) text += name;
   const std::pair<const char*, const std::vector<int64_t>&> lists[] = {

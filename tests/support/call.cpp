@@ -16,6 +16,8 @@ const char* name_of(Layout layout) {
   return names[static_cast<size_t>(layout)];
 }
 
+std::string name_of(const OpAndVariant& op) { return op.first + "_" + op.second; }
+
 Context::Context(int threads) {
   lathe_config config{};
   config.size = sizeof config;

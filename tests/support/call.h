@@ -7,6 +7,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "reference/reference.h"
@@ -20,6 +21,10 @@ using reference::Problem;
 // The memory behind q, k, v and o: [B,T,H,D], [B,H,T,D], the first with gaps (in the states too), or backwards in T.
 enum class Layout { Bthd, Bhtd, Gapped, Reversed };
 const char* name_of(Layout layout);
+
+using OpAndVariant = std::pair<std::string, std::string>;
+// For the names of tests.
+std::string name_of(const OpAndVariant& op);
 
 struct Options {
   Type type = Type::F32;

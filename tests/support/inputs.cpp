@@ -38,8 +38,14 @@ Problem reals(Problem p, Type type, uint64_t seed, bool states) {
     return radius * std::cos(2 * std::numbers::pi * uniform());
   };
   if (p.M > 0) fill(p.projection, p.M * p.D, [&] { return rounded(Type::F32, normal()); });
-  if (reference::variants().at(p.variant).takes_decay)
-    fill(p.decay, p.state_heads(), [&] { return rounded(Type::F32, -0.5 * uniform()); });
+  const reference::Variant& variant = reference::variants().at(p.variant);
+  if (variant.takes_decay) fill(p.decay, p.state_heads(), [&] { return rounded(Type::F32, -0.5 * uniform()); });
+  // mostly mild, here and there strong, now and then a reset
+  if (variant.takes_gate)
+    fill(p.gate, p.B * p.T * p.state_heads(), [&] {
+      const double kind = uniform();
+      return kind < 0.02 ? -INFINITY : rounded(type, -(kind < 0.1 ? 40 : 0.5) * uniform());
+    });
   const bool positive = p.normalise && reference::maps().at(p.map).negative;
   const Draw value = [&] { return rounded(type, normal()); };
   fill_all(
@@ -55,6 +61,10 @@ Problem integers(Problem p, int64_t magnitude, uint64_t seed, bool states) {
     return static_cast<double>(static_cast<int64_t>(bits() % static_cast<uint64_t>(2 * magnitude + 1)) - magnitude);
   };
   fill_all(p, draw, draw, draw, states);
+  const reference::Variant& variant = reference::variants().at(p.variant);
+  if (variant.takes_decay) p.decay.assign(static_cast<size_t>(p.state_heads()), 0);
+  // nothing or everything is left
+  if (variant.takes_gate) fill(p.gate, p.B * p.T * p.state_heads(), [&] { return bits() % 8 == 0 ? -INFINITY : 0.0; });
   return p;
 }
 
@@ -99,9 +109,7 @@ void put_rows(std::vector<double>& all, const std::vector<double>& some, int64_t
 Problem tokens_of(const Problem& whole, int64_t first, int64_t count, const reference::Answer* before) {
   Problem p = whole;
   p.T = count;
-  p.q = rows_between(whole.q, p.B, whole.T, first, count);
-  p.k = rows_between(whole.k, p.B, whole.T, first, count);
-  p.v = rows_between(whole.v, p.B, whole.T, first, count);
+  for (const auto part : reference::rows_of_tokens()) p.*part = rows_between(whole.*part, p.B, whole.T, first, count);
   if (p.map == "cosformer") {
     p.position.assign(static_cast<size_t>(p.B), first);
     for (size_t n = 0; n < whole.position.size(); ++n) p.position[n] += whole.position[n];

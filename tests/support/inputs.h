@@ -16,7 +16,7 @@ Problem with_map(Problem shape, const std::string& map);
 // Real inputs that the type represents; with initial states if asked. Where a normalised map can be negative,
 // queries and keys are made positive, so that no denominator comes near zero.
 Problem reals(Problem shape, Type type, uint64_t seed, bool states = false);
-// Small integers.
+// Small integers; what a token leaves of the state is all of it or, at some gates, nothing.
 Problem integers(Problem shape, int64_t magnitude, uint64_t seed, bool states = false);
 
 // The tokens [first, first + count) of every row, with the given states in front.

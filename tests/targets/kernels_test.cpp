@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numbers>
 
 #include "reference/reference.h"
 #include "runtime/maps.h"
@@ -91,7 +92,7 @@ class Walk {
         k_(K16_, C_),
         kt_(C_, K16_),
         v_(V16_, C_),
-        b_(C_),
+        b_(C_, 2),
         o_(V16_, C_),
         h_(V16_, K16_),
         next_h_(V16_, K16_),
@@ -141,7 +142,10 @@ class Walk {
     call("transpose", "", transposed);
     for (int64_t i = 0; i < C_; i++) {
       for (int64_t e = 0; e < p_.V; e++) v_.put(i < rows ? p_.v[(t + i) * p_.V + e] : 0, e, i);
-      if (decay) b_.put(p_.decay[0] * static_cast<double>(std::min(i + 1, rows)), i);
+      if (!decay) continue;
+      const double doublings = p_.decay[0] * static_cast<double>(std::min(i + 1, rows)) * std::numbers::log2e;
+      b_.put(std::round(doublings), i, 0);
+      b_.put(doublings - std::round(doublings), i, 1);
     }
     float eps = static_cast<float>(p_.eps);
     int32_t at_least = p_.denom_max ? 1 : 0;
@@ -220,7 +224,6 @@ class Variant : public testing::TestWithParam<const char*> {
 };
 
 TEST_P(Variant, ExactOnIntegers) {
-  problem.decay.assign(problem.variant == "decay" ? 1 : 0, 0);
   const int64_t C = kernel("causal", problem.variant).chunk;
   for (const int64_t T : support::token_counts(C)) {
     if (T == 0) continue;  // the runtime's business: no kernel is called
