@@ -40,32 +40,48 @@ class Lab:
             raise copied.Failed(f"the suite fails without any mutation: {verdict.by}")
         self.patience = 60 + 3 * (time.monotonic() - start)
 
-    def mutate(self, mutation):
+    def mutate(self, mutation, likely):
         path = self.tree.source / mutation.file
         text = path.read_text()
         path.write_text(text.replace(mutation.old, mutation.new))
         try:
-            return self.test()
+            return self.test(likely)
         finally:
             path.write_text(text)
 
-    def test(self):
-        """By the first test that fails, crashes or hangs."""
-        for program, tests in PROGRAMS.items():
+    def test(self, likely=()):
+        """By the first test that fails, crashes or hangs, of the likely ones before all others."""
+        for program in PROGRAMS:
             self.tree.ninja(program)
-            command = [self.tree.build / "bin" / program, "--gtest_fail_fast", f"--gtest_filter={tests}"]
-            try:
-                done = subprocess.run(command, cwd=self.tree.build, env={**os.environ, "LATHE_TARGET": self.row},
-                                      text=True, errors="replace", stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                                      timeout=self.patience)
-                said, how = done.stdout, "" if done.returncode >= 0 else "crash in "
-            except subprocess.TimeoutExpired as slow:
-                done, said, how = None, (slow.stdout or b"").decode(errors="replace"), "hang in "
-            if done is not None and done.returncode == 0:
-                continue
-            seen = re.findall(r"^\[  FAILED  \] ([\w/.]+)" if not how else r"^\[ RUN      \] ([\w/.]+)", said, re.M)
-            return Verdict(True, how + (seen[0 if not how else -1] if seen else program))
+        # without a pattern the filter would stand for everything
+        for chosen in [{program: names for program in PROGRAMS} for names in likely if names] + [PROGRAMS]:
+            for program, tests in chosen.items():
+                found_by = self.fails(program, tests)
+                if found_by:
+                    return Verdict(True, found_by)
         return Verdict(False, "")
+
+    def fails(self, program, tests):
+        """What of the tests does, or nothing."""
+        command = [self.tree.build / "bin" / program, "--gtest_fail_fast", f"--gtest_filter={tests}"]
+        try:
+            done = subprocess.run(command, cwd=self.tree.build, env={**os.environ, "LATHE_TARGET": self.row},
+                                  text=True, errors="replace", stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                                  timeout=self.patience)
+            said, how = done.stdout, "" if done.returncode >= 0 else "crash in "
+        except subprocess.TimeoutExpired as slow:
+            done, said, how = None, (slow.stdout or b"").decode(errors="replace"), "hang in "
+        if done is not None and done.returncode == 0:
+            return ""
+        seen = re.findall(r"^\[  FAILED  \] ([\w/.]+)" if not how else r"^\[ RUN      \] ([\w/.]+)", said, re.M)
+        return how + (seen[0 if not how else -1] if seen else program)
+
+
+def finders(known, name):
+    """Patterns of tests, the likeliest first: what found this mutation, what found any."""
+    def of(results):
+        return ":".join(sorted({result["by"].rpartition(" ")[2] for result in results if result["killed"]}))
+    return [of([known[name]] if name in known else []), of(known.values())]
 
 
 def digest(tree, mutation):
@@ -123,7 +139,7 @@ def main():
         for number, mutation in enumerate(waiting, 1):
             start = time.monotonic()
             try:
-                verdict = lab.mutate(mutation)
+                verdict = lab.mutate(mutation, finders(known, mutation.name))
             except copied.Failed as failure:
                 print(f"'{mutation.name}' does not build; change its row\n{failure}", flush=True)
                 unbuilt.append(mutation.name)

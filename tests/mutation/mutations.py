@@ -91,7 +91,7 @@ MUTATIONS = [
       "log_decay += peak - peaks[i]", "log_decay += 0 * (peak - peaks[i])"),
     M("padded keys of a state not zeroed", "runtime/chunk.cpp",
       "key = real; key < first + keys", "key = real; key < real"),
-    M("bound ignored by the causal call", "runtime/chunk.cpp", "LATHE_DENOM_MAX ? 1 : 0", "LATHE_DENOM_MAX ? 0 : 0"),
+    M("bound ignored by the causal call", "runtime/chunk.cpp", "at_least = plan_.meaning.denom_max()", "at_least = 0"),
     M("stale state", "runtime/causal.cpp", "  w.load(s, unit);\n", ""),
     M("state not handed on", "runtime/causal.cpp", "  w.save(s, unit);\n", ""),
     M("padding not zeroed", "runtime/causal.cpp", "  w.zero_outputs(s, unit);\n", ""),
