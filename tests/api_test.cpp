@@ -186,11 +186,7 @@ TEST_P(Descriptions, OfWorkspaces) {
   refused(nullptr, 0, LATHE_INVALID, "exec.size");
 }
 
-INSTANTIATE_TEST_SUITE_P(Ops, Descriptions, testing::ValuesIn([] {
-                           std::vector<std::string> names;
-                           for (const auto& op : list("ops")) names.push_back(op);
-                           return names;
-                         }()),
+INSTANTIATE_TEST_SUITE_P(Ops, Descriptions, testing::ValuesIn(operators()),
                          [](const auto& test) { return test.param; });
 
 template <typename Structure>

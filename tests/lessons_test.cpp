@@ -95,7 +95,7 @@ TEST(Lessons, Fla1187SmallStepsReachTheStateBesideHalfTensors) {
 
 // No length in the key of a choice: nothing is tuned, or chosen anew, because a sequence grew.
 TEST(Lessons, Fla1147Fla597OneChoiceForEveryLength) {
-  for (const auto& op : list("ops")) {
+  for (const std::string& op : operators()) {
     const Context& context = shared_context(2);
     nlohmann::json first;
     for (const int64_t T : {1, 70, 5000}) {

@@ -21,16 +21,7 @@ using namespace support;
 constexpr int crowd = 8;
 
 Problem problem_of(const std::string& op, uint64_t seed) {
-  Problem p;
-  p.map = "elu1";
-  p.B = 2;
-  p.HQ = p.HK = p.HV = 2;
-  p.T = op == "decode" ? 3 : 150;
-  p.D = 20;
-  p.V = 28;
-  p.normalise = true;
-  p.eps = 1e-6;
-  return reals(p, Type::F32, seed, true);
+  return reals(normalised(op, 2, 150, 20, 28), Type::F32, seed, true);
 }
 
 void run_right(const Context& context, const Plan& plan, const std::string& op, const Problem& p, const Answer& want) {
@@ -116,11 +107,6 @@ TEST_P(Crowd, WithTheCallersParallelFor) {
   EXPECT_GE(tasks, 2 * crowd);
 }
 
-std::vector<std::string> operators() {
-  std::vector<std::string> ops;
-  for (const auto& op : list("ops")) ops.push_back(op);
-  return ops;
-}
 INSTANTIATE_TEST_SUITE_P(Ops, Crowd, testing::ValuesIn(operators()), [](const auto& test) { return test.param; });
 
 std::set<pid_t> threads_alive() {

@@ -86,12 +86,6 @@ Problem problem_of(const Shape& shape) {
   return reals(p, Type::F32, 91, true);
 }
 
-std::vector<std::string> operators() {
-  std::vector<std::string> names;
-  for (const auto& op : list("ops")) names.push_back(op);
-  return names;
-}
-
 // Outputs begin as numbers that a wrong write would change: a NaN written over a NaN would not show.
 std::unique_ptr<Arguments> good_call(const std::string& op, const Shape& shape) {
   auto arguments = std::make_unique<Arguments>(op, problem_of(shape));

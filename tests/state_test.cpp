@@ -14,16 +14,8 @@ class States : public testing::TestWithParam<OpAndVariant> {
   const std::string op = GetParam().first;
 
   Problem shape() const {
-    Problem p;
+    Problem p = normalised(op, 3, 67, 13, 22);
     p.variant = GetParam().second;
-    p.map = "elu1";
-    p.B = 3;
-    p.HQ = p.HK = p.HV = 2;
-    p.T = op == "decode" ? 2 : 67;
-    p.D = 13;
-    p.V = 22;
-    p.normalise = true;
-    p.eps = 1e-6;
     return p;
   }
 };

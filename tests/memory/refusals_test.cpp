@@ -24,17 +24,8 @@ struct Case {
 // three threads.
 std::vector<Case> cases() {
   std::vector<Case> all;
-  for (const auto& listed : list("ops")) {
-    const std::string op = listed;
-    Problem p;
-    p.map = "elu1";
-    p.B = 2;
-    p.HQ = p.HK = p.HV = 2;
-    p.T = op == "decode" ? 2 : 70;
-    p.D = 20;
-    p.V = 16;
-    p.normalise = true;
-    p.eps = 1e-6;
+  for (const std::string& op : operators()) {
+    Problem p = normalised(op, 2, 70, 20, 16);
     Options options;
     options.threads = 3;
     options.in_place = op != "readout";
@@ -186,7 +177,7 @@ TEST(Warm, MakesNoTexts) {
   p.V = 512;
   Options options;
   options.layout = Layout::Gapped;
-  for (const auto& op : list("ops")) expect_nothing_once_warm(op, reals(p, Type::F32, 207, true), options);
+  for (const std::string& op : operators()) expect_nothing_once_warm(op, reals(p, Type::F32, 207, true), options);
 }
 
 INSTANTIATE_TEST_SUITE_P(Ops, Refused, testing::ValuesIn(cases()),

@@ -33,15 +33,7 @@ class FarApart : public testing::TestWithParam<std::tuple<std::string, Type, Alo
 
 TEST_P(FarApart, IsTheDenseAnswer) {
   const auto& [op, type, along] = GetParam();
-  Problem p;
-  p.map = "elu1";
-  p.B = 2;
-  p.HQ = p.HK = p.HV = 2;
-  p.T = op == "decode" ? 3 : 70;
-  p.D = 32;
-  p.V = 32;
-  p.normalise = true;
-  p.eps = 1e-6;
+  Problem p = normalised(op, 2, 70, 32, 32);
   p.state_rows = 3;
   p.slots = {2, 0};
   p = reals(p, type, 221, true);
@@ -66,12 +58,6 @@ TEST_P(FarApart, IsTheDenseAnswer) {
   lathe_plan_destroy(plan);
   for (const auto& [role, tensor] : dense.tensors) sparse[role]->copy_to(*tensor);
   expect_same(dense.outputs(), call(op, p, options), "far apart");
-}
-
-std::vector<std::string> operators() {
-  std::vector<std::string> ops;
-  for (const auto& op : list("ops")) ops.push_back(op);
-  return ops;
 }
 
 std::string printed(const testing::TestParamInfo<std::tuple<std::string, Type, Along>>& test) {

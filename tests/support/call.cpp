@@ -87,6 +87,8 @@ nlohmann::json list(const char* what) {
   return nlohmann::json::parse(text.c_str(), nullptr, false);
 }
 
+std::vector<std::string> operators() { return list("ops"); }
+
 int64_t chunk_of(const std::string& op, const Problem& problem, const Options& options) {
   const Arguments arguments(op, problem, options);
   const Context& context = shared_context(options.threads);

@@ -100,6 +100,7 @@ lathe_status run(const Context& context, const Plan& plan, const Arguments& argu
 Answer call(const std::string& op, const Problem& problem, const Options& options = {});
 
 nlohmann::json list(const char* what);
+std::vector<std::string> operators();  // that the library lists
 // Tokens per chunk of the kernel that this call takes.
 int64_t chunk_of(const std::string& op, const Problem& problem, const Options& options = {});
 

@@ -30,6 +30,19 @@ void fill_all(Problem& p, const Draw& feature, const Draw& value, const Draw& st
 
 }  // namespace
 
+Problem normalised(const std::string& op, int64_t B, int64_t T, int64_t D, int64_t V) {
+  Problem p;
+  p.map = "elu1";
+  p.B = B;
+  p.HQ = p.HK = p.HV = 2;
+  p.T = op == "decode" ? 3 : T;
+  p.D = D;
+  p.V = V;
+  p.normalise = true;
+  p.eps = 1e-6;
+  return p;
+}
+
 Problem reals(Problem p, Type type, uint64_t seed, bool states) {
   std::mt19937_64 bits(seed);
   const Draw uniform = [&] { return (static_cast<double>(bits() >> 11) + 0.5) * 0x1p-53; };

@@ -13,6 +13,9 @@ using reference::Problem;
 // The problem with this map, and the widths and attributes that it needs.
 Problem with_map(Problem shape, const std::string& map);
 
+// Rows of two heads under elu(x) + 1 with its normaliser: of T tokens, or of the few that are decoded.
+Problem normalised(const std::string& op, int64_t B, int64_t T, int64_t D, int64_t V);
+
 // Real inputs that the type represents; with initial states if asked. Where a normalised map can be negative,
 // queries and keys are made positive, so that no denominator comes near zero.
 Problem reals(Problem shape, Type type, uint64_t seed, bool states = false);
