@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 
+#include "../autotune/command/tune.h"
 #include "call.h"
 #include "machine_report.h"
 #include "table.h"
@@ -154,11 +155,18 @@ void print_self_test(const Json& test) {
 }  // namespace
 
 void add_doctor(CLI::App& program) {
-  auto json = std::make_shared<bool>(false), test = std::make_shared<bool>(false);
+  auto json = std::make_shared<bool>(false), test = std::make_shared<bool>(false), tune = std::make_shared<bool>(false);
   CLI::App* verb = program.add_subcommand("doctor", "what this machine can run, and what is missing");
   verb->add_flag("--json", *json, "as JSON");
   verb->add_flag("--self-test", *test, "also run every kernel that this machine takes once, against plain loops");
-  verb->callback([json, test] {
+  verb->add_flag("--tune", *tune, "what here spoils measurements, and which tools the tuner finds");
+  verb->callback([json, test, tune] {
+    if (*tune) {
+      std::string words[] = {"tune", "doctor"};
+      char* argv[] = {words[0].data(), words[1].data()};
+      if (lathe_tune_main(2, argv) != 0) throw Failure("the tuner finds no machine to measure on");
+      return;
+    }
     Json report = examine();
     const bool tests = *test && !report.at("target").is_null();
     if (tests) report["self_test"] = self_test();

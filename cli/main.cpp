@@ -38,6 +38,7 @@ int main(int argc, char** argv) {
   lathe::cli::add_describe(program);
   lathe::cli::add_show(program);
   lathe::cli::add_doctor(program);
+  lathe::cli::add_regenerate(program);
   try {
     program.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

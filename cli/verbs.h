@@ -10,6 +10,7 @@ void add_list(CLI::App& program);
 void add_describe(CLI::App& program);
 void add_show(CLI::App& program);
 void add_doctor(CLI::App& program);
+void add_regenerate(CLI::App& program);
 void add_demo(CLI::App& program);
 
 // The source tree: $LATHE_ROOT, which ./lathe sets, else the folder above the one that this program was built in.
