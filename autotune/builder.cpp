@@ -24,7 +24,7 @@ Outcome failure(const Ended& ended, const char* what) {
   Outcome outcome;
   outcome.detail = fmt::format("{} {}", what, ended.text());
   outcome.compile_seconds = ended.seconds;
-  if (ended.how == End::not_started)
+  if (ended.how == End::not_started || ended.by_others())
     outcome.reason = Reason::infra;
   else if (ended.out_of_memory)
     outcome.reason = Reason::oom;
@@ -67,10 +67,13 @@ Built read_entry(const fs::path& file) {
       "", words[1].str() + "_argv", std::stoi(words[2]), std::stoi(words[3]), std::stoi(words[4]), std::stoi(words[5])};
 }
 
-Candidate build_candidate(const Tools& tools, const Space& space, const Point& point, const fs::path& folder) {
-  Candidate candidate{point, space.id(point), {}, "", {}};
+namespace {
+
+// Runs the generator's command, which leaves its files in the candidate's own folder, then the linker.
+Candidate built_by(const std::vector<std::string>& command, const Tools& tools, Candidate candidate,
+                   const fs::path& folder) {
   const fs::path own = folder / candidate.id, library = folder / (candidate.id + ".so");
-  const Ended generated = run_child(generator_command(tools, space, point, own.string()), "", tools.limits);
+  const Ended generated = run_child(command, "", tools.limits);
   const auto finish = [&](Outcome outcome) {
     std::error_code ignored;
     fs::remove_all(own, ignored);
@@ -89,10 +92,13 @@ Candidate build_candidate(const Tools& tools, const Space& space, const Point& p
     none.detail = "the generator wrote no object";
     return finish(none);
   }
-  const Ended linked =
-      run_child({tools.linker, "-shared", "-Wl,-z,defs", "-Wl,-Bsymbolic", "-o", library.string(), object.string()}, "",
-                tools.limits);
-  if (!linked.well()) return finish(failure(linked, "the linker"));
+  Ended linked;
+  // libm: for what an autoscheduler's kernel brings along
+  if (!tools.linker.empty())
+    linked = run_child(
+        {tools.linker, "-shared", "-Wl,-z,defs", "-Wl,-Bsymbolic", "-o", library.string(), "-lm", object.string()}, "",
+        tools.limits);
+  if (!tools.linker.empty() && !linked.well()) return finish(failure(linked, "the linker"));
   candidate.built = read_entry(entry);
   candidate.built.library = library.string();
   candidate.code = hex(hash(fmt::format("{}|{}|{}|{}|", candidate.built.chunk, candidate.built.key_grain,
@@ -102,6 +108,26 @@ Candidate build_candidate(const Tools& tools, const Space& space, const Point& p
   well.reason = Reason::ok;
   well.compile_seconds = generated.seconds + linked.seconds;
   return finish(well);
+}
+
+}  // namespace
+
+Candidate build_candidate(const Tools& tools, const Space& space, const Point& point, const fs::path& folder) {
+  const Candidate candidate{point, space.id(point), {}, "", {}};
+  return built_by(generator_command(tools, space, point, (folder / candidate.id).string()), tools, candidate, folder);
+}
+
+const std::vector<std::string>& autoscheduler_names() {
+  static const std::vector<std::string> kNames = {"Adams2019", "Li2018", "Mullapudi2016"};
+  return kNames;
+}
+
+Candidate build_autoscheduled(const Tools& tools, const Space& space, const Point& point, const std::string& scheduler,
+                              const std::vector<std::string>& estimates, const fs::path& folder) {
+  auto command = generator_command(tools, space, point, (folder / scheduler).string());
+  command.insert(command.end(), {"--autoscheduler", scheduler});
+  for (const std::string& estimate : estimates) command.insert(command.end(), {"--estimate", estimate});
+  return built_by(command, tools, {point, scheduler, {}, "", {}}, folder);
 }
 
 }  // namespace lathe::tune

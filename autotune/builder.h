@@ -3,6 +3,7 @@
 
 #include <filesystem>
 #include <string>
+#include <vector>
 
 #include "child.h"
 #include "outcome.h"
@@ -12,7 +13,7 @@
 namespace lathe::tune {
 
 struct Tools {
-  std::string generator, linker, records, tune_for;
+  std::string generator, linker, records, tune_for;  // no linker: candidates are only looked at
   Limits limits{60, uint64_t{4} << 30, 300};
 };
 
@@ -30,6 +31,10 @@ struct Candidate {
 // Leaves the library in the folder, and nothing where there is none.
 Candidate build_candidate(const Tools& tools, const Space& space, const Point& point,
                           const std::filesystem::path& folder);
+// The same kernel as one of Halide's autoschedulers has it; estimates are the generator's, "k=64x16".
+Candidate build_autoscheduled(const Tools& tools, const Space& space, const Point& point, const std::string& scheduler,
+                              const std::vector<std::string>& estimates, const std::filesystem::path& folder);
+const std::vector<std::string>& autoscheduler_names();
 // The command that generates a candidate, to be typed again.
 std::vector<std::string> generator_command(const Tools& tools, const Space& space, const Point& point,
                                            const std::string& folder);

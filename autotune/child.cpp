@@ -57,7 +57,7 @@ void limit(int resource, uint64_t most) {
 [[noreturn]] void become(char** words, const Limits& limits, int in, int out, int err) {
   setsid();
   prctl(PR_SET_PDEATHSIG, SIGKILL);
-  limit(RLIMIT_AS, limits.memory);
+  if (limits.memory > 0) limit(RLIMIT_AS, limits.memory);
   limit(RLIMIT_CPU, limits.processor_seconds);
   limit(RLIMIT_CORE, 0);
   dup2(in, 0);
@@ -77,10 +77,17 @@ bool drain(int from, std::string& into) {
   return true;
 }
 
-// Feeds and reads the child until both of its outputs are closed or time is up; false when it was.
+bool over(pid_t child) {
+  siginfo_t info{};
+  return waitid(P_PID, static_cast<id_t>(child), &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid == child;
+}
+
+// Feeds and reads the child until both of its outputs are closed, or it is over and has said all, or time is up; false
+// when that was so.
 class Talk {
  public:
-  Talk(Pipe& in, Pipe& out, Pipe& err, const std::string& input, Ended& ended) : in_(in), input_(input), ended_(ended) {
+  Talk(pid_t child, Pipe& in, Pipe& out, Pipe& err, const std::string& input, Ended& ended)
+      : child_(child), in_(in), input_(input), ended_(ended) {
     fds_ = {{{in.write_end(), POLLOUT, 0}, {out.read_end(), POLLIN, 0}, {err.read_end(), POLLIN, 0}}};
     fcntl(in.write_end(), F_SETFL, O_NONBLOCK);
   }
@@ -89,7 +96,10 @@ class Talk {
     while (fds_[1].fd >= 0 || fds_[2].fd >= 0) {
       const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now()).count();
       if (left <= 0) return false;
-      if (poll(fds_.data(), fds_.size(), static_cast<int>(std::min<long>(left, 1000))) <= 0) continue;
+      const int ready = poll(fds_.data(), fds_.size(), static_cast<int>(std::min<long>(left, kGlance)));
+      // whoever it left behind may hold its outputs open: ssh does, for the next one to use
+      if (ready == 0 && over(child_)) return true;
+      if (ready <= 0) continue;
       if (fds_[0].revents) feed();
       if (fds_[1].revents && !drain(fds_[1].fd, ended_.out)) fds_[1].fd = -1;
       if (fds_[2].revents && !drain(fds_[2].fd, ended_.err)) fds_[2].fd = -1;
@@ -107,7 +117,10 @@ class Talk {
     fds_[0].fd = -1;
   }
 
+  static constexpr long kGlance = 50;  // milliseconds
+
   std::array<pollfd, 3> fds_;
+  pid_t child_;
   Pipe& in_;
   const std::string& input_;
   size_t fed_ = 0;
@@ -138,6 +151,8 @@ std::string last_line(const std::string& text) {
 }
 
 }  // namespace
+
+bool Ended::by_others() const { return how == End::signalled && (code == SIGTERM || code == SIGINT); }
 
 std::string Ended::text() const {
   const std::string said = last_line(err);
@@ -174,7 +189,7 @@ Ended run_child(const std::vector<std::string>& command, const std::string& inpu
   err.close_end(1);
   const auto deadline =
       start + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(limits.seconds));
-  const bool silent = Talk(in, out, err, input, ended).until(deadline);
+  const bool silent = Talk(child, in, out, err, input, ended).until(deadline);
   int status = 0;
   const double left = std::chrono::duration<double>(deadline - Clock::now()).count();
   if (!silent || !gone(child, status, left)) {

@@ -9,7 +9,7 @@ namespace lathe::tune {
 
 struct Limits {
   double seconds = 60;                  // of wall time, counted from the start of the command
-  uint64_t memory = uint64_t{8} << 30;  // bytes of address space
+  uint64_t memory = uint64_t{8} << 30;  // bytes of address space; 0: any number
   uint64_t processor_seconds = 600;     // of processor time
   double grace = 2;                     // between asking the group to end and killing it
 };
@@ -24,6 +24,8 @@ struct Ended {
   double seconds = 0;
 
   bool well() const { return how == End::exited && code == 0; }
+  // Asked to end, and not by us: a scheduler does that to all processes of a job.
+  bool by_others() const;
   // "exited with 1: <last line>", "signal 11 (Segmentation fault)" ...
   std::string text() const;
 };

@@ -60,12 +60,12 @@ void RecordFile::write() const {
   fs::rename(fresh, path_);
 }
 
-std::vector<Point> winners_elsewhere(const fs::path& folder, const Space& space) {
+std::vector<Point> winners_elsewhere(const fs::path& folder, const Space& space, const std::string& without) {
   std::vector<Point> found;
   std::error_code none;
   std::vector<fs::path> files;
   for (const auto& file : fs::directory_iterator(folder, none))
-    if (file.path().extension() == ".json") files.push_back(file.path());
+    if (file.path().extension() == ".json" && file.path().stem() != without) files.push_back(file.path());
   std::sort(files.begin(), files.end());
   for (const fs::path& file : files) {
     std::ifstream in(file);

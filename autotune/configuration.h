@@ -38,7 +38,9 @@ class RecordFile {
   std::vector<Configuration> configurations_;
 };
 
-// What other rows and micro-architectures chose for a kernel, as points of this space: seeds of a search.
-std::vector<Point> winners_elsewhere(const std::filesystem::path& folder, const Space& space);
+// What other rows and micro-architectures chose for a kernel, as points of this space: seeds of a search. Without those
+// of one row, where a search must not know its answer.
+std::vector<Point> winners_elsewhere(const std::filesystem::path& folder, const Space& space,
+                                     const std::string& without = "");
 
 }  // namespace lathe::tune

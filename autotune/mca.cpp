@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -29,7 +30,7 @@ std::string find_mca() {
   return "";
 }
 
-std::vector<Loop> innermost_loops(const std::string& assembly) {
+std::vector<Loop> loops_of(const std::string& assembly) {
   static const std::regex kLabel(R"(^(\.?[A-Za-z_][\w.$]*):.*)");
   // x86's jumps and ARM's branches back to a label
   static const std::regex kBranch(
@@ -38,34 +39,71 @@ std::vector<Loop> innermost_loops(const std::string& assembly) {
   std::istringstream in(assembly);
   for (std::string line; std::getline(in, line);) lines.push_back(line);
   std::map<std::string, size_t> labels;
-  std::vector<Loop> loops;
-  size_t last_end = 0;
+  std::map<size_t, size_t> ends;  // a loop's first line -> its last
   for (size_t i = 0; i < lines.size(); i++) {
     std::smatch words;
     if (std::regex_match(lines[i], words, kLabel)) labels[words[1]] = i;
     if (!std::regex_match(lines[i], words, kBranch)) continue;
-    const auto start = labels.find(words[2]);
-    // a loop that holds a loop is not innermost
-    if (start == labels.end() || start->second < last_end) continue;
-    last_end = i;
-    Loop loop{words[2], "", 0};
-    for (size_t l = start->second + 1; l < i; l++) {
-      const std::string& line = lines[l];
-      const size_t first = line.find_first_not_of(" \t");
-      if (first == std::string::npos || line[first] == '.' || line[first] == '#' || line[first] == '/') continue;
-      loop.body += line + "\n";
-      if (line.find("(%rsp)") != std::string::npos || line.find("[rsp") != std::string::npos ||
-          line.find("[sp") != std::string::npos)
-        loop.spills++;
+    if (const auto start = labels.find(words[2]); start != labels.end()) ends[start->second] = i;
+  }
+  std::vector<Loop> loops;
+  std::vector<std::pair<size_t, size_t>> open;  // last line and place of the loops around
+  for (size_t i = 0; i < lines.size(); i++) {
+    while (!open.empty() && open.back().first < i) open.pop_back();
+    if (const auto found = ends.find(i); found != ends.end()) {
+      if (!open.empty()) loops[open.back().second].innermost = false;
+      open.emplace_back(found->second, loops.size());
+      loops.push_back({lines[i].substr(0, lines[i].find(':')), "", 0, true});
+      continue;
     }
-    if (!loop.body.empty()) loops.push_back(std::move(loop));
+    const std::string& line = lines[i];
+    const size_t first = line.find_first_not_of(" \t");
+    if (open.empty() || first == std::string::npos || line[first] == '.' || line[first] == '#' || line[first] == '/')
+      continue;
+    Loop& loop = loops[open.back().second];
+    loop.body += line + "\n";
+    if (line.find("(%rsp)") != std::string::npos || line.find("[rsp") != std::string::npos ||
+        line.find("[sp") != std::string::npos)
+      loop.spills++;
   }
   return loops;
 }
 
+std::vector<Trips> read_trips(const std::string& text) {
+  std::vector<Trips> trips;
+  std::istringstream in(text);
+  for (std::string line; std::getline(in, line);) {
+    std::istringstream words(line);
+    Trips one;
+    int innermost = 0;
+    words >> one.count >> innermost;
+    one.innermost = innermost != 0;
+    trips.push_back(one);
+  }
+  return trips;
+}
+
+std::vector<double> matched(const std::vector<Loop>& loops, const std::vector<Trips>& trips) {
+  const auto inner = [](const auto& all) {
+    return std::count_if(all.begin(), all.end(), [](const auto& l) { return l.innermost; });
+  };
+  const bool all = loops.size() == trips.size();
+  // an outer loop that runs once is none to the compiler; what runs inside still is
+  if (!all && inner(loops) != inner(trips)) return {};
+  std::vector<double> counts(loops.size());
+  auto trip = trips.begin();
+  for (size_t i = 0; i < loops.size(); i++) {
+    if (!all && !loops[i].innermost) continue;
+    if (!all) trip = std::find_if(trip, trips.end(), [](const Trips& t) { return t.innermost; });
+    if (trip->innermost != loops[i].innermost) return {};
+    counts[i] = (trip++)->count;
+  }
+  return counts;
+}
+
 namespace {
 
-constexpr double kSpillCycles = 1;
+constexpr double kSpillCycles = 0.5;  // of a load or store on the stack: where they are many, ports are short
 
 class McaMeasurer : public Measurer {
  public:
@@ -86,71 +124,87 @@ class McaMeasurer : public Measurer {
       outcome = verifier_->measure(space, candidate, verify);
       if (!outcome.usable()) return outcome;
     }
-    const fs::path folder = candidate.built.library + ".asm";
-    std::vector<std::string> command = generator_command(tools_, space, candidate.point, folder.string());
-    command.insert(command.end(), {"--emit", "assembly"});
-    const Ended generated = run_child(command, "", tools_.limits);
-    std::string assembly;
-    std::error_code ignored;
-    for (const auto& file : fs::directory_iterator(folder, ignored))
-      if (file.path().extension() == ".s") {
-        std::ifstream in(file.path());
-        assembly = {std::istreambuf_iterator<char>(in), {}};
-      }
-    fs::remove_all(folder, ignored);
-    if (!generated.well() || assembly.empty()) {
-      outcome.reason = Reason::compile_error;
-      outcome.detail = "the generator " + generated.text();
-      return outcome;
+    double cost = 0;
+    for (const Shape& shape : job.shapes) {
+      rate(outcome, space, candidate, job, shape);
+      if (!outcome.usable()) return outcome;
+      // of a token, and no shape counts for more than another
+      cost += std::log(outcome.cost / static_cast<double>(candidate.built.chunk));
     }
-    rate(outcome, space, candidate, assembly);
+    outcome.cost = std::exp(cost / static_cast<double>(job.shapes.size()));
     return outcome;
   }
 
  private:
-  static double multiplications(const std::string& body) {
-    static const std::regex kMultiply(R"(\b(vfn?madd\w*|vfnmadd\w*|vfmsub\w*|mulps|vmulps|fmla|fmul)\b)");
-    return static_cast<double>(
-        std::distance(std::sregex_iterator(body.begin(), body.end(), kMultiply), std::sregex_iterator()));
+  static void fail(Outcome& outcome, Reason reason, const std::string& detail) {
+    outcome.reason = reason;
+    outcome.detail = detail;
   }
 
-  // Cycles for each multiply-add instruction: of the loops that do most of them, where a kernel spends its time. Trip
-  // counts would need the lowered loops; work that every configuration must do is the common measure instead.
-  void rate(Outcome& outcome, const Space& space, const Candidate& candidate, const std::string& assembly) const {
-    const auto loops = innermost_loops(assembly);
-    std::string input, syntax = assembly.find("%rsp") != std::string::npos ? "" : ".intel_syntax noprefix\n";
-    std::vector<const Loop*> working;
-    double most = 0;
-    for (const Loop& loop : loops) most = std::max(most, multiplications(loop.body));
-    for (const Loop& loop : loops)
-      if (multiplications(loop.body) > 0 && multiplications(loop.body) >= most / 4) working.push_back(&loop);
-    if (space.target.starts_with("arm")) syntax.clear();
-    for (const Loop* loop : working)
-      input += fmt::format("# LLVM-MCA-BEGIN {}\n{}# LLVM-MCA-END\n", loop->label, loop->body);
-    (void)candidate;
-    if (working.empty()) {
-      outcome.cost = static_cast<double>(assembly.size());
-      outcome.detail = "no loop multiplies: rated by its length";
-      return;
+  // The arguments' extents, from the runner of this machine: it needs no kernel for them.
+  std::vector<std::string> extents(Outcome& outcome, const Candidate& candidate, Job job, const Shape& shape) const {
+    job.candidate = candidate.built;
+    job.shapes = {shape};
+    job.extents = true;
+    job.verify = job.race = false;
+    const Ended ended = run_child({mca_.runner}, Json(job).dump(), tools_.limits);
+    const Outcome told = read_runner(ended, false);
+    if (!told.usable()) fail(outcome, Reason::infra, told.detail);
+    std::istringstream words(told.detail);
+    return {std::istream_iterator<std::string>(words), {}};
+  }
+
+  // What the generator writes for the candidate besides its object: the assembly, and how often its loops run.
+  void generate(Outcome& outcome, const Space& space, const Candidate& candidate,
+                const std::vector<std::string>& estimates, std::string& assembly, std::string& trips) const {
+    const fs::path folder = candidate.built.library + ".asm";
+    std::vector<std::string> command = generator_command(tools_, space, candidate.point, folder.string());
+    command.insert(command.end(), {"--emit", "assembly,trips"});
+    for (const std::string& estimate : estimates) command.insert(command.end(), {"--estimate", estimate});
+    const Ended generated = run_child(command, "", tools_.limits);
+    std::error_code ignored;
+    for (const auto& file : fs::directory_iterator(folder, ignored)) {
+      std::ifstream in(file.path());
+      if (file.path().extension() == ".s") assembly = {std::istreambuf_iterator<char>(in), {}};
+      if (file.path().extension() == ".trips") trips = {std::istreambuf_iterator<char>(in), {}};
+    }
+    fs::remove_all(folder, ignored);
+    if (!generated.well() || assembly.empty())
+      fail(outcome, generated.by_others() ? Reason::infra : Reason::compile_error, "the generator " + generated.text());
+  }
+
+  // Cycles of a call: of each loop's own body, as often as it runs.
+  void rate(Outcome& outcome, const Space& space, const Candidate& candidate, const Job& job,
+            const Shape& shape) const {
+    const auto estimates = extents(outcome, candidate, job, shape);
+    std::string assembly, trips;
+    if (outcome.usable()) generate(outcome, space, candidate, estimates, assembly, trips);
+    if (!outcome.usable()) return;
+    const auto loops = loops_of(assembly);
+    const auto counts = matched(loops, read_trips(trips));
+    if (counts.empty()) return fail(outcome, Reason::unrated, "the compiler made other loops than it was given");
+    const bool arm = space.target.starts_with("arm");
+    std::string input;
+    std::vector<size_t> rated;
+    for (size_t i = 0; i < loops.size(); i++) {
+      if (loops[i].body.empty() || counts[i] == 0) continue;
+      rated.push_back(i);
+      input += fmt::format("# LLVM-MCA-BEGIN {}\n{}# LLVM-MCA-END\n", loops[i].label, loops[i].body);
     }
     std::vector<std::string> command = {mca_.program, "-json", "-iterations=100"};
-    command.push_back(space.target.starts_with("arm") ? "-mtriple=aarch64-linux-gnu" : "-mtriple=x86_64-linux-gnu");
+    command.emplace_back(arm ? "-mtriple=aarch64-linux-gnu" : "-mtriple=x86_64-linux-gnu");
     if (!mca_.cpu.empty()) command.push_back("-mcpu=" + mca_.cpu);
-    const Ended rated = run_child(command, syntax + input, tools_.limits);
-    const Json json = Json::parse(rated.out, nullptr, false);
-    if (!rated.well() || !json.is_object() || json.at("CodeRegions").size() != working.size()) {
-      outcome.reason = Reason::infra;
-      outcome.detail = fmt::format("{} {}", mca_.program, rated.text());
-      return;
+    const bool intel = !arm && assembly.find("%rsp") == std::string::npos;
+    const Ended ended = run_child(command, (intel ? ".intel_syntax noprefix\n" : "") + input, tools_.limits);
+    const Json json = Json::parse(ended.out, nullptr, false);
+    if (!ended.well() || !json.is_object() || json.at("CodeRegions").size() != rated.size())
+      return fail(outcome, Reason::infra, fmt::format("{} {}", mca_.program, ended.text()));
+    outcome.cost = 0;
+    for (size_t r = 0; r < rated.size(); r++) {
+      const Json& summary = json.at("CodeRegions")[r].at("SummaryView");
+      const double cycles = summary.at("TotalCycles").get<double>() / summary.at("Iterations").get<double>();
+      outcome.cost += counts[rated[r]] * (cycles + kSpillCycles * loops[rated[r]].spills);
     }
-    double cycles = 0, work = 0;
-    for (size_t i = 0; i < working.size(); i++) {
-      const Json& summary = json.at("CodeRegions")[i].at("SummaryView");
-      cycles += summary.at("TotalCycles").get<double>() / summary.at("Iterations").get<double>() +
-                kSpillCycles * working[i]->spills;
-      work += multiplications(working[i]->body);
-    }
-    outcome.cost = cycles / work;
   }
 
   Mca mca_;
@@ -158,7 +212,27 @@ class McaMeasurer : public Measurer {
   std::unique_ptr<Measurer> verifier_;
 };
 
+class RatedMeasurer : public Measurer {
+ public:
+  RatedMeasurer(std::unique_ptr<Measurer> measurer, std::unique_ptr<Measurer> model)
+      : measurer_(std::move(measurer)), model_(std::move(model)) {}
+  std::string fidelity() const override { return measurer_->fidelity(); }
+  Outcome measure(const Space& space, const Candidate& candidate, const Job& job) override {
+    Outcome outcome = measurer_->measure(space, candidate, job);
+    // finalists and duels were rated when they were candidates
+    if (outcome.usable() && job.race && job.racing) outcome.cost = model_->measure(space, candidate, job).cost;
+    return outcome;
+  }
+
+ private:
+  std::unique_ptr<Measurer> measurer_, model_;
+};
+
 }  // namespace
+
+std::unique_ptr<Measurer> rated_measurer(std::unique_ptr<Measurer> measurer, std::unique_ptr<Measurer> model) {
+  return std::make_unique<RatedMeasurer>(std::move(measurer), std::move(model));
+}
 
 std::unique_ptr<Measurer> mca_measurer(const Mca& mca, const Tools& tools, std::unique_ptr<Measurer> verifier) {
   return std::make_unique<McaMeasurer>(mca, tools, std::move(verifier));

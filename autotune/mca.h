@@ -1,8 +1,10 @@
-// A static model in place of a machine: llvm-mca's cycles of the innermost loops. Its figures rank; they are no times.
+// A static model in place of a machine: llvm-mca's cycles of each loop, times how often it runs. Its figures rank; they
+// are no times.
 #pragma once
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "measurer.h"
 
@@ -11,17 +13,33 @@ namespace lathe::tune {
 struct Mca {
   std::string program;  // empty: llvm-mca-19, else llvm-mca
   std::string cpu;      // as llvm-mca names it; empty: the one of the machine
+  std::string runner;   // of this machine: tells how large arguments are
 };
 
 // With a verifier, candidates must first answer rightly there. Throws std::invalid_argument when there is no llvm-mca.
 std::unique_ptr<Measurer> mca_measurer(const Mca& mca, const Tools& tools, std::unique_ptr<Measurer> verifier);
 
-// The innermost loops of an assembly listing, each ready for llvm-mca: from a label to the branch back to it.
+// Whoever measures, and the model beside: a sweep that tells how well the model ranks.
+std::unique_ptr<Measurer> rated_measurer(std::unique_ptr<Measurer> measurer, std::unique_ptr<Measurer> model);
+
+// A loop of an assembly listing: from a label to the last branch back to it. Its body is what stands in no loop inside,
+// ready for llvm-mca.
 struct Loop {
   std::string label, body;
   int spills = 0;  // loads and stores on the stack
+  bool innermost = true;
 };
-std::vector<Loop> innermost_loops(const std::string& assembly);
+// In the order in which they begin.
+std::vector<Loop> loops_of(const std::string& assembly);
+
+// How often each loop of the lowered kernel runs, as the generator writes it: in the order of the code.
+struct Trips {
+  double count = 0;
+  bool innermost = true;
+};
+std::vector<Trips> read_trips(const std::string& text);
+// For each loop of the listing how often its body runs. Empty where the compiler made other loops than it was given.
+std::vector<double> matched(const std::vector<Loop>& loops, const std::vector<Trips>& trips);
 
 // Where the program is; empty when it is not.
 std::string find_mca();

@@ -1,6 +1,7 @@
 #include "measurer.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -128,6 +129,8 @@ Outcome read_runner(const Ended& ended, bool race) {
   for (const Json& line : lines) {
     const std::string event = line.at("event");
     done = done || event == "done";
+    if (event == "extents")
+      outcome.detail = fmt::format("{}", fmt::join(line.at("arguments").get<std::vector<std::string>>(), " "));
     if (event == "verified") outcome.worst = std::max(outcome.worst, line.at("worst").get<double>());
     if (event != "wrong" && event != "unstable") continue;
     outcome.reason = reason_of(event);
@@ -144,7 +147,7 @@ Outcome read_runner(const Ended& ended, bool race) {
     outcome.reason = Reason::run_timeout;
   else if (ended.out_of_memory)
     outcome.reason = Reason::oom;
-  else if (ended.how == End::signalled)
+  else if (ended.how == End::signalled && !ended.by_others())
     outcome.reason = Reason::crash;
   return outcome;
 }

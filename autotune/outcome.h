@@ -9,7 +9,7 @@ namespace lathe::tune {
 
 #define LATHE_REASONS(reason)                                                                                   \
   reason(ok) reason(constraint) reason(compile_error) reason(compile_timeout) reason(crash) reason(run_timeout) \
-      reason(oom) reason(wrong) reason(unstable) reason(infra)
+      reason(oom) reason(wrong) reason(unstable) reason(unrated) reason(infra)
 
 enum class Reason {
 #define LATHE_REASON(name) name,
@@ -22,7 +22,7 @@ Reason reason_of(std::string_view name);
 
 struct Outcome {
   Reason reason = Reason::infra;
-  std::string detail;  // of a failure: what was seen
+  std::string detail;  // of a failure: what was seen; where extents were asked for: those
   // Candidate's time over the incumbent's, both measured in turn in one process; below 1 is faster.
   double ratio = 0, low = 0, high = 0;
   int pairs = 0, fast = 0;

@@ -66,7 +66,9 @@ Json as_json(const Result& result, const Space& space, const Circumstances& c) {
         {"valid", space.points.size()},
         {"raw", space.raw},
         {"failed", failed},
-        {"seconds", std::round(result.seconds)}}},
+        {"seconds", std::round(result.seconds)},
+        {"in_compilers", std::round(result.compile_seconds)},
+        {"in_measurers", std::round(result.measure_seconds)}}},
       {"verified", {{"reference", "float64"}, {"runs_bit_equal", 3}, {"when", {"before timing", "after timing"}}}},
       {"runner_up", runners_up}};
   // what did not measure time claims none

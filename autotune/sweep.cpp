@@ -6,6 +6,8 @@
 #include <atomic>
 #include <chrono>
 #include <fstream>
+#include <iterator>
+#include <sstream>
 #include <stdexcept>
 #include <thread>
 
@@ -22,6 +24,19 @@ constexpr int kNoiseEvery = 40;   // candidates
 constexpr size_t kBatch = 8;      // proposed at once, whatever the number of jobs: the search must not depend on it
 
 double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
+
+// Adds the time that it lives to a sum.
+class Stopwatch {
+ public:
+  explicit Stopwatch(double& sum) : sum_(sum), start_(now()) {}
+  ~Stopwatch() { sum_ += now() - start_; }
+  Stopwatch(const Stopwatch&) = delete;
+  Stopwatch& operator=(const Stopwatch&) = delete;
+
+ private:
+  double& sum_;
+  double start_;
+};
 
 }  // namespace
 
@@ -74,8 +89,9 @@ Sweep::Sweep(const Space& space, const Tools& tools, Measurer& measurer, const S
 
 double Sweep::score(const Outcome& outcome) const {
   if (!outcome.usable()) return kUnusable;
-  if (outcome.cost > 0) return outcome.cost;
-  return outcome.ratio > 0 ? outcome.ratio : 1;
+  // a measured one may be rated as well
+  if (outcome.ratio > 0) return outcome.ratio;
+  return outcome.cost > 0 ? outcome.cost : 1;
 }
 
 Job Sweep::job_for(const Candidate& candidate) const {
@@ -93,6 +109,7 @@ Job Sweep::job_for(const Candidate& candidate) const {
 }
 
 Outcome Sweep::measure(const Candidate& candidate, const Job& job) {
+  const Stopwatch watch(result_.measure_seconds);
   Outcome outcome = measurer_.measure(space_, candidate, job);
   outcome.compile_seconds = candidate.outcome.compile_seconds;
   if (outcome.reason == Reason::infra) throw Infrastructure(outcome.detail);
@@ -100,6 +117,7 @@ Outcome Sweep::measure(const Candidate& candidate, const Job& job) {
 }
 
 Candidate Sweep::built(const Point& point, const char* what) {
+  const Stopwatch watch(result_.compile_seconds);
   Candidate candidate = build_candidate(tools_, space_, point, options_.folder / "objects");
   if (candidate.outcome.reason == Reason::infra) throw Infrastructure(candidate.outcome.detail);
   if (!candidate.outcome.usable())
@@ -149,6 +167,20 @@ void Sweep::probe_noise() {
   note(std::move(entry), false);
 }
 
+void Sweep::build_all(const std::vector<size_t>& batch, const std::vector<size_t>& fresh,
+                      std::vector<Candidate>& candidates) {
+  const Stopwatch watch(result_.compile_seconds);
+  std::atomic<size_t> next{0};
+  std::vector<std::thread> builders;
+  for (int j = 0; j < std::max(1, options_.jobs); j++)
+    builders.emplace_back([&] {
+      for (size_t i; (i = next++) < fresh.size() && !interrupted();)
+        candidates[fresh[i]] =
+            build_candidate(tools_, space_, space_.points[batch[fresh[i]]], options_.folder / "objects");
+    });
+  for (auto& builder : builders) builder.join();
+}
+
 void Sweep::look_at(const std::vector<size_t>& batch) {
   std::vector<Candidate> candidates(batch.size());
   std::vector<size_t> fresh;
@@ -162,15 +194,7 @@ void Sweep::look_at(const std::vector<size_t>& batch) {
     else
       scores_[batch[i]] = kUnusable;  // another shard's
   }
-  std::atomic<size_t> next{0};
-  std::vector<std::thread> builders;
-  for (int j = 0; j < std::max(1, options_.jobs); j++)
-    builders.emplace_back([&] {
-      for (size_t i; (i = next++) < fresh.size() && !interrupted();)
-        candidates[fresh[i]] =
-            build_candidate(tools_, space_, space_.points[batch[fresh[i]]], options_.folder / "objects");
-    });
-  for (auto& builder : builders) builder.join();
+  build_all(batch, fresh, candidates);
   // compiling is over before anything is timed
   for (const size_t i : fresh) {
     Candidate& candidate = candidates[i];
@@ -213,6 +237,28 @@ void Sweep::search() {
   }
   result_.counts = progress_.counts;
   result_.evals = progress_.done;
+}
+
+Candidate Sweep::autoscheduled(const std::string& scheduler, const std::vector<std::string>& estimates) {
+  const Stopwatch watch(result_.compile_seconds);
+  return build_autoscheduled(tools_, space_, incumbent_.point, scheduler, estimates, options_.folder / "objects");
+}
+
+// What Halide's own schedulers make of the kernel, against the default: a yardstick, which never wins.
+void Sweep::compare_autoschedulers() {
+  if (!options_.autoschedulers || measurer_.fidelity() != "native") return;
+  Job asked = job_for(incumbent_);
+  asked.extents = true;
+  asked.verify = asked.race = false;
+  std::istringstream words(measure(incumbent_, asked).detail);
+  const std::vector<std::string> estimates{std::istream_iterator<std::string>(words), {}};
+  const auto known = by_candidate(journal_.entries(), "autoscheduler");
+  for (const std::string& scheduler : autoscheduler_names()) {
+    if (interrupted() || known.contains(scheduler)) continue;
+    Candidate candidate = autoscheduled(scheduler, estimates);
+    if (candidate.outcome.usable()) candidate.outcome = measure(candidate, job_for(candidate));
+    note({scheduler, space_.text(incumbent_.point), "autoscheduler", 0, candidate.outcome}, false);
+  }
 }
 
 Outcome Sweep::duel(const Point& challenger, const Point& holder, const std::string& stage) {
@@ -322,7 +368,10 @@ Result Sweep::run() {
     }
   if (!space_.contains(fallback)) fallback = space_.fallback;
   result_.current = space_.contains(space_.record) ? space_.record : fallback;
-  incumbent_ = build_candidate(tools_, space_, fallback, options_.folder / "objects");
+  {
+    const Stopwatch watch(result_.compile_seconds);
+    incumbent_ = build_candidate(tools_, space_, fallback, options_.folder / "objects");
+  }
   if (incumbent_.outcome.reason == Reason::infra) throw Infrastructure(incumbent_.outcome.detail);
   if (incumbent_.outcome.usable()) {
     Job job = job_for(incumbent_);
@@ -336,6 +385,7 @@ Result Sweep::run() {
   }
   probe_noise();
   search();
+  compare_autoschedulers();
   if (!interrupted()) probe_noise();
   if (!result_.noise.empty())
     result_.smallest_effect = 2 * *std::max_element(result_.noise.begin(), result_.noise.end());

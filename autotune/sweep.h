@@ -36,6 +36,7 @@ struct SweepOptions {
   std::filesystem::path folder;
   std::vector<Shape> shapes;
   int jobs = 2, cpu = -1;
+  bool autoschedulers = false;  // look at what Halide's make of the kernel as well
 };
 
 enum class Finding { improved, confirmed, nothing_better, looked_at, default_wrong, nothing_valid, interrupted };
@@ -64,7 +65,8 @@ struct Result {
   std::map<Reason, int> counts;
   int evals = 0;
   double seconds = 0;
-  std::string detail;  // why there is no winner
+  double compile_seconds = 0, measure_seconds = 0;  // of those, in which compilers and measurers were at work
+  std::string detail;                               // why there is no winner
 };
 
 class Sweep {
@@ -81,6 +83,10 @@ class Sweep {
   Candidate built(const Point& point, const char* what);
   void probe_noise();
   void search();
+  Candidate autoscheduled(const std::string& scheduler, const std::vector<std::string>& estimates);
+  void compare_autoschedulers();
+  void build_all(const std::vector<size_t>& batch, const std::vector<size_t>& fresh,
+                 std::vector<Candidate>& candidates);
   void look_at(const std::vector<size_t>& batch);
   void note(Entry entry, bool counts);
   void finish();

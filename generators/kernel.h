@@ -49,6 +49,7 @@ class Kernel {
   template <typename T>
   Halide::Param<T> number(const std::string& name) {
     Halide::Param<T> param(name);
+    numbers_.push_back(param.parameter());
     arguments_.emplace_back(name, Halide::Argument::InputScalar, param.type(), 0, Halide::ArgumentEstimates{});
     return param;
   }
@@ -63,6 +64,7 @@ class Kernel {
 
   const std::vector<Labelled>& labelled() const { return labelled_; }
   std::vector<Halide::ImageParam>& inputs() { return inputs_; }
+  std::vector<Halide::Parameter>& numbers() { return numbers_; }
   const std::vector<Halide::Func>& outputs() const { return outputs_; }
   const std::vector<Halide::Argument>& arguments() const { return arguments_; }
 
@@ -70,6 +72,7 @@ class Kernel {
   Instance instance_;
   int chunk_, grain_;
   std::vector<Halide::ImageParam> inputs_;
+  std::vector<Halide::Parameter> numbers_;
   std::vector<Halide::Argument> arguments_;
   std::vector<Labelled> labelled_;
   std::vector<Halide::Func> outputs_;

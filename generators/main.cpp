@@ -17,8 +17,11 @@
 #include "../schedules/spaces.h"
 #include "../schedules/targets.h"
 #include "../schedules/vectors.h"
+#include "autoschedulers.h"
 #include "compile_errors.h"
+#include "estimates.h"
 #include "kernel.h"
+#include "trips.h"
 
 namespace lathe::gen {
 
@@ -33,7 +36,8 @@ using Output = Halide::OutputFileType;
 
 struct Options {
   std::string kernel, axis, row, records, tune_for = "generic", directory = ".", sanitize;
-  std::vector<std::string> emit{"object"}, set;
+  std::string autoscheduler;
+  std::vector<std::string> emit{"object"}, set, estimates;
   bool asserts = false, runtime = false, space = false;
 };
 
@@ -109,9 +113,25 @@ void check_vectors(const Halide::Target& target) {
         fmt::format("schedules/vectors.cpp says {} lanes for {}, Halide {}", lanes, target.to_string(), known));
 }
 
+// A line a loop, in the order of the code: how often its body runs, and whether it holds no loop.
+void write_trips(const std::string& path, Kernel& kernel, const std::string& symbol, const Halide::Target& target,
+                 const Estimates& estimates) {
+  const Halide::Module module =
+      Halide::Pipeline(kernel.outputs()).compile_to_module(kernel.arguments(), symbol, target);
+  std::ofstream out(path);
+  for (const auto& function : module.functions()) {
+    if (function.name != symbol) continue;
+    for (const LoopTrips& loop : count_trips(function.body, estimates))
+      out << fmt::format("{} {} {}\n", loop.trips, loop.innermost ? 1 : 0, loop.name);
+  }
+  if (!out.flush()) throw std::runtime_error("cannot write " + path);
+}
+
 void generate(const Options& options) {
   const Row& row = find_row(options.row);
-  const Halide::Target target(row.halide + "-no_runtime-no_bounds_query" + (options.asserts ? "" : "-no_asserts") +
+  // an autoscheduler's kernel may want memory and threads, which Halide's own runtime then brings along
+  const char* runtime = options.autoscheduler.empty() ? "-no_runtime" : "";
+  const Halide::Target target(row.halide + runtime + "-no_bounds_query" + (options.asserts ? "" : "-no_asserts") +
                               (options.sanitize.empty() ? "" : "-" + options.sanitize));
   const Instance instance{options.kernel, options.axis};
   check_axis(instance);
@@ -122,7 +142,10 @@ void generate(const Options& options) {
   check_vectors(target);
   const Family& family_of_row = family(row.family);
   Kernel kernel = define(options, choice);
-  family_of_row.apply(kernel, choice.numbers, target);
+  if (options.autoscheduler.empty())
+    family_of_row.apply(kernel, choice.numbers, target);
+  else
+    autoschedule(kernel, options.autoscheduler, parse_estimates(options.estimates), target);
 
   const std::string symbol = fmt::format("lathe_{}{}{}_{}{}", options.kernel, options.axis.empty() ? "" : "_",
                                          options.axis, row.name, options.asserts ? "_asserting" : "");
@@ -134,13 +157,19 @@ void generate(const Options& options) {
       {"header", {Output::c_header, ".h"}},
       {"device_code", {Output::device_code, ".device"}}};
   std::map<Output, std::string> files;
+  bool trips = false;
   for (const std::string& kind : options.emit) {
+    if (kind == "trips") {
+      trips = true;
+      continue;
+    }
     const auto found = kinds.find(kind);
     if (found == kinds.end()) throw std::invalid_argument("unknown output kind '" + kind + "'");
     files[found->second.first] = stem + found->second.second;
   }
   std::filesystem::create_directories(options.directory);
   Halide::Pipeline(kernel.outputs()).compile_to(files, kernel.arguments(), symbol, target);
+  if (trips) write_trips(stem + ".trips", kernel, symbol, target, parse_estimates(options.estimates));
   write_entry(stem + ".inc", options, symbol, family_of_row.grains(instance, choice.numbers, target), choice);
 }
 
@@ -224,8 +253,12 @@ int main(int argc, char** argv) {
   app.add_option("--records", options.records, "directory of tuned records");
   app.add_option("--tune-for", options.tune_for, "micro-architecture whose records to prefer");
   app.add_option("--out", options.directory, "directory for the outputs");
-  app.add_option("--emit", options.emit, "object, assembly, stmt, header, device_code")->delimiter(',');
+  app.add_option("--emit", options.emit, "object, assembly, stmt, header, device_code, trips")->delimiter(',');
   app.add_option("--set", options.set, "knob=value, instead of the record's");
+  app.add_option("--autoscheduler", options.autoscheduler, "in place of the schedule, for comparison")
+      ->check(CLI::IsMember({"Adams2019", "Li2018", "Mullapudi2016"}));
+  app.add_option("--estimate", options.estimates,
+                 "NAME=W, NAME=WxH or NAME=N: arguments to expect, for an autoscheduler and for trips");
   app.add_flag("--space", options.space, "print the kernel's configurations as JSON, and generate nothing")
       ->needs(kernel);
   app.add_flag("--asserts", options.asserts, "keep Halide's run-time checks");

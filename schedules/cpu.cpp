@@ -77,7 +77,7 @@ struct Roles {
         .vectorize(ji, vector)
         .unroll(ji)
         .unroll(row);
-    accumulate(find(Role::outer), f, j, numbers.at("unroll"));
+    accumulate(find(Role::outer), f, j, numbers.at("score_unroll"));
   }
 
   void output(Func f) {

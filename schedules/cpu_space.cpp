@@ -47,6 +47,8 @@ Space cpu_space(const Instance& instance, const std::string& target) {
                              {"chunk", "row_tile"}});
   if (!is_causal(instance.kernel)) return s;
   s.knobs.push_back({"score_vectors", wide ? 1 : 2, {1, 2, 3, 4, 6}, "vectors across a tile of scores"});
+  s.knobs.push_back(
+      {"score_unroll", tall ? 1 : 4, {1, 2, 4, 8}, "steps of a score's inner product per loop iteration"});
   s.constraints.push_back(fits("accumulators of the scores fit the registers", "score_vectors", vectors.registers));
   s.constraints.push_back(
       {"a tile of scores divides the chunk",

@@ -5,6 +5,7 @@
 #include <fstream>
 
 #include "../../cli/table.h"
+#include "../configuration.h"
 #include "../statistics.h"
 #include "request.h"
 
@@ -19,7 +20,7 @@ std::vector<fs::path> folders(const Request& request) { return {request.paths.be
 
 double score_of(const Outcome& o) {
   if (!o.usable()) return kUnusable;
-  return o.cost > 0 ? o.cost : o.ratio > 0 ? o.ratio : 1;
+  return o.ratio > 0 ? o.ratio : o.cost > 0 ? o.cost : 1;
 }
 
 // Candidates best first; equals by name, so that shards do not matter.
@@ -99,12 +100,18 @@ int command_replay(const Request& request) {
   fmt::print("{}: {} configurations recorded, the best takes {:.3f} of the default's time\n", space.name(),
              space.points.size(), best);
   cli::Table table({"strategy", "evaluations to 95 % of the best: median", "90th percentile", "not in 300"});
-  for (const std::string& name : strategy_names()) {
-    if (name == "exhaustive") continue;
+  const auto elsewhere = winners_elsewhere(tools_of(request).records, space, space.row);
+  std::vector<std::pair<std::string, StrategyOptions>> rivals;
+  for (const std::string& name : strategy_names())
+    if (name != "exhaustive") rivals.push_back({name, {name, 1, {space.fallback}}});
+  rivals.push_back({"ils, from records", {"ils", 1, {space.fallback}}});
+  rivals.back().second.seeds.insert(rivals.back().second.seeds.end(), elsewhere.begin(), elsewhere.end());
+  for (auto& [name, options] : rivals) {
     std::vector<double> needed;
     int missed = 0;
     for (uint64_t seed = 1; seed <= kSeeds; seed++) {
-      const auto strategy = make_strategy(space, {name, seed, {space.fallback}});
+      options.seed = seed;
+      const auto strategy = make_strategy(space, options);
       Scores scores;
       double found = 0;
       while (found == 0 && scores.size() < space.points.size()) {

@@ -37,8 +37,13 @@ void say_result(const Result& result, const Space& space, const fs::path& folder
   if (!result.detail.empty()) fmt::print("  {}\n", result.detail);
   std::string counts;
   for (const auto& [reason, count] : result.counts) counts += fmt::format(", {} {}", count, name_of(reason));
-  fmt::print("  {} candidates of {}{}; {:.0f} s; effects below {:.1f} % are noise\n  {}\n", result.evals,
-             space.points.size(), counts, result.seconds, 100 * result.smallest_effect, folder.string());
+  const double own = result.seconds - result.compile_seconds - result.measure_seconds;
+  fmt::print(
+      "  {} candidates of {}{}; {:.0f} s, of which {:.0f} in compilers, {:.0f} in measurers, {:.1f} % elsewhere; "
+      "effects "
+      "below {:.1f} % are noise\n  {}\n",
+      result.evals, space.points.size(), counts, result.seconds, result.compile_seconds, result.measure_seconds,
+      result.seconds > 0 ? 100 * own / result.seconds : 0, 100 * result.smallest_effect, folder.string());
 }
 
 }  // namespace

@@ -26,12 +26,12 @@ struct Run {
   fs::path folder;
   Space space;
   std::vector<Entry> entries, usable;  // of the sweep; in the order in which they came
-  std::vector<Entry> noise;
+  std::vector<Entry> noise, autoscheduled;
   Json result;
 };
 
 double score_of(const Entry& e) {
-  return e.outcome.cost > 0 ? e.outcome.cost : e.outcome.ratio > 0 ? e.outcome.ratio : 1;
+  return e.outcome.ratio > 0 ? e.outcome.ratio : e.outcome.cost > 0 ? e.outcome.cost : 1;
 }
 
 Json json_of(const fs::path& file) {
@@ -53,6 +53,7 @@ Run read_run(const fs::path& folder) {
   for (const Entry& entry : merged({folder}))
     if (entry.stage == "noise") run.noise.push_back(entry);
   std::sort(run.noise.begin(), run.noise.end(), [](const Entry& a, const Entry& b) { return a.sequence < b.sequence; });
+  for (const auto& [name, entry] : by_candidate(merged({folder}), "autoscheduler")) run.autoscheduled.push_back(entry);
   run.result = json_of(folder / "result.json");
   return run;
 }
@@ -205,6 +206,21 @@ std::string phases(const Run& run) {
                      run.entries.size());
 }
 
+std::string autoschedulers(const Run& run) {
+  if (run.autoscheduled.empty()) return "<p>not asked for: --autoschedulers</p>";
+  std::string rows;
+  for (const Entry& e : run.autoscheduled)
+    rows +=
+        fmt::format("<tr><td>{}</td><td class='n'>{}</td><td>{}</td></tr>\n", escaped(e.id),
+                    e.outcome.usable() ? fmt::format("{:.3f}", e.outcome.ratio) : "-",
+                    e.outcome.usable() ? fmt::format("{:.3f} to {:.3f}", e.outcome.low, e.outcome.high)
+                                       : escaped(fmt::format("{}: {}", name_of(e.outcome.reason), e.outcome.detail)));
+  return "<div class='wide'><table><tr><th>autoscheduler</th><th class='n'>time over the default's</th><th>95 %, or "
+         "why "
+         "there is none</th></tr>" +
+         rows + "</table></div>";
+}
+
 std::string coverage(const Run& run) {
   std::string rows;
   for (size_t k = 0; k < run.space.knobs.size(); k++) {
@@ -239,6 +255,8 @@ std::string as_page(const Request& request, const Run& run) {
          scatter(run) +
          section("Noise", "The default against a copy of itself, over the session, with 95 % intervals.",
                  noise_strip(run)) +
+         section("Halide's autoschedulers", "The same kernel with a schedule of theirs, for one thread.",
+                 autoschedulers(run)) +
          section("Failures", "By reason.", failures(request, run)) +
          section("Coverage", "Which values were tried.", coverage(run)) +
          section("Phases", "Where the time went.", phases(run)) +
@@ -255,6 +273,11 @@ std::string as_markdown(const Run& run) {
   for (size_t i = 0; i < std::min<size_t>(10, best.size()); i++)
     text += fmt::format("| {:.3f} | {:.3f} to {:.3f} | `{}` |\n", score_of(best[i]), best[i].outcome.low,
                         best[i].outcome.high, best[i].text);
+  for (const Entry& e : run.autoscheduled)
+    text += fmt::format(
+        "| {} | {} | {} |\n", e.outcome.usable() ? fmt::format("{:.3f}", e.outcome.ratio) : "-",
+        e.outcome.usable() ? fmt::format("{:.3f} to {:.3f}", e.outcome.low, e.outcome.high) : name_of(e.outcome.reason),
+        e.id);
   return text;
 }
 

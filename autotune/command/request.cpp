@@ -58,6 +58,11 @@ Shape parse_shape(const std::string& text) {
   return shape;
 }
 
+// Here, or wherever a wrapper takes them; a model can do without.
+bool candidates_run(const Request& request) {
+  return request.measure == "native" || !request.wrap.empty() || row_runs(this_processor(), row_of(request).c_str());
+}
+
 std::string bytes_of(const std::string& file) {
   std::ifstream in(file, std::ios::binary);
   return {std::istreambuf_iterator<char>(in), {}};
@@ -101,7 +106,7 @@ std::string uarch_of(const Request& request) {
 Tools tools_of(const Request& request) {
   Tools tools;
   tools.generator = request.generator.empty() ? cli::program_folder() + "/lathe-gen" : request.generator;
-  tools.linker = request.linker;
+  tools.linker = candidates_run(request) ? request.linker : "";
   tools.records = request.records.empty() ? cli::source_tree() + "/schedules/records" : request.records;
   tools.tune_for = uarch_of(request);
   tools.limits.seconds = request.compile_limit;
@@ -122,9 +127,12 @@ std::unique_ptr<Measurer> measurer_of(const Request& request, const Tools& tools
     runner.emulated = runner.emulated || runner.wrap[0].find("qemu") != std::string::npos;
   }
   if (!request.push.empty()) runner.push = wrapped_words(request.push);
-  if (request.measure == "native") return runner_measurer(runner);
-  const bool runs = !request.wrap.empty() || row_runs(this_processor(), row_of(request).c_str());
-  return mca_measurer({request.mca, request.mcpu}, tools, runs ? runner_measurer(runner) : nullptr);
+  const Mca model{request.mca, request.mcpu, cli::program_folder() + "/lathe-runner"};
+  if (request.measure == "native") {
+    if (!request.rate) return runner_measurer(runner);
+    return rated_measurer(runner_measurer(runner), mca_measurer(model, tools, nullptr));
+  }
+  return mca_measurer(model, tools, candidates_run(request) ? runner_measurer(runner) : nullptr);
 }
 
 std::vector<Shape> shapes_of(const Request& request, const Instance& instance) {
@@ -209,6 +217,7 @@ SweepOptions sweep_options(const Request& request, const Tools& tools, const Spa
   options.shapes = shapes_of(request, instance);
   options.folder = folder_of(request, tools, space, options.shapes);
   options.jobs = request.jobs;
+  options.autoschedulers = request.autoschedulers;
   options.cpu = request.cpu == -2 && request.wrap.empty() ? last_allowed_cpu() : std::max(request.cpu, -1);
   return options;
 }

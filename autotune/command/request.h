@@ -20,7 +20,7 @@ struct Request {
   uint64_t seed = 1;
   int evals = 0, jobs = 2, cpu = -2, pairs = 0, repeats = 1, shards = 8;
   double minutes = 0, compile_limit = 60, run_limit = 60;
-  bool all = false, json = false, emulated = false, markdown = false;
+  bool all = false, json = false, emulated = false, markdown = false, autoschedulers = false, rate = false;
   std::string command;  // as it was typed
 };
 

@@ -28,6 +28,7 @@ void add_options(CLI::App& app, Request& r) {
       ->check(CLI::IsMember({"native", "mca"}));
   app.add_option("--mcpu", r.mcpu, "llvm-mca's name of the processor to model");
   app.add_option("--mca", r.mca, "llvm-mca (default: llvm-mca-19)");
+  app.add_flag("--rate", r.rate, "measure, and rate by the static model beside: how well does it rank?");
   app.add_option("--strategy", r.strategy, "exhaustive, random or ils")
       ->capture_default_str()
       ->check(CLI::IsMember(strategy_names()));
@@ -53,6 +54,7 @@ void add_options(CLI::App& app, Request& r) {
   app.add_option("--run-limit", r.run_limit, "seconds")->capture_default_str()->check(CLI::PositiveNumber);
   app.add_option("--repeats", r.repeats, "of the noise probe")->capture_default_str()->check(CLI::PositiveNumber);
   app.add_option("--shards", r.shards, "of slurm")->capture_default_str()->check(CLI::Range(1, 256));
+  app.add_flag("--autoschedulers", r.autoschedulers, "also time what Halide's autoschedulers make of the kernel");
   app.add_flag("--md", r.markdown, "the report as Markdown");
   app.add_flag("--json", r.json, "events as JSON, a line each");
 }

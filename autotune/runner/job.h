@@ -36,17 +36,18 @@ struct Job {
   Built candidate, incumbent;
   std::vector<Shape> shapes;
   bool verify = true, race = true;
-  bool racing = true;  // give up early on what is clearly slower
-  int pairs = 24;      // fast ones that are wanted for each shape
-  double seconds = 4;  // and the time that may be spent on them
-  int cpu = -1;        // to stay on; -1: any
-  int offset = 0;      // of the buffers from a page, in cache lines
+  bool extents = false;  // say how large the arguments of the first shape are
+  bool racing = true;    // give up early on what is clearly slower
+  int pairs = 24;        // fast ones that are wanted for each shape
+  double seconds = 4;    // and the time that may be spent on them
+  int cpu = -1;          // to stay on; -1: any
+  int offset = 0;        // of the buffers from a page, in cache lines
 };
 
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Built, library, symbol, chunk, key_grain, value_grain, row_grain)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Argument, name, type, dimensions, output)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Shape, D, M, V)
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Job, kernel, axis, arguments, candidate, incumbent, shapes, verify, race, racing,
-                                   pairs, seconds, cpu, offset)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Job, kernel, axis, arguments, candidate, incumbent, shapes, verify, race, extents,
+                                   racing, pairs, seconds, cpu, offset)
 
 }  // namespace lathe::tune

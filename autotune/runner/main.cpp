@@ -111,6 +111,12 @@ int run_whole(const WholeJob& job) {
 
 int run(const Job& job) {
   stay_on(job.cpu);
+  if (job.extents)
+    say({{"event", "extents"}, {"arguments", Tiles(job, job.candidate, timed(job, job.shapes.at(0))).extents()}});
+  if (!job.verify && !job.race) {
+    say({{"event", "done"}});
+    return 0;
+  }
   const Kernel candidate = load(job.candidate);
   if (job.verify && !verified(job, candidate, "before")) return 0;
   if (job.race) {

@@ -1,5 +1,7 @@
 #include "tiles.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 #include <cstring>
@@ -232,6 +234,21 @@ Matrix Tiles::input(const std::string& name) const {
   const auto first = first_.find(name);
   if (first == first_.end()) return {};
   return {first->second.data(), tile(name).width(), tile(name).rows()};
+}
+
+std::vector<std::string> Tiles::extents() const {
+  std::vector<std::string> words;
+  for (const Argument& a : job_.arguments) {
+    if (a.dimensions == 0) {
+      words.push_back(fmt::format("{}={}", a.name, number(a.name)));
+      continue;
+    }
+    const auto alias = aliases_.find(a.name);
+    const Tile& t = tile(alias == aliases_.end() ? a.name : alias->second);
+    words.push_back(a.dimensions == 1 ? fmt::format("{}={}", a.name, t.width())
+                                      : fmt::format("{}={}x{}", a.name, t.width(), t.rows()));
+  }
+  return words;
 }
 
 std::vector<std::string> Tiles::outputs() const {

@@ -75,6 +75,9 @@ class Tiles {
   void reset();
   void call(Kernel kernel) { kernel(argv_.data()); }
 
+  // Each argument by its name: "NAME=WxH", and numbers "NAME=N".
+  std::vector<std::string> extents() const;
+
   const Job& job() const { return job_; }
   const Setting& setting() const { return setting_; }
   bool has(const std::string& name) const { return tiles_.contains(name); }

@@ -158,6 +158,16 @@ TEST(Children, EndsAreTold) {
   EXPECT_EQ(run_child({"no-such-command"}, "", limits).how, End::not_started);
 }
 
+TEST(Children, MayHaveAllMemory) {
+  EXPECT_TRUE(run_child({"sh", "-c", "echo"}, "", {2, 0, 10, 0.1}).well()) << "what goes through a wrapper";
+}
+
+TEST(Children, WhatTheyLeaveBehindIsNotWaitedFor) {
+  const Ended ended = run_child({"sh", "-c", "setsid sleep 4 & echo done"}, "", {3, 0, 10, 0.1});
+  EXPECT_TRUE(ended.well()) << "the sleeper holds the outputs open, as ssh's shared connection does";
+  EXPECT_EQ(ended.out, "done\n");
+}
+
 TEST(Children, AGroupIsKilledWhole) {
   const Folder folder;
   const auto file = folder.path() / "grandchild";
@@ -191,23 +201,35 @@ TEST(Runners, OnlyMarkedLinesCount) {
 
 TEST(Runners, ReasonsHaveNames) {
   for (const char* name : {"ok", "constraint", "compile_error", "compile_timeout", "crash", "run_timeout", "oom",
-                           "wrong", "unstable", "infra"})
+                           "wrong", "unstable", "unrated", "infra"})
     EXPECT_STREQ(name_of(reason_of(name)), name);
   EXPECT_THROW(reason_of("tired"), std::invalid_argument);
 }
 
-TEST(StaticModel, InnermostLoopsAreCut) {
-  const auto loops = innermost_loops(
+TEST(StaticModel, LoopsAreCut) {
+  const auto loops = loops_of(
       "\t.text\nkernel:\n.LBB0_1:\n\tmovq %rax, %rbx\n.LBB0_2:\n\tvfmadd231ps (%rcx), %zmm0, %zmm1\n\tmovq 8(%rsp), "
       "%rdx\n\t"
       "addq $64, %rcx\n\tjne\t.LBB0_2\n\tincq %rsi\n\tjb .LBB0_1\n\tretq\n");
-  ASSERT_EQ(loops.size(), 1U) << "the outer one holds a loop";
-  EXPECT_EQ(loops[0].label, ".LBB0_2");
-  EXPECT_NE(loops[0].body.find("vfmadd231ps"), std::string::npos);
-  EXPECT_EQ(loops[0].spills, 1);
-  const auto arm =
-      innermost_loops("kernel:\n.LBB0_1:\n\tfmla\tv0.4s, v1.4s, v2.s[0]\n\tsubs\tx8, x8, #1\n\tb.ne\t.LBB0_1\n");
+  ASSERT_EQ(loops.size(), 2U);
+  EXPECT_EQ(loops[0].label, ".LBB0_1");
+  EXPECT_FALSE(loops[0].innermost);
+  EXPECT_EQ(loops[0].body, "\tmovq %rax, %rbx\n\tincq %rsi\n\tjb .LBB0_1\n") << "without the loop inside";
+  EXPECT_EQ(loops[1].label, ".LBB0_2");
+  EXPECT_TRUE(loops[1].innermost);
+  EXPECT_NE(loops[1].body.find("vfmadd231ps"), std::string::npos);
+  EXPECT_EQ(loops[1].spills, 1);
+  const auto arm = loops_of("kernel:\n.LBB0_1:\n\tfmla\tv0.4s, v1.4s, v2.s[0]\n\tsubs\tx8, x8, #1\n\tb.ne\t.LBB0_1\n");
   ASSERT_EQ(arm.size(), 1U);
+}
+
+TEST(StaticModel, LoopsAreMatchedWithTheirTrips) {
+  const auto trips = read_trips("2 0 o.y\n16 0 o.x\n1024 1 sum\n64 1 tail\n");
+  const auto loop = [](bool innermost) { return Loop{"", "x", 0, innermost}; };
+  EXPECT_EQ(matched({loop(false), loop(false), loop(true), loop(true)}, trips), (std::vector<double>{2, 16, 1024, 64}));
+  EXPECT_EQ(matched({loop(false), loop(true), loop(true)}, trips), (std::vector<double>{0, 1024, 64}))
+      << "an outer loop vanished";
+  EXPECT_TRUE(matched({loop(false), loop(true)}, trips).empty()) << "an inner loop vanished";
 }
 
 TEST(Configurations, AreTheSameBytesInAnyOrder) {

@@ -120,6 +120,7 @@ int run() {
   const bool fallback = text == "a=0 b=0 ";
   std::cout << "something that a kernel printed";
   if (!fallback && told("fault", number)) raise(SIGSEGV);
+  if (!fallback && told("ended", number)) raise(SIGTERM);
   if (!fallback && told("spin", number)) hang();
   if (!fallback && told("greedy", number)) eat_memory();
   if (told(fallback ? "default" : "wrong", fallback ? 0 : number)) {

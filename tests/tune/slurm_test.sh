@@ -78,14 +78,18 @@ slurmctld
 slurmd
 for i in $(seq 100); do sinfo -h -o %T 2>/dev/null | grep -q idle && break; sleep 0.2; done
 sinfo
-# one at a time on the two processors' node, as the files ask; the scheduler's own killer takes task 3
+# the scheduler's own killer takes task 3, in the middle of its work: some of its candidates are on the disk, some are not
 job=$(sbatch --parsable --array=0-$((shards - 1))%2 --export=ALL "$out/sweep.sbatch")
-for i in $(seq 600); do squeue -h -j "$job" -t R -o %K | grep -qx 3 && break; sleep 0.1; done
-scancel "${job}_3" || true
+journal() { cat "$out"/causal-plain-*/shard-3-of-"$shards".jsonl 2>/dev/null | wc -l; }
+for i in $(seq 3000); do [ "$(journal)" -ge 4 ] && break; sleep 0.02; done
+scancel "${job}_3"
+sleep 1
+killed=$(journal)
 again=$(sbatch --parsable --dependency=afterany:"$job" --array=3 "$out/sweep.sbatch")
 merge=$(sbatch --parsable --dependency=afterany:"$again" "$out/merge.sbatch")
 for i in $(seq 1500); do [ -z "$(squeue -h)" ] && break; sleep 0.2; done
-echo "jobs $job, $again and $merge are over"
+echo "jobs $job, $again and $merge are over; task 3 was killed with $killed lines of $(journal)"
+[ "$killed" -lt "$(journal)" ] || { echo "the task was over before it was killed"; exit 1; }
 cat "$out"/merge.log
 SLURM
 INSIDE

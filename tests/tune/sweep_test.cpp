@@ -122,6 +122,17 @@ TEST(Sweep, TwoInOneFolderAreRefused) {
   EXPECT_THROW(sweep(sweep_in(folder.path())), Infrastructure);
 }
 
+TEST(Sweep, WhatASchedulerEndsIsNotTheCandidatesFault) {
+  const Folder folder;
+  {
+    const Told told("ended:3");
+    EXPECT_THROW(sweep(sweep_in(folder.path())), Infrastructure);
+  }
+  for (const auto& [id, entry] : found_in(folder.path())) EXPECT_TRUE(entry.outcome.usable()) << entry.outcome.detail;
+  EXPECT_EQ(sweep(sweep_in(folder.path())).winner, (Point{6, 5}));
+  EXPECT_EQ(found_in(folder.path()).size(), kPoints);
+}
+
 // A process that may write no file past a size, as on a disk that is full.
 [[noreturn]] void sweep_on_a_small_disk(const std::filesystem::path& folder) {
   signal(SIGXFSZ, SIG_IGN);
