@@ -30,41 +30,73 @@ std::string find_mca() {
   return "";
 }
 
+namespace {
+
+// Where a block of the listing belongs, from the comments at its head.
+struct Place {
+  std::string loop;    // the header of the innermost loop around it; empty: none
+  std::string parent;  // where it is a header itself: that of the loop around that
+  std::string name;
+  bool header = false;
+};
+
+Place place_of(const std::string& label, const std::string& comments) {
+  static const std::regex kName(R"re(%"?\d*_?for_([^"\s]+)"?)re"), kIn(R"(in Loop: Header=(\w+))"),
+      kParent(R"(Parent Loop (\w+) Depth)");
+  Place place;
+  std::smatch words;
+  if (comments.find("Loop Header:") != std::string::npos) {
+    place.header = true;
+    place.loop = label;
+    if (std::regex_search(comments, words, kName)) place.name = words[1];
+    for (std::sregex_iterator at(comments.begin(), comments.end(), kParent), end; at != end; ++at)
+      place.parent = (*at)[1];
+  } else if (std::regex_search(comments, words, kIn)) {
+    place.loop = words[1];
+  }
+  return place;
+}
+
+bool only_comment(const std::string& line) {
+  const size_t first = line.find_first_not_of(" \t");
+  return first == std::string::npos || line[first] == '#' || line[first] == '/';
+}
+
+}  // namespace
+
 std::vector<Loop> loops_of(const std::string& assembly) {
-  static const std::regex kLabel(R"(^(\.?[A-Za-z_][\w.$]*):.*)");
-  // x86's jumps and ARM's branches back to a label
-  static const std::regex kBranch(
-      R"(^\s+(j\w+|b\.?\w*|cbn?z|tbn?z)\s+(?:.*,\s*)?(\.?[A-Za-z_][\w.$]*)\s*(?:[#/;].*)?$)");
+  static const std::regex kBlock(R"(^(?:\.L(\w+):|(?:#|//) %bb\.\d+:)(.*))");
   std::vector<std::string> lines;
   std::istringstream in(assembly);
   for (std::string line; std::getline(in, line);) lines.push_back(line);
-  std::map<std::string, size_t> labels;
-  std::map<size_t, size_t> ends;  // a loop's first line -> its last
+  std::vector<Loop> loops;
+  std::map<std::string, size_t> headers;
+  std::map<std::string, Loop> early;  // of blocks that stand before their loop's header
+  std::string current;
   for (size_t i = 0; i < lines.size(); i++) {
     std::smatch words;
-    if (std::regex_match(lines[i], words, kLabel)) labels[words[1]] = i;
-    if (!std::regex_match(lines[i], words, kBranch)) continue;
-    if (const auto start = labels.find(words[2]); start != labels.end()) ends[start->second] = i;
-  }
-  std::vector<Loop> loops;
-  std::vector<std::pair<size_t, size_t>> open;  // last line and place of the loops around
-  for (size_t i = 0; i < lines.size(); i++) {
-    while (!open.empty() && open.back().first < i) open.pop_back();
-    if (const auto found = ends.find(i); found != ends.end()) {
-      if (!open.empty()) loops[open.back().second].innermost = false;
-      open.emplace_back(found->second, loops.size());
-      loops.push_back({lines[i].substr(0, lines[i].find(':')), "", 0, true});
+    if (std::regex_match(lines[i], words, kBlock)) {
+      std::string comments = words[2];
+      while (i + 1 < lines.size() && only_comment(lines[i + 1]) && !std::regex_match(lines[i + 1], kBlock))
+        comments += "\n" + lines[++i];
+      const Place place = place_of(words[1], comments);
+      current = place.loop;
+      if (!place.header) continue;
+      headers[current] = loops.size();
+      loops.push_back(early[current]);
+      loops.back().name = place.name;
+      if (const auto parent = headers.find(place.parent); parent != headers.end())
+        loops[parent->second].innermost = false;
       continue;
     }
-    const std::string& line = lines[i];
-    const size_t first = line.find_first_not_of(" \t");
-    if (open.empty() || first == std::string::npos || line[first] == '.' || line[first] == '#' || line[first] == '/')
-      continue;
-    Loop& loop = loops[open.back().second];
-    loop.body += line + "\n";
-    if (line.find("(%rsp)") != std::string::npos || line.find("[rsp") != std::string::npos ||
-        line.find("[sp") != std::string::npos)
-      loop.spills++;
+    const size_t first = lines[i].find_first_not_of(" \t");
+    if (current.empty() || only_comment(lines[i]) || lines[i][first] == '.') continue;
+    const auto header = headers.find(current);
+    Loop& loop = header == headers.end() ? early[current] : loops[header->second];
+    loop.body += lines[i] + "\n";
+    loop.spills += lines[i].find("-byte Folded") != std::string::npos ||
+                   lines[i].find("-byte Spill") != std::string::npos ||
+                   lines[i].find("-byte Reload") != std::string::npos;
   }
   return loops;
 }
@@ -76,7 +108,7 @@ std::vector<Trips> read_trips(const std::string& text) {
     std::istringstream words(line);
     Trips one;
     int innermost = 0;
-    words >> one.count >> innermost;
+    words >> one.count >> innermost >> one.name;
     one.innermost = innermost != 0;
     trips.push_back(one);
   }
@@ -84,19 +116,15 @@ std::vector<Trips> read_trips(const std::string& text) {
 }
 
 std::vector<double> matched(const std::vector<Loop>& loops, const std::vector<Trips>& trips) {
-  const auto inner = [](const auto& all) {
-    return std::count_if(all.begin(), all.end(), [](const auto& l) { return l.innermost; });
-  };
-  const bool all = loops.size() == trips.size();
-  // an outer loop that runs once is none to the compiler; what runs inside still is
-  if (!all && inner(loops) != inner(trips)) return {};
   std::vector<double> counts(loops.size());
-  auto trip = trips.begin();
-  for (size_t i = 0; i < loops.size(); i++) {
-    if (!all && !loops[i].innermost) continue;
-    if (!all) trip = std::find_if(trip, trips.end(), [](const Trips& t) { return t.innermost; });
-    if (trip->innermost != loops[i].innermost) return {};
-    counts[i] = (trip++)->count;
+  for (const Trips& t : trips) {
+    size_t best = loops.size();
+    for (size_t i = 0; i < loops.size(); i++) {
+      if (loops[i].name != t.name && !loops[i].name.starts_with(t.name + ".")) continue;
+      // the copy for a loop that does not run inside is short of it
+      if (best == loops.size() || (loops[best].innermost != t.innermost && loops[i].innermost == t.innermost)) best = i;
+    }
+    if (best < loops.size()) counts[best] = t.count;
   }
   return counts;
 }
@@ -189,7 +217,7 @@ class McaMeasurer : public Measurer {
     for (size_t i = 0; i < loops.size(); i++) {
       if (loops[i].body.empty() || counts[i] == 0) continue;
       rated.push_back(i);
-      input += fmt::format("# LLVM-MCA-BEGIN {}\n{}# LLVM-MCA-END\n", loops[i].label, loops[i].body);
+      input += fmt::format("# LLVM-MCA-BEGIN {}\n{}# LLVM-MCA-END\n", loops[i].name, loops[i].body);
     }
     std::vector<std::string> command = {mca_.program, "-json", "-iterations=100"};
     command.emplace_back(arm ? "-mtriple=aarch64-linux-gnu" : "-mtriple=x86_64-linux-gnu");

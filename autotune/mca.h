@@ -22,23 +22,26 @@ std::unique_ptr<Measurer> mca_measurer(const Mca& mca, const Tools& tools, std::
 // Whoever measures, and the model beside: a sweep that tells how well the model ranks.
 std::unique_ptr<Measurer> rated_measurer(std::unique_ptr<Measurer> measurer, std::unique_ptr<Measurer> model);
 
-// A loop of an assembly listing: from a label to the last branch back to it. Its body is what stands in no loop inside,
-// ready for llvm-mca.
+// A loop of an assembly listing, as LLVM's own comments tell it. Its body is what stands in no loop inside, ready for
+// llvm-mca.
 struct Loop {
-  std::string label, body;
+  std::string name;  // as Halide called it, perhaps with a suffix of LLVM's
+  std::string body;
   int spills = 0;  // loads and stores on the stack
   bool innermost = true;
 };
 // In the order in which they begin.
 std::vector<Loop> loops_of(const std::string& assembly);
 
-// How often each loop of the lowered kernel runs, as the generator writes it: in the order of the code.
+// How often each loop of the lowered kernel runs, as the generator writes it.
 struct Trips {
   double count = 0;
   bool innermost = true;
+  std::string name;
 };
 std::vector<Trips> read_trips(const std::string& text);
-// For each loop of the listing how often its body runs. Empty where the compiler made other loops than it was given.
+// For each loop of the listing how often its body runs; 0 for one of several copies of a loop that is not the one that
+// runs, and for loops of nobody's.
 std::vector<double> matched(const std::vector<Loop>& loops, const std::vector<Trips>& trips);
 
 // Where the program is; empty when it is not.
