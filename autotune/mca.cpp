@@ -142,6 +142,7 @@ class McaMeasurer : public Measurer {
       throw std::invalid_argument("--measure mca needs llvm-mca 19 or newer (Debian: apt-get install llvm-19)");
   }
   std::string fidelity() const override { return "static-mca"; }
+  bool verifies() const override { return verifier_ != nullptr; }
 
   Outcome measure(const Space& space, const Candidate& candidate, const Job& job) override {
     Outcome outcome;

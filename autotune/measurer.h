@@ -14,6 +14,8 @@ class Measurer {
   virtual ~Measurer() = default;
   // "native", "emulated", "static-mca": what its figures may be used for.
   virtual std::string fidelity() const = 0;
+  // Whether candidates must answer rightly to be rated at all.
+  virtual bool verifies() const { return true; }
   virtual Outcome measure(const Space& space, const Candidate& candidate, const Job& job) = 0;
 };
 

@@ -14,6 +14,7 @@ struct Circumstances {
   nlohmann::json machine;
   std::vector<Shape> shapes;
   StrategyOptions strategy;
+  bool verified = true;  // candidates ran and answered rightly
 };
 
 nlohmann::json as_json(const Result& result, const Space& space, const Circumstances& circumstances);

@@ -61,6 +61,7 @@ Result sweep_instance(const Request& request, const Instance& instance, nlohmann
   }
   Circumstances circumstances = circumstances_of(request, tools, instance, options);
   circumstances.fidelity = measurer->fidelity();
+  circumstances.verified = measurer->verifies();
   written = as_json(result, space, circumstances);
   if (options.shard.count == 1 && result.finding != Finding::interrupted)
     write_json(options.folder / "result.json", written);

@@ -233,7 +233,8 @@ Circumstances circumstances_of(const Request& request, const Tools& tools, const
           date_now(),
           request.wrap.empty() ? cli::machine_report() : nlohmann::json{{"wrap", request.wrap}},
           options.shapes,
-          options.strategy};
+          options.strategy,
+          true};
 }
 
 }  // namespace lathe::tune

@@ -10,6 +10,7 @@
 
 #include "autotune/configuration.h"
 #include "autotune/mca.h"
+#include "autotune/result.h"
 #include "autotune/statistics.h"
 #include "schedules/census.h"
 #include "support.h"
@@ -234,6 +235,25 @@ TEST(StaticModel, LoopsAreMatchedWithTheirTrips) {
   EXPECT_EQ(matched({loop("o.x", true), loop("o.x.us", false), loop("sum.k", true)}, trips),
             (std::vector<double>{0, 16, 1024}))
       << "of two copies the one with the loop inside is it";
+}
+
+TEST(Results, ClaimNoMoreThanWasDone) {
+  const Space space = list_space(shim_tools(), "causal", "plain", "avx2");
+  Result result;
+  result.winner = result.current = space.fallback;
+  result.versus_default.reason = Reason::ok;
+  Circumstances c;
+  c.machine = nlohmann::json::object();
+  c.fidelity = "static-mca";
+  c.verified = false;
+  const nlohmann::json modelled = as_json(result, space, c).at("evidence");
+  EXPECT_EQ(modelled.at("verified"), "nothing was run");
+  EXPECT_FALSE(modelled.contains("vs_default")) << "a model claims no time";
+  c.fidelity = "native";
+  c.verified = true;
+  const nlohmann::json measured = as_json(result, space, c).at("evidence");
+  EXPECT_EQ(measured.at("verified").at("reference"), "float64");
+  EXPECT_TRUE(measured.contains("vs_default"));
 }
 
 TEST(Configurations, AreTheSameBytesInAnyOrder) {
