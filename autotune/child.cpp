@@ -173,6 +173,7 @@ std::string Ended::text() const {
 Ended run_child(const std::vector<std::string>& command, const std::string& input, const Limits& limits) {
   Ended ended;
   std::vector<char*> words;
+  words.reserve(command.size() + 1);
   for (const std::string& word : command) words.push_back(const_cast<char*>(word.c_str()));
   words.push_back(nullptr);
   Pipe in, out, err;

@@ -25,7 +25,7 @@ std::string find_mca() {
   for (const char* name : {"llvm-mca-19", "llvm-mca-22", "llvm-mca-20"}) {
     std::istringstream folders(path ? path : "");
     for (std::string folder; std::getline(folders, folder, ':');)
-      if (const std::string file = folder + "/" + name; access(file.c_str(), X_OK) == 0) return file;
+      if (std::string file = folder + "/" + name; access(file.c_str(), X_OK) == 0) return file;
   }
   return "";
 }
