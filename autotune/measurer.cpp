@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <sstream>
 #include <stdexcept>
+#include <utility>
 
 #include "statistics.h"
 
@@ -57,7 +58,7 @@ void add_races(Outcome& outcome, const std::vector<Json>& lines) {
 
 class RunnerMeasurer : public Measurer {
  public:
-  explicit RunnerMeasurer(const Runner& runner) : runner_(runner) {}
+  explicit RunnerMeasurer(Runner runner) : runner_(std::move(runner)) {}
   std::string fidelity() const override { return runner_.emulated ? "emulated" : "native"; }
 
   Outcome measure(const Space&, const Candidate&, const Job& job) override {

@@ -269,7 +269,7 @@ Outcome Sweep::duel(const Point& challenger, const Point& holder, const std::str
   job.pairs = options_.effort.claim_pairs;
   job.seconds = options_.effort.claim_seconds;
   job.offset = 5;  // of the buffers: a win that hangs on where they lie is none
-  const Outcome outcome = measure(ours, job);
+  Outcome outcome = measure(ours, job);
   note({ours.id, space_.text(challenger), stage, 0, outcome}, false);
   return outcome;
 }

@@ -50,6 +50,7 @@ void generate_all(const Options& options, const std::vector<Instance>& all, cons
   std::vector<tune::Ended> ended(all.size());
   std::atomic<size_t> next{0};
   std::vector<std::thread> workers;
+  workers.reserve(static_cast<size_t>(options.jobs));
   for (int j = 0; j < options.jobs; j++)
     workers.emplace_back([&] {
       for (size_t i; (i = next++) < all.size();) {
