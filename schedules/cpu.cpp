@@ -61,7 +61,7 @@ struct Roles {
 
   void table(Func f) const {
     f.compute_root()
-        .bound_extent(f.args()[0], kernel.chunk())
+        .bound(f.args()[0], 0, kernel.chunk())  // from the first token on, even where only the last one is asked for
         .store_in(MemoryType::Stack)
         .vectorize(f.args()[0], vector);
   }

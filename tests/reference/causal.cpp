@@ -67,22 +67,29 @@ void read_out(const Problem& p, const Feature& q, const double* state, const dou
 
 namespace {
 
+// What decays may leave below the smallest normal number of float32 counts as nothing there: in 30 epsilons or more.
+constexpr double kNothing = 0x1p-102;
+
 // One key and value joining the state of one head.
 struct Memory {
   std::vector<double> state, state_size, z, z_size;
   Maximum maximum;
+  std::vector<double> state_ever = state_size, z_ever = z_size;  // the sizes, had nothing decayed
 
   void scale(double factor) {
     for (auto* part : {&state, &state_size, &z, &z_size})
       for (double& y : *part) y *= factor;
+    for (size_t i = 0; i < state.size(); ++i) state_size[i] = std::max(state_size[i], kNothing * state_ever[i]);
+    for (size_t i = 0; i < z.size(); ++i) z_size[i] = std::max(z_size[i], kNothing * z_ever[i]);
   }
   void add(const Feature& k, const double* v, int64_t V) {
     for (size_t c = 0; c < k.value.size(); ++c) {
       z[c] += k.value[c];
-      z_size[c] += k.size[c];
+      for (auto* size : {&z_size, &z_ever}) (*size)[c] += k.size[c];
       for (int64_t e = 0; e < V; ++e) {
-        state[c * static_cast<size_t>(V) + static_cast<size_t>(e)] += k.value[c] * v[e];
-        state_size[c * static_cast<size_t>(V) + static_cast<size_t>(e)] += k.size[c] * std::abs(v[e]);
+        const size_t i = c * static_cast<size_t>(V) + static_cast<size_t>(e);
+        state[i] += k.value[c] * v[e];
+        for (auto* size : {&state_size, &state_ever}) (*size)[i] += k.size[c] * std::abs(v[e]);
       }
     }
   }
