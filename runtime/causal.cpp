@@ -18,15 +18,15 @@ void walk_head(Worker& w, const Sequence& s, const Unit& unit, const Columns& co
   const int64_t key_head = unit.head + now.head;
 
   Worker::Rows queries{};
-  ChunkTiles tiles{{}, w.kt(), w.gate(), {}};
+  ChunkTiles tiles{};
   const float before = w.peak(carried);
-  tiles.k = chunk.keys(now, key_head, w.k(), w.peak(carried));
-  if (outputs) w.transpose(tiles.k, tiles.kt);
+  tiles.k = chunk.keys(now, key_head, w.peak(carried));
+  if (outputs) w.transpose(tiles.k, w.kt());
   int64_t mapped = -1;
   for (int64_t value = 0; value < group.values(); value++) {
     const int64_t value_head = group.head(sizes.HV, key_head, value);
     tiles.v = w.values(s, now.t, now.rows, value_head, w.v());
-    chunk.fill_gate(now, value_head, before, tiles.gate);
+    chunk.fill_gate(now, value_head, before);
     float* state = w.state(carried, value);
     for (int64_t l = 0; outputs && l < group.outputs(); l++) {
       if (group.value_of(l) != value) continue;
@@ -35,13 +35,13 @@ void walk_head(Worker& w, const Sequence& s, const Unit& unit, const Columns& co
       mapped = query_head;
       chunk.outputs(now, queries, tiles, state, w.z(carried), group.head(sizes.out_heads(), key_head, l));
     }
-    chunk.advance(tiles, state, state, [&](int64_t part, int64_t parts) {
+    chunk.advance(tiles, state, [&](int64_t part, int64_t parts) {
       if (value > 0) return;
       for (uint32_t role : {LATHE_K, LATHE_V, LATHE_Q})
         if (outputs || role != LATHE_Q) w.prefetch(role, s, next, unit.head + next.head, part, parts);
     });
   }
-  if (plan.meaning.normalise()) chunk.advance_z(tiles, w.z(carried), w.z(carried));
+  if (plan.meaning.normalise()) chunk.advance_z(tiles, w.z(carried));
 }
 
 }  // namespace

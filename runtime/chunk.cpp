@@ -7,20 +7,20 @@
 
 namespace lathe {
 
-Worker::Rows Chunk::keys(const Step& step, int64_t key_head, float* room, float& peak) const {
+Worker::Rows Chunk::keys(const Step& step, int64_t key_head, float& peak) const {
   // the lowest number and not -inf: differences of peaks must be numbers
   const float before = std::max(peak, std::numeric_limits<float>::lowest());
-  const Worker::Rows k = w_.map_rows(LATHE_K, step, s_, key_head, before, room);
+  const Worker::Rows k = w_.map_rows(LATHE_K, step, s_, key_head, before, w_.k());
   if (plan_.meaning.stabilise()) peak = w_.peaks()[d_.C - 1];
   return k;
 }
 
-void Chunk::fill_gate(const Step& step, int64_t head, float before, float* gate) const {
+void Chunk::fill_gate(const Step& step, int64_t head, float before) const {
   if (!gated_) return;
   // what is below it leaves nothing, even of the largest number, while sums of infinities would end in NaN; and a whole
   // number, so that what follows a reset is exact
   constexpr double least = -288;
-  float *whole = gate, *fraction = gate + d_.C;
+  float *whole = w_.gate(), *fraction = whole + d_.C;
   log_decays(plan_.meaning, p_, s_.batch, s_.first + step.t, step.rows, head, fraction);
   std::fill(fraction + step.rows, fraction + d_.C, 0.f);
   const float* peaks = plan_.meaning.stabilise() ? w_.peaks() : nullptr;
@@ -37,14 +37,14 @@ void Chunk::fill_gate(const Step& step, int64_t head, float before, float* gate)
 }
 
 void Chunk::outputs(const Step& step, const Worker::Rows& queries, const ChunkTiles& tiles, const float* state,
-                    const float* z_in, int64_t head) const {
+                    const float* z_entering, int64_t head) const {
   const Tensor& o = p_[LATHE_O];
   char* to = o.at(s_.batch, s_.first + step.t, head);
   int64_t stride;
   float* rows_out = w_.output_rows(to, step.rows, stride);
-  Buffer q(queries.data, d_.K, d_.C, queries.stride), kt(tiles.kt, d_.C, d_.K, d_.C),
+  Buffer q(queries.data, d_.K, d_.C, queries.stride), kt(w_.kt(), d_.C, d_.K, d_.C),
       v(tiles.v.data + columns_.first, columns_.count, d_.C, tiles.v.stride);
-  Buffer h(state + columns_.first, columns_.count, d_.K, d_.V), z(z_in, d_.K), b(tiles.gate, d_.C, 2, d_.C);
+  Buffer h(state + columns_.first, columns_.count, d_.K, d_.V), z(z_entering, d_.K), b(w_.gate(), d_.C, 2, d_.C);
   Buffer out(rows_out + columns_.first, columns_.count, d_.C, stride);
   float eps = plan_.meaning.eps;
   int32_t at_least = plan_.meaning.denom_max();
@@ -60,27 +60,26 @@ void Chunk::outputs(const Step& step, const Worker::Rows& queries, const ChunkTi
   w_.store(rows_out, stride, to, o.stride[1], step.rows, columns_);
 }
 
-void Chunk::advance_z(const ChunkTiles& tiles, const float* z_in, float* next_z) const {
-  Buffer k(tiles.k.data, d_.K, d_.C, tiles.k.stride), z(z_in, d_.K), b(tiles.gate, d_.C, 2, d_.C), next(next_z, d_.K);
+void Chunk::advance_z(const ChunkTiles& tiles, float* z_row) const {
+  Buffer k(tiles.k.data, d_.K, d_.C, tiles.k.stride), z(z_row, d_.K), b(w_.gate(), d_.C, 2, d_.C);
   if (gated_)
-    call(*plan_.kernels.key_sum, k, z, b, next);
+    call(*plan_.kernels.key_sum, k, z, b, z);
   else
-    call(*plan_.kernels.key_sum, k, z, next);
+    call(*plan_.kernels.key_sum, k, z, z);
 }
 
-void Chunk::advance(const ChunkTiles& tiles, int64_t first, int64_t keys, const float* state, float* next_state) const {
+void Chunk::advance(const ChunkTiles& tiles, int64_t first, int64_t keys, float* state) const {
   Buffer k(tiles.k.data + first, keys, d_.C, tiles.k.stride),
-      v(tiles.v.data + columns_.first, columns_.count, d_.C, tiles.v.stride), b(tiles.gate, d_.C, 2, d_.C);
-  const int64_t at = first * d_.V + columns_.first;
-  Buffer h(state + at, columns_.count, keys, d_.V), next(next_state + at, columns_.count, keys, d_.V);
+      v(tiles.v.data + columns_.first, columns_.count, d_.C, tiles.v.stride), b(w_.gate(), d_.C, 2, d_.C);
+  Buffer h(state + first * d_.V + columns_.first, columns_.count, keys, d_.V);
   if (gated_)
-    call(*plan_.kernels.state, k, v, h, b, next);
+    call(*plan_.kernels.state, k, v, h, b, h);
   else
-    call(*plan_.kernels.state, k, v, h, next);
+    call(*plan_.kernels.state, k, v, h, h);
   // a padded key is zero, but zero times an infinite value is NaN, which the next query would read
   const int64_t real = std::max(p_.sizes.K, first);
   for (int64_t key = real; key < first + keys; key++)
-    std::memset(next_state + key * d_.V + columns_.first, 0, static_cast<size_t>(columns_.count) * 4);
+    std::memset(state + key * d_.V + columns_.first, 0, static_cast<size_t>(columns_.count) * 4);
 }
 
 }  // namespace lathe

@@ -1,5 +1,4 @@
-// The three kernels of a causal chunk on given tiles: who owns the tiles, and in which order chunks come, is the
-// caller's. Outputs are the same bits either way.
+// The kernels of a chunk on the worker's tiles; in which order chunks come is the caller's.
 #pragma once
 
 #include "worker.h"
@@ -7,9 +6,8 @@
 namespace lathe {
 
 struct ChunkTiles {
-  Worker::Rows k;    // [C,K]
-  float *kt, *gate;  // [K,C], [2,C]
-  Worker::Rows v;    // of one value head
+  Worker::Rows k;  // [C,K]
+  Worker::Rows v;  // [C,V] of one value head
 };
 
 class Chunk {
@@ -25,28 +23,28 @@ class Chunk {
         gated_(plan_.meaning.gated()) {}
 
   // The mapped keys; `peak`, the stabiliser's maximum, moves on.
-  Worker::Rows keys(const Step& step, int64_t key_head, float* room, float& peak) const;
-  // Inclusive sums of the log decays of a chunk, as generators/decay.h wants them: those of the variant, and what the
-  // stabiliser's maximum rose by since `before`. Past the last row they stand still.
-  void fill_gate(const Step& step, int64_t head, float before, float* gate) const;
-  // `state` and `z_in` are those that enter the chunk.
+  Worker::Rows keys(const Step& step, int64_t key_head, float& peak) const;
+  // Fills the worker's gate with inclusive sums of the log decays of a chunk, as generators/decay.h wants them: those
+  // of the variant, and what the stabiliser's maximum rose by since `before`. Past the last row they stand still.
+  void fill_gate(const Step& step, int64_t head, float before) const;
+  // `state` and `z_entering` are those that enter the chunk; the keys are also transposed, in the worker's kt.
   void outputs(const Step& step, const Worker::Rows& queries, const ChunkTiles& tiles, const float* state,
-               const float* z_in, int64_t head) const;
-  // The normaliser that leaves; `next_z` may be `z_in`.
-  void advance_z(const ChunkTiles& tiles, const float* z_in, float* next_z) const;
-  // The state that leaves; `next_state` may be `state`. `between(part, parts)` is called before each block of keys: a
+               const float* z_entering, int64_t head) const;
+  // The normaliser that enters becomes the one that leaves.
+  void advance_z(const ChunkTiles& tiles, float* z_row) const;
+  // The state that enters becomes the one that leaves. `between(part, parts)` is called before each block of keys: a
   // place to ask memory for what comes next. Asked for at once, it would stall where it is asked for.
   template <typename Between>
-  void advance(const ChunkTiles& tiles, const float* state, float* next_state, Between between) const {
+  void advance(const ChunkTiles& tiles, float* state, Between between) const {
     const int64_t parts = (d_.K + kKeysBetween - 1) / kKeysBetween;
     for (int64_t part = 0; part < parts; part++) {
       between(part, parts);
       const int64_t first = part * kKeysBetween;
-      advance(tiles, first, std::min(kKeysBetween, d_.K - first), state, next_state);
+      advance(tiles, first, std::min(kKeysBetween, d_.K - first), state);
     }
   }
   // Keys [first, first + keys) of it.
-  void advance(const ChunkTiles& tiles, int64_t first, int64_t keys, const float* state, float* next_state) const;
+  void advance(const ChunkTiles& tiles, int64_t first, int64_t keys, float* state) const;
 
  private:
   static constexpr int64_t kKeysBetween = 16;

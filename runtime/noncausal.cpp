@@ -20,19 +20,19 @@ struct Halves {
     const size_t carried = static_cast<size_t>(now.head);
     const int64_t key_head = unit.head + now.head;
     const Chunk chunk(w, s);
-    ChunkTiles tiles{{}, nullptr, w.gate(), {}};
+    ChunkTiles tiles{};
     const float before = w.peak(carried);
-    tiles.k = chunk.keys(now, key_head, w.k(), w.peak(carried));
-    chunk.fill_gate(now, key_head, before, tiles.gate);
+    tiles.k = chunk.keys(now, key_head, w.peak(carried));
+    chunk.fill_gate(now, key_head, before);
     for (int64_t value = 0; value < group.values(); value++) {
       const int64_t head = group.head(p.sizes.HV, key_head, value);
       tiles.v = w.values(s, now.t, now.rows, head, w.v());
-      chunk.advance(tiles, w.state(carried, value), w.state(carried, value), [&](int64_t part, int64_t parts) {
+      chunk.advance(tiles, w.state(carried, value), [&](int64_t part, int64_t parts) {
         if (value > 0) return;
         for (uint32_t role : {LATHE_K, LATHE_V}) w.prefetch(role, s, next, unit.head + next.head, part, parts);
       });
     }
-    if (plan.meaning.normalise()) chunk.advance_z(tiles, w.z(carried), w.z(carried));
+    if (plan.meaning.normalise()) chunk.advance_z(tiles, w.z(carried));
   }
 
   void denominators(size_t carried, const Worker::Rows& queries) const {

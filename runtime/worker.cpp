@@ -47,7 +47,7 @@ Layout worker_layout(const Plan& plan, const Problem& problem) {
   layout.inv = take(rows + 16);
   layout.gate = take(2 * w.C + 16);
   layout.narrow = take(w.C * w.V);
-  layout.state_stride = static_cast<size_t>(values * w.K * w.V + 2 * w.K + 16) * sizeof(float);
+  layout.state_stride = static_cast<size_t>(values * w.K * w.V + w.K + 16) * sizeof(float);
   layout.heads = static_cast<size_t>(heads_together(problem, static_cast<int64_t>(layout.state_stride)));
   layout.states = take(static_cast<int64_t>(layout.heads * layout.state_stride / sizeof(float)));
   layout.total = at;

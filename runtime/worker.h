@@ -86,8 +86,7 @@ class Worker {
     return at(layout_.states + carried * layout_.state_stride) + value * plan_.padded.K * plan_.padded.V;
   }
   float* z(size_t carried) { return state(carried, p_.sizes.HV / p_.sizes.HK); }
-  float* next_z(size_t carried) { return z(carried) + plan_.padded.K; }
-  float& peak(size_t carried) { return *(next_z(carried) + plan_.padded.K); }
+  float& peak(size_t carried) { return *(z(carried) + plan_.padded.K); }
 
   // Between the caller's [K,V] and the padded copy. `from` or `to` absent: zero, or nothing.
   void load_state(const Tensor& from, int64_t row, int64_t head, float* to);
