@@ -6,15 +6,11 @@
 #include <numeric>
 #include <random>
 
+#include "../bench/median.h"
+
 namespace lathe::tune {
 
-double median(std::vector<double> values) {
-  if (values.empty()) return 0;
-  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
-  std::nth_element(values.begin(), middle, values.end());
-  if (values.size() % 2 == 1) return *middle;
-  return (*middle + *std::max_element(values.begin(), middle)) / 2;
-}
+using bench::median;
 
 Interval bootstrap(const std::vector<double>& ratios, uint64_t seed, int resamples) {
   return bootstrap(std::vector<std::vector<double>>{ratios}, seed, resamples);

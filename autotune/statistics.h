@@ -6,8 +6,6 @@
 
 namespace lathe::tune {
 
-double median(std::vector<double> values);
-
 struct Interval {
   double middle = 0, low = 0, high = 0;
 };

@@ -94,17 +94,17 @@ double Sweep::score(const Outcome& outcome) const {
   return outcome.cost > 0 ? outcome.cost : 1;
 }
 
-Job Sweep::job_for(const Candidate& candidate) const {
+Job job_of(const Space& space, const SweepOptions& options, const Candidate& candidate, const Candidate& incumbent) {
   Job job;
-  job.kernel = space_.kernel;
-  job.axis = space_.axis;
-  job.arguments = space_.arguments.get<std::vector<Argument>>();
+  job.kernel = space.kernel;
+  job.axis = space.axis;
+  job.arguments = space.arguments.get<std::vector<Argument>>();
   job.candidate = candidate.built;
-  job.incumbent = incumbent_.built;
-  job.shapes = options_.shapes;
-  job.pairs = options_.effort.pairs;
-  job.seconds = options_.effort.pair_seconds;
-  job.cpu = options_.cpu;
+  job.incumbent = incumbent.built;
+  job.shapes = options.shapes;
+  job.pairs = options.effort.pairs;
+  job.seconds = options.effort.pair_seconds;
+  job.cpu = options.cpu;
   return job;
 }
 

@@ -69,6 +69,9 @@ struct Result {
   std::string detail;                               // why there is no winner
 };
 
+// What a runner is asked for two candidates of a space, in a sweep's own number of pairs.
+Job job_of(const Space& space, const SweepOptions& options, const Candidate& candidate, const Candidate& incumbent);
+
 class Sweep {
  public:
   using Watch = std::function<void(const Progress&)>;
@@ -78,7 +81,7 @@ class Sweep {
   Result run();
 
  private:
-  Job job_for(const Candidate& candidate) const;
+  Job job_for(const Candidate& candidate) const { return job_of(space_, options_, candidate, incumbent_); }
   Outcome measure(const Candidate& candidate, const Job& job);
   Candidate built(const Point& point, const char* what);
   void probe_noise();

@@ -7,6 +7,8 @@
 #include <utility>
 #include <vector>
 
+#include "median.h"
+
 namespace lathe::bench {
 
 namespace {
@@ -42,14 +44,6 @@ struct Samples {
     return ratios;
   }
 };
-
-double median(std::vector<double> values) {
-  if (values.empty()) return 0;
-  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
-  std::nth_element(values.begin(), middle, values.end());
-  if (values.size() % 2 == 1) return *middle;
-  return (*middle + *std::max_element(values.begin(), middle)) / 2;
-}
 
 }  // namespace
 

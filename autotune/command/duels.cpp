@@ -48,17 +48,10 @@ class Bench {
     return candidate;
   }
   Job job(const Candidate& candidate, const Candidate& incumbent) const {
-    Job job;
-    job.kernel = instance_.kernel;
-    job.axis = instance_.axis;
-    job.arguments = space_.arguments.get<std::vector<Argument>>();
-    job.candidate = candidate.built;
-    job.incumbent = incumbent.built;
-    job.shapes = options_.shapes;
+    Job job = job_of(space_, options_, candidate, incumbent);
     job.racing = false;
     job.pairs = request_.pairs > 0 ? request_.pairs : options_.effort.claim_pairs;
     job.seconds = options_.effort.claim_seconds;
-    job.cpu = options_.cpu;
     return job;
   }
 

@@ -4,9 +4,9 @@
 #include <algorithm>
 #include <fstream>
 
+#include "../../bench/median.h"
 #include "../../cli/table.h"
 #include "../configuration.h"
-#include "../statistics.h"
 #include "request.h"
 
 namespace lathe::tune {
@@ -127,8 +127,8 @@ int command_replay(const Request& request) {
       needed.push_back(found);
     }
     std::sort(needed.begin(), needed.end());
-    table.add({name, fmt::format("{:.0f}", median(needed)), fmt::format("{:.0f}", needed[needed.size() * 9 / 10 - 1]),
-               std::to_string(missed)});
+    table.add({name, fmt::format("{:.0f}", bench::median(needed)),
+               fmt::format("{:.0f}", needed[needed.size() * 9 / 10 - 1]), std::to_string(missed)});
   }
   fmt::print("{}", table.text());
   return 0;
