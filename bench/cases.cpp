@@ -25,6 +25,7 @@ constexpr Row kRows[] = {
     {"headline", "causal", "plain", "identity", "f32", kBthd, false, 1},
     {"headline", "causal", "decay", "identity", "f32", kBthd, false, 1},
     {"headline", "causal", "gate", "identity", "f32", kBthd, false, 1},
+    {"headline", "causal", "gate_key", "identity", "f32", kBthd, false, 1},
     {"headline", "noncausal", "plain", "elu1", "f32", kBhtd, true, 1},
     {"headline", "noncausal", "plain", "elu1", "f32", kBthd, true, 1},
     {"headline", "noncausal", "plain", "identity", "f32", kBhtd, false, 1},
@@ -34,6 +35,7 @@ constexpr Row kRows[] = {
     {"grouped", "causal", "plain", "elu1", "f32", kBthd, true, 1},
     {"decode_cached", "decode", "plain", "identity", "f32", kBthd, false, 1},
     {"decode_cached", "decode", "gate", "identity", "f32", kBthd, false, 1},
+    {"decode_cached", "decode", "gate_key", "identity", "f32", kBthd, false, 1},
     {"decode_cached", "decode", "plain", "elu1", "f32", kBthd, true, 1},
     {"decode_memory", "decode", "plain", "identity", "f32", kBthd, false, 1},
     {"decode_memory", "decode", "plain", "elu1", "f32", kBthd, true, 1},
@@ -101,6 +103,8 @@ std::optional<Baseline> baseline(const Case& c) {
 
 // FAVOR+ has an exponential and its inverse for every projection row.
 int64_t key_width(const Case& c) { return c.shape.projections > 0 ? 2 * c.shape.projections : c.shape.width; }
+
+int64_t gate_width(const Case& c) { return c.variant == "gate" ? 1 : c.variant == "gate_key" ? key_width(c) : 0; }
 
 int64_t heads(const Case& c) { return std::max(c.shape.query_heads, c.shape.key_heads); }
 

@@ -39,6 +39,8 @@ std::optional<Baseline> baseline(const Case& c);
 
 int64_t key_width(const Case& c);
 int64_t heads(const Case& c);
+// Gates of one token and key head that the variant brings.
+int64_t gate_width(const Case& c);
 // 4 T H K V (2 T (HQ + HK) K V where queries share keys): the recurrence itself. It does not reward a chunk that does
 // more work.
 double useful_flops(const Case& c);

@@ -61,8 +61,8 @@ void linear_head(const Problem& p, int64_t b, int64_t h, int steps, Out out) {
   }
   const auto absorb = [&](int64_t t) {
     const Row k = mapped_row(p, Tensor::kKey, b, t, key_head), v = raw_row(p, Tensor::kValue, b, t, key_head);
-    const double decay = std::exp(static_cast<double>(p.log_decay_at(b, t, key_head)));
     for (size_t i = 0; i < keys; i++) {
+      const double decay = std::exp(static_cast<double>(p.log_decay_at(b, t, key_head, static_cast<int64_t>(i))));
       z[i] = decay * z[i] + k[i];
       for (size_t j = 0; j < values; j++) state[i * values + j] = decay * state[i * values + j] + k[i] * v[j];
     }

@@ -54,8 +54,9 @@ class Call : public LatheCall {
       std::fill_n(decay_->floats(), c.shape.key_heads, problem.log_decay);
       args_.add(LATHE_DECAY, decay_->data(), {c.shape.key_heads}, "f32");
     }
-    if (c.variant == "gate")
-      args_.add(LATHE_GATE, problem.gate.data(), {c.shape.batch, c.shape.tokens, c.shape.key_heads}, "f32");
+    std::vector<int64_t> gates = {c.shape.batch, c.shape.tokens, c.shape.key_heads};
+    if (gate_width(c) > 1) gates.push_back(gate_width(c));
+    if (gate_width(c) > 0) args_.add(LATHE_GATE, problem.gate.data(), gates, "f32");
     lathe_desc desc = {};
     desc.size = sizeof desc;
     desc.op = c.op.c_str();

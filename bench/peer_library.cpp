@@ -1,6 +1,7 @@
 // A peer in a shared library, called in this process on the case's own buffers.
 #include <dlfcn.h>
 
+#include <algorithm>
 #include <chrono>
 #include <string>
 
@@ -70,8 +71,11 @@ class Library : public Solver {
     described.key_width = key_width(c);
     described.value_width = c.shape.value_width;
     described.scale = problem_.scale;
-    for (int64_t i = 0; i < c.shape.batch * c.shape.tokens * c.shape.key_heads && c.variant != "plain"; i++)
-      gates_.push_back(problem_.log_decay_at(0, i / c.shape.key_heads, i % c.shape.key_heads));
+    const int64_t width = std::max<int64_t>(gate_width(c), 1), n = c.shape.batch * c.shape.tokens * c.shape.key_heads;
+    for (int64_t i = 0; i < n * width && c.variant != "plain"; i++)
+      gates_.push_back(
+          problem_.log_decay_at(0, i / width / c.shape.key_heads, i / width % c.shape.key_heads, i % width));
+    described.gate_width = width;
     described.log_gates = gates_.empty() ? nullptr : gates_.data();
     described.q = problem_.q.floats();
     described.k = problem_.k.floats();

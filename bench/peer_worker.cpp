@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstring>
 #include <nlohmann/json.hpp>
 #include <stdexcept>
@@ -93,13 +94,14 @@ class Worker : public Solver {
                                        : Json{s.batch, s.tokens, s.query_heads, width};
     };
     // Spelled as arrays: a list of two-word lists would become an object.
+    const int64_t width_of_gates = std::max<int64_t>(gate_width(c), 1);
     Json inputs = Json::array();
     const auto input = [&](const char* name, const Json& extents) { inputs.push_back(Json::array({name, extents})); };
     input("q", shape(s.width));
     input("k", shape(s.width));
     input("v", shape(s.value_width));
     if (c.op == "decode") input("state", {s.batch, heads(c), key_width(c), s.value_width});
-    if (c.variant != "plain") input("gate", {s.batch, s.tokens, s.key_heads});
+    if (c.variant != "plain") input("gate", {s.batch, s.tokens, s.key_heads * width_of_gates});
     const Json command = {{"do", "setup"},        {"op", op},
                           {"map", c.map},         {"normalise", c.normalise},
                           {"threads", c.threads}, {"scale", problem_.scale},
@@ -115,8 +117,9 @@ class Worker : public Solver {
     }
     if (c.variant != "plain") {
       std::vector<float> gates;
-      for (int64_t i = 0; i < s.batch * s.tokens * s.key_heads; i++)
-        gates.push_back(problem_.log_decay_at(0, i / s.key_heads, i % s.key_heads));
+      for (int64_t i = 0; i < s.batch * s.tokens * s.key_heads * width_of_gates; i++)
+        gates.push_back(problem_.log_decay_at(0, i / width_of_gates / s.key_heads, i / width_of_gates % s.key_heads,
+                                              i % width_of_gates));
       child_.send(gates.data(), gates.size() * sizeof(float));
     }
     const Json reply = child_.answer();

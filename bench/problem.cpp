@@ -45,7 +45,7 @@ float from_f16(uint16_t x) {
   return x & 0x8000 ? -size : size;
 }
 
-int64_t gates(const Case& c) { return c.shape.batch * c.shape.tokens * c.shape.key_heads; }
+int64_t gates(const Case& c) { return c.shape.batch * c.shape.tokens * c.shape.key_heads * gate_width(c); }
 
 size_t tensor_bytes(const Case& c, int64_t head_count, int64_t width) {
   return static_cast<size_t>(c.shape.batch * c.shape.tokens * head_count * width * bytes_of(c.dtype));
@@ -53,8 +53,9 @@ size_t tensor_bytes(const Case& c, int64_t head_count, int64_t width) {
 
 }  // namespace
 
-float Problem::log_decay_at(int64_t b, int64_t t, int64_t h) const {
-  if (what.variant == "gate") return first(Tensor::kGate, (b * what.shape.tokens + t) * what.shape.key_heads + h);
+float Problem::log_decay_at(int64_t b, int64_t t, int64_t h, int64_t key) const {
+  const int64_t width = gate_width(what), row = (b * what.shape.tokens + t) * what.shape.key_heads + h;
+  if (width > 0) return first(Tensor::kGate, row * width + key % width);
   return what.variant == "decay" ? log_decay : 0;
 }
 
@@ -81,13 +82,13 @@ Problem::Problem(const Case& c)
       state(c.op == "decode" ? static_cast<size_t>(state_bytes(c)) : 0),
       z(static_cast<size_t>(c.shape.batch * c.shape.key_heads * key_width(c)) * sizeof(float)),
       projection(static_cast<size_t>(c.shape.projections * c.shape.width) * sizeof(float)),
-      gate(c.variant == "gate" ? static_cast<size_t>(gates(c)) * sizeof(float) : 0) {
+      gate(static_cast<size_t>(gates(c)) * sizeof(float)) {
   const Shape& s = c.shape;
   const int64_t rows = s.batch * s.tokens;
   fill(q, Tensor::kQuery, rows * s.query_heads * s.width);
   fill(k, Tensor::kKey, rows * s.key_heads * s.width);
   fill(v, Tensor::kValue, rows * s.key_heads * s.value_width);
-  if (c.variant == "gate") fill(gate, Tensor::kGate, gates(c));
+  fill(gate, Tensor::kGate, gates(c));
   if (c.op == "decode") {
     fill(state, Tensor::kState, s.batch * s.key_heads * key_width(c) * s.value_width);
     fill(z, Tensor::kNormaliser, s.batch * s.key_heads * key_width(c));

@@ -37,15 +37,15 @@ class Problem {
   float first(Tensor tensor, int64_t i) const;
   // Where the row of batch b, token t, head h starts in a tensor of that many heads and that width.
   int64_t row(int64_t b, int64_t t, int64_t h, int64_t heads, int64_t width) const;
-  // Log of what token t leaves of the state of a key head.
-  float log_decay_at(int64_t b, int64_t t, int64_t h) const;
+  // Log of what token t leaves of a row of the state of a key head.
+  float log_decay_at(int64_t b, int64_t t, int64_t h, int64_t key) const;
   // The output as float32.
   std::vector<float> output() const;
   int64_t output_size() const;
 
   const Case what;
   const float scale = 1, eps = 1e-6f, log_decay = -0.05f;
-  Memory q, k, v, o, state, z, projection, gate;  // gates are float32 [B,T,H]
+  Memory q, k, v, o, state, z, projection, gate;  // gates are float32 [B,T,H] or [B,T,H,K]
 
  private:
   void fill(const Memory& memory, Tensor tensor, int64_t count) const;

@@ -1,8 +1,10 @@
 // One chunk of causal outputs: O = (Q * exp b) H + tril(Q K^T * E) V, each row over its denominator. docs/operators.md.
 //
 // q(K, C), kt(C, K), v(V, C), h(V, K): the state that enters; b(C, 2): inclusive sums of the log decays since the chunk
-// began, as in decay.h. Normalised: z(K), the keys' sum that enters; a row is divided by q.z + eps, or by max(q.z,
-// eps).
+// began, as in decay.h. A gate for each key dimension comes as key_gates.cpp makes it: q as the state that entered
+// wants it, near(K, C) the same from where the row's block begins, kt with factors of its own, whole(C, K) transposed,
+// reached(K, C / g) where each block begins, and the scores inside the blocks on the diagonal in pairs. Normalised:
+// z(K), the keys' sum that enters; a row is divided by q.z + eps, or by max(q.z, eps).
 #include "decay.h"
 #include "kernel.h"
 #include "transitions.h"
@@ -35,7 +37,8 @@ void define(Kernel& kernel, bool normalise) {
   Expr first = i / g * g;  // of the block of rows that walks the triangle together
 
   Func product("product"), scores("scores"), numerator("numerator"), o("o");
-  product(j, i) += q(key, i) * kt(j, key);
+  ImageParam pairs;
+  const bool keyed = gates_keys(kernel.axis());
   numerator(x, i) += q(key, i) * h(x, key);
   LaneSum below(chunk % 16 == 0 ? 16 : 8);
   Param<float> eps;
@@ -46,6 +49,13 @@ void define(Kernel& kernel, bool normalise) {
     at_least = kernel.number<int32_t>("at_least");
     RDom block(0, q.dim(0).extent() / below.lanes, "block");
     below.partial(below.u, below.i) += q(below.column(block), below.i) * z(below.column(block));
+  }
+  if (keyed) {
+    auto near = kernel.buffer("near"), whole = kernel.columns("whole"), reached = kernel.buffer("reached");
+    pairs = kernel.buffer("pairs");
+    product(j, i) += near(key, i) * (kt(j, key) * power_of_whole(reached(key, i / g) - whole(j, key)));
+  } else {
+    product(j, i) += q(key, i) * kt(j, key);
   }
   if (decays(kernel.axis())) {
     const Decay decay(kernel);
@@ -61,16 +71,20 @@ void define(Kernel& kernel, bool normalise) {
   RDom before(0, chunk, "before"), inside(0, g, "inside");
   before.where(before / g < i / g);
   numerator(x, i) += scores(before, i) * v(x, before);
-  numerator(x, i) += select(inside <= i % g, scores(first + inside, i) * v(x, first + inside), 0.f);
+  Expr near_score = keyed ? pairs(inside, i) : scores(first + inside, i);
+  numerator(x, i) += select(inside <= i % g, near_score * v(x, first + inside), 0.f);
 
   if (normalise) {
     RDom block(0, chunk / below.lanes, "block");
     block.where(block * below.lanes < below.i / g * g + g);
     Expr column = below.column(block);
-    below.partial(below.u, below.i) += select(column <= below.i, scores(column, below.i), 0.f);
+    Expr counts = keyed ? column < below.i / g * g : column <= below.i;
+    below.partial(below.u, below.i) += select(counts, scores(column, below.i), 0.f);
     below.finish(kernel);
+    Expr sum = below.sum(i);
+    for (int n = 0; n < g && keyed; n++) sum += pairs(n, i);
     Func inv("inv");
-    inv(i) = 1.f / select(at_least == 1, max(below.sum(i), eps), below.sum(i) + eps);
+    inv(i) = 1.f / select(at_least == 1, max(sum, eps), sum + eps);
     o(x, i) = numerator(x, i) * inv(i);
     kernel.label(Role::per_row, inv);
   } else {

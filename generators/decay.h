@@ -16,7 +16,7 @@ class Decay {
     Halide::Var i("i");
     rising_(i) = power_of_fraction(b_(i, 1));
     falling_(i) = power_of_fraction(-b_(i, 1));
-    since_(i) = rising_(i) * scale(b_(i, 0));
+    since_(i) = rising_(i) * power_of_whole(b_(i, 0));
     for (const Halide::Func& f : {rising_, falling_, since_}) kernel.label(Role::table, f);
   }
 
@@ -24,12 +24,10 @@ class Decay {
   Halide::Expr since(const Halide::Expr& i) const { return since_(i); }
   // Of what token j brought, after token i; anything for an earlier i.
   Halide::Expr between(const Halide::Expr& i, const Halide::Expr& j) const {
-    return rising_(i) * falling_(j) * scale(b_(i, 0) - b_(j, 0));
+    return rising_(i) * falling_(j) * power_of_whole(b_(i, 0) - b_(j, 0));
   }
 
  private:
-  static Halide::Expr scale(const Halide::Expr& n) { return power_of_two(max(n, -127.f)); }
-
   Halide::ImageParam b_;
   Halide::Func rising_{"rising"}, falling_{"falling"}, since_{"since"};
 };

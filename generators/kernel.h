@@ -58,8 +58,9 @@ class Kernel {
   void output(Role role, const Halide::Func& func) {
     label(role, func);
     outputs_.push_back(func);
-    for (auto& buffer : outputs_.back().output_buffers())
-      for (int d = 0; d < buffer.dimensions(); d++) buffer.dim(d).set_min(0);
+    // of the first: those of a tuple have its extents
+    auto buffer = outputs_.back().output_buffers()[0];
+    for (int d = 0; d < buffer.dimensions(); d++) buffer.dim(d).set_min(0);
   }
 
   const std::vector<Labelled>& labelled() const { return labelled_; }

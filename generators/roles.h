@@ -22,6 +22,10 @@ enum class Role {
   lanes,       // partial sums, one per lane
   row_sum,     // a reduction along a row to one number
   column_sum,  // sums over rows, column by column
+  carried,     // each row follows from the one before: (column, row)
+  pairs,       // what two tokens of a block give each other: (token of the block, row)
+  pair_sum,    // one of them, a reduction along a row
+  pair_lanes,  // its partial sums
   recurrence   // the state of one token: (column, key)
 };
 

@@ -1,6 +1,8 @@
 // The state that leaves a chunk: H' = exp(b_C) H + (K * exp(b_C - b))^T V. docs/operators.md.
 //
-// k(K, C), v(V, C), h(V, K); b(C, 2) as in causal.cpp. h_out may be h. Any number of tokens: C is v's second extent.
+// k(K, C), v(V, C), h(V, K); b(C, 2) as in causal.cpp. A gate for each key dimension comes as left(K) and rise(K), with
+// k as key_gates.cpp makes it: H' = left * H + rise * (K^T V). h_out may be h. Any number of tokens: C is v's second
+// extent.
 #include "decay.h"
 #include "kernel.h"
 #include "transitions.h"
@@ -14,7 +16,7 @@ LATHE_KERNEL(state, transitions) {
   RDom token(0, kernel.extent(v, 1), "token");
 
   Func outer("outer"), h_out("h_out");
-  Expr kept = h(x, key);
+  Expr kept = h(x, key), rising = 1.f;
   if (decays(kernel.axis())) {
     const Decay decay(kernel);
     Expr last = v.dim(1).extent() - 1;
@@ -25,10 +27,15 @@ LATHE_KERNEL(state, transitions) {
     kernel.label(Role::scaled, scaled);
     outer(x, key) += k(key, token) * scaled(x, token);
     kept *= decay.since(last);
+  } else if (gates_keys(kernel.axis())) {
+    auto left = kernel.buffer("left", 1), rise = kernel.buffer("rise", 1);
+    outer(x, key) += k(key, token) * v(x, token);
+    kept *= left(key);
+    rising = rise(key);
   } else {
     outer(x, key) += k(key, token) * v(x, token);
   }
-  h_out(x, key) = kept + outer(x, key);
+  h_out(x, key) = kept + rising * outer(x, key);
   kernel.label(Role::outer, outer);
   kernel.output(Role::state, h_out);
 }

@@ -6,7 +6,8 @@
 using namespace Halide;
 using namespace lathe::gen;
 
-// z_out = exp(b_C) z + sum_j exp(b_C - b_j) k_j. k(K, C), z(K), b(C, 2) as in causal.cpp; z_out may be z.
+// z_out = exp(b_C) z + sum_j exp(b_C - b_j) k_j. k(K, C), z(K), b(C, 2), left(K) and rise(K) as in state.cpp; z_out may
+// be z.
 LATHE_KERNEL(key_sum, transitions) {
   auto k = kernel.buffer("k");
   auto z = kernel.buffer("z", 1);
@@ -24,7 +25,13 @@ LATHE_KERNEL(key_sum, transitions) {
     weight = rest(token);
   }
   sum(c) += k(c, token) * weight;
-  z_out(c) = left + sum(c);
+  Expr came = sum(c);
+  if (gates_keys(kernel.axis())) {
+    auto kept = kernel.buffer("left", 1), rise = kernel.buffer("rise", 1);
+    left *= kept(c);
+    came *= rise(c);
+  }
+  z_out(c) = left + came;
   kernel.label(Role::column_sum, sum);
   kernel.output(Role::vector, z_out);
 }

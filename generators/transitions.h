@@ -4,12 +4,14 @@
 #include <string>
 
 #define LATHE_TRANSITION(name)
-LATHE_TRANSITION(plain)  // S_t = S_{t-1} + k v^T
-LATHE_TRANSITION(decay)  // S_t = exp(g_t) S_{t-1} + k v^T, one g per token and head; a constant g is RetNet's
+LATHE_TRANSITION(plain)     // S_t = S_{t-1} + k v^T
+LATHE_TRANSITION(decay)     // S_t = exp(g_t) S_{t-1} + k v^T, one g per token and head; a constant g is RetNet's
+LATHE_TRANSITION(gate_key)  // S_t = diag(exp g_t) S_{t-1} + k v^T, one g per token, head and key dimension
 #undef LATHE_TRANSITION
 
 namespace lathe::gen {
 
 inline bool decays(const std::string& transition) { return transition == "decay"; }
+inline bool gates_keys(const std::string& transition) { return transition == "gate_key"; }
 
 }  // namespace lathe::gen

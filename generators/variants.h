@@ -6,8 +6,10 @@
 //               token's GATE
 //   inputs      what a call must bring besides: NONE, or tensors of lathe.h joined by |
 LATHE_VARIANT(plain, plain, 0, NONE)
-LATHE_VARIANT(decay, decay, g, DECAY)  // RetNet, Lightning
-LATHE_VARIANT(gate, decay, g, GATE)    // simple GLA, and Mamba-2 where the caller makes the gate
+LATHE_VARIANT(decay, decay, g, DECAY)            // RetNet, Lightning
+LATHE_VARIANT(gate, decay, g, GATE)              // simple GLA, and Mamba-2 where the caller makes the gate
+LATHE_VARIANT(gate_key, gate_key, g, GATE)       // GLA, HGRN2
+LATHE_VARIANT(rwkv6, gate_key, g, GATE | BONUS)  // reads the state before the token, and the token by its bonus
 #ifdef LATHE_EXTRA_VARIANTS
 #include LATHE_EXTRA_VARIANTS
 #endif

@@ -74,8 +74,12 @@ Expr wave(const Expr& x, int quarter) {
 
 Expr less(const Expr& a, const Expr& b) { return strict_float(a < b); }
 
+Expr nearest_whole(const Expr& x) { return nearest(x).f; }
+
 // The sum leaves n + 127 in its low bits, and the shift loses the others: unsigned, it may.
-Expr power_of_two(const Expr& n) { return reinterpret<float>(reinterpret<uint32_t>(n + 12583039.f) << Expr(23u)); }
+Expr power_of_whole(const Expr& n) {
+  return reinterpret<float>(reinterpret<uint32_t>(max(n, -127.f) + 12583039.f) << Expr(23u));
+}
 
 Expr power_of_fraction(const Expr& x) { return exponential_near(x * 0.693147180559945309f); }
 

@@ -14,8 +14,10 @@ Halide::Expr exponential(const Halide::Expr& x);
 Halide::Expr exponential_of_negative(const Halide::Expr& x);
 // 2^x for |x| <= 1/2 or NaN.
 Halide::Expr power_of_fraction(const Halide::Expr& x);
-// 2^n for a whole number n in [-127, 128]; the ends give 0 and inf. Garbage but never a trap beyond.
-Halide::Expr power_of_two(const Halide::Expr& n);
+// For |x| < 2^22.
+Halide::Expr nearest_whole(const Halide::Expr& x);
+// 2^n for a whole number n up to 127; 0 below -126. Garbage but never a trap beyond.
+Halide::Expr power_of_whole(const Halide::Expr& n);
 
 // For |x| < 6000; beyond it the error grows with |x|.
 Halide::Expr sine(const Halide::Expr& x);

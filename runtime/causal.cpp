@@ -21,12 +21,12 @@ void walk_head(Worker& w, const Sequence& s, const Unit& unit, const Columns& co
   ChunkTiles tiles{};
   const float before = w.peak(carried);
   tiles.k = chunk.keys(now, key_head, w.peak(carried));
-  if (outputs) w.transpose(tiles.k, w.kt());
+  if (outputs && !plan.meaning.variant->keyed()) w.transpose(tiles.k, w.kt());
   int64_t mapped = -1;
   for (int64_t value = 0; value < group.values(); value++) {
     const int64_t value_head = group.head(sizes.HV, key_head, value);
     tiles.v = w.values(s, now.t, now.rows, value_head, w.v());
-    chunk.fill_gate(now, value_head, before);
+    chunk.decay(now, value_head, before, tiles);
     float* state = w.state(carried, value);
     for (int64_t l = 0; outputs && l < group.outputs(); l++) {
       if (group.value_of(l) != value) continue;

@@ -1,12 +1,12 @@
 // The kernels of a chunk on the worker's tiles; in which order chunks come is the caller's.
 #pragma once
 
-#include "worker.h"
+#include "key_gates.h"
 
 namespace lathe {
 
 struct ChunkTiles {
-  Worker::Rows k;  // [C,K]
+  Worker::Rows k;  // [C,K], as mapped
   Worker::Rows v;  // [C,V] of one value head
 };
 
@@ -20,13 +20,14 @@ class Chunk {
         p_(worker.problem()),
         d_(plan_.padded),
         columns_{0, d_.V},
-        gated_(plan_.meaning.gated()) {}
+        gated_(plan_.meaning.gated()),
+        keyed_(plan_.meaning.variant->keyed()) {}
 
   // The mapped keys; `peak`, the stabiliser's maximum, moves on.
   Worker::Rows keys(const Step& step, int64_t key_head, float& peak) const;
-  // Fills the worker's gate with inclusive sums of the log decays of a chunk, as generators/decay.h wants them: those
-  // of the variant, and what the stabiliser's maximum rose by since `before`. Past the last row they stand still.
-  void fill_gate(const Step& step, int64_t head, float before) const;
+  // What the kernels want of the chunk's log decays: those of the variant, and what the stabiliser's maximum rose by
+  // since `before`. Past the last row they are 0.
+  void decay(const Step& step, int64_t head, float before, const ChunkTiles& tiles) const;
   // `state` and `z_entering` are those that enter the chunk; the keys are also transposed, in the worker's kt.
   void outputs(const Step& step, const Worker::Rows& queries, const ChunkTiles& tiles, const float* state,
                const float* z_entering, int64_t head) const;
@@ -47,6 +48,10 @@ class Chunk {
   void advance(const ChunkTiles& tiles, int64_t first, int64_t keys, float* state) const;
 
  private:
+  void fill_gate(const Step& step, int64_t head, float before) const;
+  // The keys that the state is made of.
+  Worker::Rows kept(const ChunkTiles& tiles) const { return keyed_ ? KeyGates(w_).kept() : tiles.k; }
+
   static constexpr int64_t kKeysBetween = 16;
 
   Worker& w_;
@@ -55,7 +60,7 @@ class Chunk {
   const Problem& p_;
   const Padded& d_;
   Columns columns_;  // what outputs and advance compute: all, or a block
-  const bool gated_;
+  const bool gated_, keyed_;
 };
 
 }  // namespace lathe

@@ -3,6 +3,7 @@
 #include <cstring>
 #include <limits>
 
+#include "key_gates.h"
 #include "run.h"
 
 namespace lathe {
@@ -24,6 +25,10 @@ struct Token {
   const Group group;
   int64_t t, first, heads;
   float kept;  // what a rising stabiliser leaves of the state
+
+  struct Operands {
+    const float *q, *k, *v, *before;
+  };
 
   bool in_place() const { return p[LATHE_STATE_OUT].present() && p.sizes.V % 16 == 0; }
   int64_t width() const { return in_place() ? p.sizes.V : plan.padded.V; }
@@ -52,12 +57,74 @@ struct Token {
 
   void step() const {
     map_queries();
+    if (plan.meaning.variant->keyed()) return step_keys();
     for (int64_t value = 0; value < group.values(); value++) {
       for (int64_t h = 0; h < heads; h++) w.gate()[h] = kept * left(state_head(h, value));
       // a normaliser goes with one decay for all the values of its key head
       if (value == 0 && plan.meaning.normalise()) normalise();
       states(value);
     }
+  }
+
+  // A gate for each key: outputs come first, of the state as it was, with the token's own part beside it.
+  void step_keys() const {
+    const int64_t padded = plan.padded.K, K = p.sizes.K, columns = width();
+    float *g = w.key_gates(), *a = g + padded, *bonus = a + padded, *weighed = bonus + padded;
+    const Worker::Rows k = keys();
+    for (int64_t value = 0; value < group.values(); value++) {
+      const Worker::Rows v =
+          w.value_heads(s, t, group.head(p.sizes.HV, first, value), apart(p.sizes.HV), heads, columns);
+      for (int64_t h = 0; h < heads; h++) {
+        const int64_t head = state_head(h, value);
+        load_key_gates(w, s, t, 1, head, g);
+        load_bonus(w, head, bonus);
+        Buffer gates(g, padded), decays(a, padded);
+        call(*plan.kernels.exponentials, gates, decays);
+        for (int64_t key = 0; key < K; key++) a[key] *= kept;
+        float* state = write_state(head, value);
+        const float* before = read_state(head, state);
+        const Operands from{weighed, k.data + h * k.stride, v.data + h * v.stride, before};
+        if (plan.meaning.normalise() && t == 0) w.load_z(p[LATHE_Z_IN], s.state, first + h, w.z(0));
+        for (int64_t l = 0; l < group.outputs(); l++)
+          if (group.value_of(l) == value) read_keys(h, l, a, bonus, from, weighed);
+        Buffer left(a, K), key_row(from.k, K), v_row(from.v, columns), was(before, columns, K, columns),
+            next(state, columns, K, columns);
+        call(*plan.kernels.update_keys, left, key_row, v_row, was, next);
+        if (plan.meaning.normalise())
+          for (int64_t key = 0; key < K; key++) w.z(0)[key] = a[key] * w.z(0)[key] + from.k[key];
+        hand_on(head, state);
+        if (plan.meaning.normalise() && t + 1 == s.queries) w.save_z(w.z(0), p[LATHE_Z_OUT], s.state, first + h);
+      }
+    }
+  }
+
+  // One output of it, the l'th of its key head.
+  void read_keys(int64_t h, int64_t l, const float* a, const float* bonus, const Operands& from, float* weighed) const {
+    const Meaning& m = plan.meaning;
+    const Worker::Rows rows = query_rows(group.query_of(l));
+    const float* q = rows.data + h * rows.stride;
+    float own = 0, below = 0;
+    for (int64_t key = 0; key < p.sizes.K; key++) {
+      weighed[key] = m.variant->reads_before() ? q[key] : q[key] * a[key];
+      own += q[key] * bonus[key] * from.k[key];
+      if (m.normalise()) below += weighed[key] * w.z(0)[key];
+    }
+    below += own;
+    float inv = !m.normalise() ? 1.f : 1.f / (m.denom_max() ? std::max(below, m.eps) : below + m.eps);
+    const int64_t columns = width();
+    for (int64_t x = 0; x < columns; x++) w.o()[x] = own * from.v[x];
+    Buffer query(weighed, p.sizes.K), state(from.before, columns, p.sizes.K, columns), sums(w.o(), columns),
+        o(w.o(), columns);
+    call(*plan.kernels.recall_more, query, state, sums, inv, o);
+    const int64_t out = group.head(p.sizes.out_heads(), first, l) + h * apart(p.sizes.out_heads());
+    w.store(w.o(), columns, p[LATHE_O].at(s.batch, s.first + t, out), 0, 1);
+  }
+
+  // The state after the token, to whoever asked for it.
+  void hand_on(int64_t head, const float* state) const {
+    if (const Tensor& snapshots = p[LATHE_SNAPSHOTS]; snapshots.present())
+      snapshot(state, snapshots.floats(s.batch, s.first + t, head));
+    if (t + 1 == s.queries && !in_place()) w.save_state(state, p[LATHE_STATE_OUT], s.state, head);
   }
 
   // What the token leaves of a state.
@@ -150,9 +217,7 @@ struct Token {
         else
           recall(q, state, inv, to);
       });
-      if (const Tensor& snapshots = p[LATHE_SNAPSHOTS]; snapshots.present())
-        snapshot(state, snapshots.floats(s.batch, s.first + t, head));
-      if (t + 1 == s.queries && !in_place()) w.save_state(state, p[LATHE_STATE_OUT], s.state, head);
+      hand_on(head, state);
     }
     if (direct) return;
     each_output([&](int64_t l, int64_t n) {
@@ -160,10 +225,6 @@ struct Token {
               o.stride[2] * apart(p.sizes.out_heads()), heads);
     });
   }
-
-  struct Operands {
-    const float *q, *k, *v, *before;
-  };
 
   void advance(const Operands& from, float* state, float a, float inv, float* to) const {
     const int64_t columns = width(), K = p.sizes.K;

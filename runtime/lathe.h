@@ -70,10 +70,11 @@ enum {
   LATHE_POSITION = 13,   /* int32 or int64 [N]: position of the first token (cosFormer)                 */
   LATHE_PROJECTION = 14, /* float32 [M,D] or [HQ,M,D]: the rows w of FAVOR+, RFF, Hedgehog              */
   LATHE_SNAPSHOTS = 15,  /* float32 [B,T,max(HK,HV),K,V]: the state after each token (decode)           */
-  LATHE_GATE = 16,       /* float [B,T,max(HK,HV)]: log of what a token leaves of the state, <= 0       */
+  LATHE_GATE = 16,       /* float [B,T,max(HK,HV)]: log of what a token leaves of the state, <= 0;
+                            [B,T,max(HK,HV),K] with a gate for each key dimension, which are dense       */
   LATHE_DECAY = 17,      /* float32 [max(HK,HV)]: log of the decay per token, <= 0 */
   LATHE_BETA = 18,
-  LATHE_BONUS = 19,
+  LATHE_BONUS = 19, /* float32 [max(HK,HV),K]: weight of a token's own key (RWKV-6) */
   LATHE_DT = 20,
   LATHE_GRAD = 1 << 16 /* LATHE_GRAD | role is its gradient */
 };

@@ -23,7 +23,7 @@ struct Halves {
     ChunkTiles tiles{};
     const float before = w.peak(carried);
     tiles.k = chunk.keys(now, key_head, w.peak(carried));
-    chunk.fill_gate(now, key_head, before);
+    chunk.decay(now, key_head, before, tiles);
     for (int64_t value = 0; value < group.values(); value++) {
       const int64_t head = group.head(p.sizes.HV, key_head, value);
       tiles.v = w.values(s, now.t, now.rows, head, w.v());

@@ -12,7 +12,7 @@ constexpr uint64_t kSequences = bits({LATHE_LENGTHS, LATHE_CU_SEQLENS, LATHE_SLO
 constexpr uint64_t kOut = bits({LATHE_STATE_OUT, LATHE_Z_OUT});
 constexpr uint64_t kIn = bits({LATHE_STATE_IN, LATHE_Z_IN});
 
-constexpr uint64_t kGates = bits({LATHE_GATE, LATHE_DECAY});
+constexpr uint64_t kGates = bits({LATHE_GATE, LATHE_DECAY, LATHE_BONUS});
 constexpr uint64_t kTokens = bits({LATHE_Q, LATHE_K, LATHE_V, LATHE_O});
 
 constexpr Operator kOperators[] = {
@@ -46,7 +46,8 @@ constexpr RoleRule kRules[] = {
     {LATHE_POSITION, "POSITION", "[N]", 1, 1, RoleRule::kInteger, 0, 1, false},
     {LATHE_PROJECTION, "PROJECTION", "[M,D] or [HQ,M,D]", 2, 3, RoleRule::kFloat32, 1, 0, false},
     {LATHE_SNAPSHOTS, "SNAPSHOTS", "[B,T,max(HK,HV),K,V]", 5, 5, RoleRule::kFloat32, 2, 2, true},
-    {LATHE_GATE, "GATE", "[B,T,max(HK,HV)]", 3, 3, RoleRule::kFloat, 0, 2, false},
+    {LATHE_GATE, "GATE", "[B,T,max(HK,HV)] or [B,T,max(HK,HV),K]", 3, 4, RoleRule::kFloat, 0, 2, false},
+    {LATHE_BONUS, "BONUS", "[max(HK,HV),K]", 2, 2, RoleRule::kFloat32, 1, 0, false},
     {LATHE_DECAY, "DECAY", "[max(HK,HV)]", 1, 1, RoleRule::kFloat32, 0, 0, false},
 };
 

@@ -45,7 +45,8 @@ const Entry* need(const char* row, const char* kernel, const char* axis) {
 }
 
 Kernels choose_kernels(const Meaning& meaning, const char* row) {
-  const char* transition = meaning.stabilise() ? "decay" : meaning.variant->transition;
+  // a rising stabiliser is a decay, unless the variant has gates that it can join
+  const char* transition = meaning.variant->decays() || !meaning.stabilise() ? meaning.variant->transition : "decay";
   const auto pick = [&](const char* kernel, const char* axis) {
     return meaning.op->uses(kernel) ? need(row, kernel, axis) : nullptr;
   };
@@ -56,8 +57,18 @@ Kernels choose_kernels(const Meaning& meaning, const char* row) {
   k.key_sum = pick("key_sum", transition);
   k.key_step = pick("key_step", "");
   k.fixed_denominator = pick("fixed_denominator", "");
-  k.decode = pick("decode", "");
-  k.recall = pick("recall", "");
+  if (!meaning.variant->keyed()) {
+    k.decode = pick("decode", "");
+    k.recall = pick("recall", "");
+  } else {
+    k.gate_sums = pick("gate_sums", "");
+    k.gate_queries = pick("gate_queries", "");
+    k.gate_keys = pick("gate_keys", "");
+    k.gate_pairs = pick("gate_pairs", "");
+    k.recall_more = pick("recall_more", "");
+    k.update_keys = pick("update_keys", "");
+    k.exponentials = pick("exponentials", "");
+  }
   k.map = pick("map", meaning.map->name);
   k.transpose = pick("transpose", "");
   for (Storage s : {Storage::kF32, Storage::kF16, Storage::kBF16}) {
@@ -70,7 +81,7 @@ Kernels choose_kernels(const Meaning& meaning, const char* row) {
 
 // An operator is made of at least one of these; all have the chunk of their row.
 const Entry& first_of(const Kernels& k) {
-  return *(k.causal ? k.causal : k.readout ? k.readout : k.state ? k.state : k.decode);
+  return *(k.causal ? k.causal : k.readout ? k.readout : k.state ? k.state : k.decode ? k.decode : k.recall_more);
 }
 
 // Keys past K that a kernel may write before zeros replace them: a map of several parts stores whole blocks of 16.
@@ -82,7 +93,7 @@ int64_t padded_keys(const Meaning& m, const Sizes& s) {
 
 Padded pad(const Meaning& meaning, const Sizes& sizes, const Kernels& k) {
   int value = 16;  // what storage kernels ask for
-  for (const Entry* e : {k.causal, k.state, k.readout, k.decode})
+  for (const Entry* e : {k.causal, k.state, k.readout, k.decode, k.recall_more})
     if (e) value = std::lcm(value, e->value_grain);
   const int features = std::lcm(16, k.map->value_grain);
   return {round_up(sizes.D, 16),    round_up(sizes.M, features), padded_keys(meaning, sizes),
@@ -123,6 +134,8 @@ Meaning understand(const lathe_desc& desc) {
           "desc.flags: expected NORMALISE beside DENOM_MAX, got {:#x}", desc.flags);
   require(!(desc.flags & LATHE_STABILISE) || m.map->stabilises(),
           "desc.flags: expected no STABILISE, since the map {} has nothing to stabilise, got {:#x}", map, desc.flags);
+  if (m.variant->reads_before() && desc.flags & LATHE_STABILISE)
+    fail(LATHE_UNSUPPORTED, "desc.flags: expected no STABILISE beside the variant {}, got {:#x}", variant, desc.flags);
   require(!(desc.flags & LATHE_CLAMP_GATES) || m.variant->decays(),
           "desc.flags: expected no CLAMP_GATES, since the variant {} has no gates, got {:#x}", variant, desc.flags);
   require(std::isfinite(desc.scale), "desc.scale: expected a finite number, got {}", desc.scale);
@@ -217,7 +230,9 @@ std::string describe(const Plan& plan) {
   if (op != Op::kReadout && op != Op::kDecode) add(k.state);
   if (op == Op::kCausal) add(k.transpose), add(k.causal);
   if (op == Op::kNoncausal || op == Op::kReadout) add(k.readout);
-  if (op == Op::kCausal || op == Op::kDecode) add(k.decode);
+  for (const Entry* e :
+       {k.gate_sums, k.gate_queries, k.gate_keys, k.gate_pairs, k.exponentials, k.recall_more, k.update_keys, k.decode})
+    if (e) add(e);
   if (plan.meaning.normalise()) {
     if (op == Op::kCausal || op == Op::kNoncausal || op == Op::kAccumulate) add(k.key_sum);
     if (op == Op::kCausal || op == Op::kDecode) add(k.key_step);

@@ -195,6 +195,18 @@ void check_inputs(const Problem& p, const Variant& variant) {
   }
 }
 
+void check_gate_shape(const Problem& p, const Variant& variant) {
+  const Tensor& gate = p[LATHE_GATE];
+  const Sizes& s = p.sizes;
+  if (!gate.present()) return;
+  const int rank = variant.keyed() ? 4 : 3;
+  require(gate.rank == rank, "GATE: expected {} dimensions for the variant {}, got {}", rank, variant.name, gate.rank);
+  if (!variant.keyed()) return expect(p, LATHE_GATE, {s.B, s.Tq, s.state_heads()});
+  expect(p, LATHE_GATE, {s.B, s.Tq, s.state_heads(), s.K});
+  require(s.K == 1 || gate.stride[3] == 1,
+          "GATE: stride of dimension 3: expected 1 (the innermost dimension is dense), got {}", gate.stride[3]);
+}
+
 void check_shapes(const Problem& p, const Meaning& meaning) {
   const Sizes& s = p.sizes;
   expect(p, LATHE_O, {s.B, s.Tq, s.out_heads(), s.V});
@@ -205,7 +217,8 @@ void check_shapes(const Problem& p, const Meaning& meaning) {
   expect(p, LATHE_SLOTS, {s.N});
   expect(p, LATHE_POSITION, {s.N});
   expect(p, LATHE_DECAY, {s.state_heads()});
-  expect(p, LATHE_GATE, {s.B, s.Tq, s.state_heads()});
+  check_gate_shape(p, *meaning.variant);
+  expect(p, LATHE_BONUS, {s.state_heads(), s.K});
   expect(p, LATHE_STABILISER, {s.states, s.HK});
   const bool keeps_state = p[LATHE_STATE_IN].present() || p[LATHE_STATE_OUT].present(),
              stabiliser = p[LATHE_STABILISER].present();

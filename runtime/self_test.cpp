@@ -123,7 +123,11 @@ class Tensors {
       for (uint32_t role : {LATHE_Z_IN, LATHE_Z_OUT}) add(c, role, f32, {1, 1, c.keys()});
     if (c.map.projects()) add(c, LATHE_PROJECTION, f32, {kFeatures, c.width});
     if (c.variant.inputs >> LATHE_DECAY & 1) add(c, LATHE_DECAY, f32, {1});
-    if (c.variant.inputs >> LATHE_GATE & 1) add(c, LATHE_GATE, c.storage, {1, tokens, 1});
+    if (c.variant.keyed())
+      add(c, LATHE_GATE, c.storage, {1, tokens, 1, c.keys()});
+    else if (c.variant.inputs >> LATHE_GATE & 1)
+      add(c, LATHE_GATE, c.storage, {1, tokens, 1});
+    if (c.variant.inputs >> LATHE_BONUS & 1) add(c, LATHE_BONUS, f32, {1, c.keys()});
     for (Slot& slot : slots_) args_.push_back({slot.role, &(slot.view = slot.field.view())});
   }
 
@@ -173,6 +177,8 @@ class Expected {
   std::vector<double> o, state, z;
 
  private:
+  std::vector<double> read_state, read_z;  // what a query sees that reads before its token's update
+
   std::vector<double> phi(uint32_t role, int64_t row, int64_t position) {
     Mapped token{{}, {}, static_cast<double>(position), c_.attribute()};
     for (int64_t d = 0; d < c_.width; d++) token.x.push_back(t_.at(role, row * c_.width + d));
@@ -185,18 +191,26 @@ class Expected {
     return apply_formula(c_.map.name, token);
   }
 
-  double log_decay(int64_t t) {
+  double log_decay(int64_t t, int64_t key) {
     float g = 0, out;
     if (c_.variant.inputs >> LATHE_DECAY & 1) g = static_cast<float>(t_.at(LATHE_DECAY, 0));
-    if (c_.variant.inputs >> LATHE_GATE & 1) g = static_cast<float>(t_.at(LATHE_GATE, t));
+    if (c_.variant.inputs >> LATHE_GATE & 1)
+      g = static_cast<float>(t_.at(LATHE_GATE, c_.variant.keyed() ? t * keys_ + key : t));
     c_.variant.log_decays({{reinterpret_cast<const char*>(&g), 0, Storage::kF32}, 0, 1}, 1, &out);
     return static_cast<double>(out);
   }
 
   void take_key(int64_t t) {
     const std::vector<double> k = phi(LATHE_K, t, t);
-    const double a = std::exp(log_decay(t));
+    read_z = z;
+    read_state = state;
     for (size_t i = 0; i < k.size(); i++) {
+      const double a = std::exp(log_decay(t, static_cast<int64_t>(i)));
+      const double u = c_.variant.reads_before() ? t_.at(LATHE_BONUS, static_cast<int64_t>(i)) : 0;
+      if (c_.normalise) read_z[i] += u * k[i];
+      for (int64_t j = 0; j < c_.width; j++)
+        read_state[i * static_cast<size_t>(c_.width) + static_cast<size_t>(j)] +=
+            u * k[i] * t_.at(LATHE_V, t * c_.width + j);
       if (c_.normalise) z[i] = a * z[i] + k[i];
       for (int64_t j = 0; j < c_.width; j++) {
         double& s = state[i * static_cast<size_t>(c_.width) + static_cast<size_t>(j)];
@@ -206,16 +220,18 @@ class Expected {
   }
 
   void read(int64_t t) {
+    const bool before = c_.variant.reads_before();
+    const std::vector<double>&seen = before ? read_state : state, &z_seen = before ? read_z : z;
     for (int64_t head = 0; head < kQueryHeads; head++) {
       const std::vector<double> q = phi(LATHE_Q, t * kQueryHeads + head, t);
       double below = 1;
       if (c_.normalise) {
         below = kEps;
-        for (size_t i = 0; i < q.size(); i++) below += kScale * q[i] * z[i];
+        for (size_t i = 0; i < q.size(); i++) below += kScale * q[i] * z_seen[i];
       }
       for (size_t j = 0; j < static_cast<size_t>(c_.width); j++) {
         double sum = 0;
-        for (size_t i = 0; i < q.size(); i++) sum += kScale * q[i] * state[i * static_cast<size_t>(c_.width) + j];
+        for (size_t i = 0; i < q.size(); i++) sum += kScale * q[i] * seen[i * static_cast<size_t>(c_.width) + j];
         o.push_back(sum / below);
       }
     }

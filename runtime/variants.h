@@ -5,6 +5,7 @@
 #include <span>
 #include <string_view>
 
+#include "lathe.h"
 #include "tensor.h"
 
 namespace lathe {
@@ -20,6 +21,8 @@ struct Variant {
   void (*log_decays)(const Gates& gates, int64_t n, float* out);  // of n tokens
   uint64_t inputs;                                                // bits 1 << role
   bool decays() const { return std::string_view(transition) != "plain"; }
+  bool reads_before() const { return (inputs >> LATHE_BONUS & 1) != 0; }     // a query reads the state before its token
+  bool keyed() const { return std::string_view(transition) == "gate_key"; }  // a gate for each key dimension
 };
 
 std::span<const Variant> variants();

@@ -4,6 +4,8 @@
 #include <cstring>
 #include <limits>
 
+#include "key_gates.h"
+
 namespace lathe {
 
 namespace {
@@ -46,6 +48,7 @@ Layout worker_layout(const Plan& plan, const Problem& problem) {
   layout.o = take(rows * w.V);
   layout.inv = take(rows + 16);
   layout.gate = take(2 * w.C + 16);
+  layout.key_gates = take(KeyGates::floats(plan));
   layout.narrow = take(w.C * w.V);
   layout.state_stride = static_cast<size_t>(values * w.K * w.V + w.K + 16) * sizeof(float);
   layout.heads = static_cast<size_t>(heads_together(problem, static_cast<int64_t>(layout.state_stride)));

@@ -10,7 +10,7 @@ namespace lathe {
 
 // Scratch is constant in T. Offsets are bytes, 64-byte aligned.
 struct Layout {
-  size_t staged, projected, peaks, q, k, kt, v, o, inv, gate, narrow, states, total;
+  size_t staged, projected, peaks, q, k, kt, v, o, inv, gate, key_gates, narrow, states, total;
   size_t state_stride, heads;  // one key head's states and z; how many heads a worker carries at once
 };
 Layout worker_layout(const Plan& plan, const Problem& problem);
@@ -56,6 +56,9 @@ class Worker {
   }
   // The same for values, padded to `width`: the caller's own, or copies in v().
   Rows value_heads(const Sequence& s, int64_t t, int64_t head, int64_t apart, int64_t heads, int64_t width);
+  // As float32; columns are neighbours.
+  void widen(Storage storage, const char* from, int64_t stride, int64_t rows, int64_t columns, float* to,
+             int64_t to_stride);
   Rows values(const Sequence& s, int64_t t, int64_t rows, int64_t head, float* v);
   // Asks memory for part `part` of `parts` of what the tensor holds for a coming step.
   void prefetch(uint32_t role, const Sequence& s, const Step& coming, int64_t key_head, int64_t part,
@@ -82,6 +85,7 @@ class Worker {
   const float* peaks() { return at(layout_.peaks); }
   float* inv() { return at(layout_.inv); }
   float* gate() { return at(layout_.gate); }
+  float* key_gates() { return at(layout_.key_gates); }
   float* state(size_t carried, int64_t value) {
     return at(layout_.states + carried * layout_.state_stride) + value * plan_.padded.K * plan_.padded.V;
   }
@@ -123,8 +127,6 @@ class Worker {
   // Rows and columns, padded with zeros to `tile_rows` and `width`.
   const float* copy(Storage storage, const char* from, int64_t stride, int64_t rows, int64_t columns, float* to,
                     int64_t width, int64_t tile_rows);
-  void widen(Storage storage, const char* from, int64_t stride, int64_t rows, int64_t columns, float* to,
-             int64_t to_stride);
   void map(const Staged& x, int64_t tile_rows, const MapCall& m, float* y);
   // Whether a chunk of rows can be read where it lies.
   bool in_place(const Tensor& x, int64_t rows, int64_t padded) const;

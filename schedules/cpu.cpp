@@ -173,6 +173,27 @@ struct Roles {
     }
   }
 
+  // Row after row, all columns of one before the next.
+  void carried(Func f) const {
+    f.compute_root().vectorize(f.args()[0], vector, TailStrategy::RoundUp);
+    for (int s = 0; s < f.num_update_definitions(); s++) {
+      const auto rows_of = f.rvars(s);
+      std::vector<VarOrRVar> order{f.args()[0]};
+      order.insert(order.end(), rows_of.begin(), rows_of.end());
+      f.update(s).reorder(order).vectorize(f.args()[0], vector, TailStrategy::RoundUp);
+    }
+  }
+
+  // One pair at a time, its lanes in a register: the sums across lanes are few beside those along the rows.
+  void pairs(Func f) const {
+    const LoopLevel pair(f, f.rvars(0)[0]), row(f, f.args()[1]);
+    each(Role::pair_sum,
+         [&](Func g) { g.compute_at(g.dimensions() == 2 ? pair : row).update().atomic().vectorize(g.rvars(0)[0]); });
+    each(Role::pair_lanes, [&](Func g) {
+      g.compute_at(g.dimensions() == 3 ? pair : row).vectorize(g.args()[0]).update().vectorize(g.args()[0]);
+    });
+  }
+
   // Vectors along the rows that are read, several rows side by side: the stores interleave into dense ones.
   void columns(Func f) {
     Var token = f.args()[0], key = f.args()[1];
@@ -195,6 +216,8 @@ void apply(Kernel& kernel, const Numbers& numbers, const Target& target) {
   });
   roles.each(Role::row_sum, [&](Func f) { roles.row_sum(f); });
   roles.each(Role::serial, [](Func f) { f.compute_root(); });
+  roles.each(Role::carried, [&](Func f) { roles.carried(f); });
+  roles.each(Role::pairs, [&](Func f) { roles.pairs(f); });
   roles.each(Role::projected, [&](Func f) { roles.projected(f); });
   roles.each(Role::rows, [&](Func f) { roles.rows(f); });
   roles.each(Role::columns, [&](Func f) { roles.columns(f); });

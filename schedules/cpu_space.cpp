@@ -5,8 +5,11 @@
 namespace lathe::gen {
 
 bool is_causal(const std::string& kernel) { return kernel.starts_with("causal"); }
+// Those that walk rows, a vector at a time, have none.
 bool has_tiles(const std::string& kernel) {
-  return kernel != "decode" && kernel != "key_step" && kernel != "widen" && kernel != "narrow";
+  for (const char* walks : {"decode", "key_step", "widen", "narrow", "recall_more", "update_keys", "exponentials"})
+    if (kernel == walks) return false;
+  return !kernel.starts_with("gate_");
 }
 
 namespace {

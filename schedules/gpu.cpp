@@ -58,6 +58,15 @@ struct Roles {
     each({Role::scores}, [&](Func s) { scores(s, f); });
   }
 
+  // A thread owns a row of pairs, one after the other.
+  void pairs(Func f) const {
+    f.compute_root().gpu_tile(f.args()[1], block_x, x, kSide, TailStrategy::RoundUp);
+    updates(f, 1);
+    const LoopLevel pair(f, f.rvars(0)[0]), row(f, x);
+    each({Role::pair_sum}, [&](Func g) { g.compute_at(g.dimensions() == 2 ? pair : row); });
+    each({Role::pair_lanes}, [&](Func g) { g.compute_at(g.dimensions() == 3 ? pair : row); });
+  }
+
   // Later stages by one dimension; whatever they walk besides, one thread walks in order.
   void updates(Func f, int dimension) const {
     for (int u = 0; u < f.num_update_definitions(); u++)
@@ -80,7 +89,13 @@ void apply(Kernel& kernel, const Numbers&, const Target&) {
     roles.squares(f);
     roles.accumulate(roles.find(Role::outer), f);
   });
-  roles.each({Role::copy, Role::columns, Role::recurrence}, [&](Func f) { roles.squares(f); });
+  roles.each({Role::copy, Role::columns, Role::recurrence},
+             [&](Func f) { f.dimensions() == 1 ? roles.line(f) : roles.squares(f); });
+  roles.each({Role::carried}, [&](Func f) {
+    roles.squares(f);
+    roles.updates(f, 0);
+  });
+  roles.each({Role::pairs}, [&](Func f) { roles.pairs(f); });
   // parts of a row may overlap, and the later one must win: a row is one thread's
   roles.each({Role::rows}, [&](Func f) {
     roles.squares(f);

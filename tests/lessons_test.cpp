@@ -24,7 +24,7 @@ Problem shape_of(int64_t T) {
 // exp of a positive difference, and zero times infinity where the difference should come before exp.
 TEST(Lessons, Fla649TtMetal56550DecaysOfAnyStrength) {
   for (const double g : {-0.0, -1e-30, -87.4, -104.0, -1e4, -1e30, -3e38, -double{INFINITY}}) {
-    for (const char* variant : {"decay", "gate"}) {
+    for (const char* variant : {"decay", "gate", "gate_key", "rwkv6"}) {
       Problem p = shape_of(150);
       p.variant = variant;
       p.map = "elu1";
@@ -44,11 +44,11 @@ TEST(Lessons, Fla389ADecayOfOneIsNoDecay) {
   p.normalise = true;
   p.eps = 1e-6;
   p = reals(p, Type::F32, 402, true);
-  for (const char* variant : {"decay", "gate"}) {
+  for (const char* variant : {"decay", "gate", "gate_key"}) {
     Problem decaying = p;
     decaying.variant = variant;
     decaying.decay.assign(decaying.variant == "decay" ? 2 : 0, 0);
-    decaying.gate.assign(decaying.variant == "gate" ? static_cast<size_t>(p.B * p.T * 2) : 0, 0);
+    decaying.gate.assign(static_cast<size_t>(p.B * p.T * 2 * reference::gate_width(decaying)), 0);
     for (const char* op : {"causal", "decode"})
       expect_near(call(op, decaying), call(op, p), reference::causal(p).size, Type::F32, 2 * epsilons_of(p), op);
   }

@@ -75,6 +75,8 @@ const std::vector<Shape>& shapes() {
        any},
       {"decaying", [](Problem& p) { p.variant = "decay"; }, has_direction},
       {"gated", [](Problem& p) { p.variant = "gate"; }, has_direction},
+      {"gatedbykey", [](Problem& p) { p.variant = "gate_key"; }, has_direction},
+      {"bonus", [](Problem& p) { p.variant = "rwkv6"; }, has_direction},
       {"snapshots", [](Problem& p) { p.snapshots = true; }, [](const std::string& op) { return op == "decode"; }},
   };
   return all;
@@ -186,18 +188,20 @@ void strides(Spoils& all, uint32_t role, const SpoiledCall::Argument& argument) 
     all.push_back({fmt::format("with stride {} of dimension {}", stride, d),
                    [=](SpoiledCall& c) { c[role].strides[d] = stride; }, LATHE_INVALID, words, role});
   };
+  // the heads of gates need not be dense, their keys must
+  const int32_t dense = role == LATHE_GATE && argument.view.ndim == 4 ? 1 : rule.dense;
   for (int32_t i = 0; i < argument.view.ndim; ++i) {
     const auto d = static_cast<size_t>(i);
     if (argument.shape[d] == 1) continue;
     const int64_t now = argument.strides[d];
-    if (i >= argument.view.ndim - rule.dense)
+    if (i >= argument.view.ndim - dense)
       for (const int64_t stride : {now + 1, 2 * now, int64_t{0}, -now})
         add(d, stride, {"stride", std::to_string(stride)});
     for (const int64_t stride : {low, high, int64_t{1} << 62, -(int64_t{1} << 62), int64_t{1} << 61})
       add(d, stride, {"stride", std::to_string(stride)});
     // below the first address there is
-    if (i < argument.view.ndim - rule.dense) add(d, -(int64_t{1} << 47), {"strides"});
-    if (rule.output && i < argument.view.ndim - rule.dense)
+    if (i < argument.view.ndim - dense) add(d, -(int64_t{1} << 47), {"strides"});
+    if (rule.output && i < argument.view.ndim - dense)
       for (const int64_t stride : {int64_t{0}, now - 1, 1 - now})
         if (d + 1 < static_cast<size_t>(argument.view.ndim) || stride == 0) add(d, stride, {"overlap"});
   }
@@ -224,7 +228,7 @@ void aliases(Spoils& all, uint32_t role, SpoiledCall& good) {
   }
 }
 
-void contents(Spoils& all, uint32_t role) {
+void contents(Spoils& all, uint32_t role, const SpoiledCall::Argument& argument) {
   const auto integers = [&](const std::vector<int64_t>& values, int64_t wrong) {
     all.push_back({fmt::format("holding {}", wrong),
                    [=](SpoiledCall& c) { c.put_integers(role, values); },
@@ -261,12 +265,12 @@ void contents(Spoils& all, uint32_t role) {
                      role});
   if (role == LATHE_GATE)
     for (const float x : {1e-30F, 0.25F, INFINITY}) {
-      std::vector<float> gates(24, -1);
-      gates[23] = x;
+      std::vector<float> gates(static_cast<size_t>(argument.elements()), -1);
+      gates.back() = x;
       all.push_back({fmt::format("holding {}", x),
                      [=](SpoiledCall& c) { c.put_floats(role, gates); },
                      LATHE_INVALID,
-                     {"GATE[1,5,1]", fmt::format("{}", x)},
+                     {argument.view.ndim == 3 ? "GATE[1,5,1]" : "GATE[1,5,1,3]", fmt::format("{}", x)},
                      role});
     }
 }
@@ -287,7 +291,7 @@ Spoils spoils_of(const std::string& op, uint32_t role, SpoiledCall& good) {
   extents(all, op, role, good[role]);
   strides(all, role, good[role]);
   if (roles().at(role).output) aliases(all, role, good);
-  contents(all, role);
+  contents(all, role, good[role]);
   presence(all, op, role);
   return all;
 }

@@ -192,18 +192,20 @@ TEST(Decay, FromOneToNothing) {
 // Sums of strong gates are large, and what follows them in the chunk is told from differences of such sums: those must
 // not lose the digits of the weak ones.
 TEST(Gates, StrongOnesBeforeWeakOnes) {
-  for (const double strong : {-3.0, -70.0, -1e4, -3e38, -double{INFINITY}}) {
-    Problem p = problem_of("identity", false);
-    p.variant = "gate";
-    p = reals(p, Type::F32, 85, true);
-    for (size_t i = 0; i < p.gate.size(); ++i)
-      p.gate[i] = rounded(Type::F32, i / 20 % 2 == 0 ? strong : -1e-3 * static_cast<double>(i % 7));
-    for (const char* op : {"causal", "decode"}) check(op, p);
-  }
+  for (const char* variant : {"gate", "gate_key", "rwkv6"})
+    for (const double strong : {-3.0, -70.0, -1e4, -3e38, -double{INFINITY}}) {
+      Problem p = problem_of("identity", false);
+      p.variant = variant;
+      p = reals(p, Type::F32, 85, true);
+      const size_t stretch = 20 * static_cast<size_t>(reference::gate_width(p));
+      for (size_t i = 0; i < p.gate.size(); ++i)
+        p.gate[i] = rounded(Type::F32, i / stretch % 2 == 0 ? strong : -1e-3 * static_cast<double>(i % 7));
+      for (const char* op : {"causal", "decode"}) check(op, p);
+    }
 }
 
 TEST(Gates, CountAsZeroAboveItWhereClamped) {
-  for (const char* variant : {"decay", "gate"}) {
+  for (const char* variant : {"decay", "gate", "gate_key"}) {
     Problem p = problem_of("elu1", true);
     p.variant = variant;
     p.clamp = true;

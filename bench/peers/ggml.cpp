@@ -65,7 +65,7 @@ void* peer_open(const PeerProblem* problem, char* why, size_t capacity) {
   }
   const int64_t width = p.key_width, tokens = p.batch * p.tokens;
   for (int64_t i = 0; i < width * p.heads * tokens; i++) {
-    peer->gates.push_back(p.log_gates == nullptr ? 1.0f : std::exp(p.log_gates[i / width]));
+    peer->gates.push_back(p.log_gates == nullptr ? 1.0f : std::exp(p.log_gates[i * p.gate_width / width]));
   }
   const float* state = p.state_in;
   if (state == nullptr) {

@@ -14,13 +14,14 @@ enum { PEER_BTHD = 0, PEER_BHTD = 1 };
 
 typedef struct {
   const char* op;       // "causal", "noncausal", "decode"
-  const char* variant;  // "plain", "decay", "gate"
+  const char* variant;  // "plain", "decay", "gate", "gate_key"
   const char* map;      // "identity", "elu1"
   int32_t normalise, layout, threads;
   int64_t batch, tokens, heads, key_width, value_width;
   float scale;
   const float *q, *k, *v;
-  const float* log_gates;  // [B,T,H]: of a variant that decays; null = none
+  const float* log_gates;  // [B,T,H,gate_width]: of a variant that decays; null = none
+  int64_t gate_width;      // 1, or key_width
   const float* state_in;   // [B,H,K,V]; null = zeros
   float* o;  // the output, followed by room for one more state [B,H,K,V]: ggml writes both into one tensor
 } PeerProblem;

@@ -39,7 +39,9 @@ void DrawnCall::draw_description() {
   variant_ = variant.name;
   decay_ = variant.decay;
   gate_ = variant.gate;
-  stabilise_ = map_ == "favor_performer" && bytes_.either();
+  bonus_ = variant.bonus;
+  keyed_ = variant_ == "gate_key" || bonus_;
+  stabilise_ = map_ == "favor_performer" && !bonus_ && bytes_.either();
   desc.size = sizeof desc;
   desc.op = op_.c_str();
   desc.variant = variant_ == "plain" && bytes_.either() ? nullptr : variant_.c_str();
@@ -114,7 +116,7 @@ Argument* DrawnCall::add(uint32_t role, Type type, std::vector<int64_t> shape, A
 // Any order of the outer dimensions, gaps, backwards; inputs also repeat what is one row.
 void DrawnCall::lay_out(Argument& a) {
   const bool states = a.role == LATHE_SNAPSHOTS || a.role == LATHE_STATE_IN || a.role == LATHE_STATE_OUT;
-  const int64_t dense = states ? 2 : a.role == LATHE_GATE ? 0 : 1;
+  const int64_t dense = states ? 2 : a.role == LATHE_GATE && a.shape.size() == 3 ? 0 : 1;
   const auto outer = static_cast<int64_t>(a.shape.size()) - dense;
   if (outer <= 0 || bytes_.either()) return;
   a.strides.assign(a.shape.size(), 1);
@@ -162,7 +164,11 @@ void DrawnCall::draw_tensors() {
   if (op_ == "decode" && bytes_.either())
     lay_out(*add(LATHE_SNAPSHOTS, kFloat32, {s.B, s.T, s.state_heads(), s.K, s.V}, Argument::kWritten));
   if (decay_) add(LATHE_DECAY, kFloat32, {s.state_heads()});
-  if (gate_) lay_out(*add(LATHE_GATE, kFloat, {s.B, s.T, s.state_heads()}));
+  if (keyed_)
+    lay_out(*add(LATHE_GATE, kFloat, {s.B, s.T, s.state_heads(), s.K}));
+  else if (gate_)
+    lay_out(*add(LATHE_GATE, kFloat, {s.B, s.T, s.state_heads()}));
+  if (bonus_) lay_out(*add(LATHE_BONUS, kFloat32, {s.state_heads(), s.K}));
   if (s.M > 0 && s.HQ == s.HK && op_ != "readout" && bytes_.either())
     lay_out(*add(LATHE_PROJECTION, kFloat32, {s.HQ, s.M, s.D}));
   else if (s.M > 0)

@@ -64,7 +64,7 @@ class DrawnCall {
   std::string op_, variant_, map_, attribute_;
   std::vector<lathe_attr> attributes_;
   Sizes sizes_{};
-  bool normalise_ = false, stabilise_ = false, decay_ = false, gate_ = false;
+  bool normalise_ = false, stabilise_ = false, decay_ = false, gate_ = false, bonus_ = false, keyed_ = false;
   std::vector<int64_t> lengths_, cu_seqlens_, slots_, positions_;
   std::deque<Argument> arguments_;
   std::deque<Argument> open_;

@@ -82,6 +82,14 @@ struct Memory {
     for (size_t i = 0; i < state.size(); ++i) state_size[i] = std::max(state_size[i], kNothing * state_ever[i]);
     for (size_t i = 0; i < z.size(); ++i) z_size[i] = std::max(z_size[i], kNothing * z_ever[i]);
   }
+  void decay(int64_t c, double factor, int64_t V) {
+    z[c] *= factor;
+    z_size[c] *= factor;
+    for (int64_t e = 0; e < V; ++e) {
+      state[c * V + e] *= factor;
+      state_size[c * V + e] *= factor;
+    }
+  }
   void add(const Feature& k, const double* v, int64_t V) {
     for (size_t c = 0; c < k.value.size(); ++c) {
       z[c] += k.value[c];
@@ -104,7 +112,7 @@ void put(std::vector<double>& all, int64_t index, const std::vector<double>& pie
 
 }  // namespace
 
-Answers scan(const Problem& p, const std::function<double(int64_t token, int64_t head)>& decay) {
+Answers scan(const Problem& p, const Decay& decay, const std::vector<double>& bonus) {
   const int64_t K = map_width(p), HS = p.state_heads(), HO = p.out_heads();
   const Answers start = initial_answers(p);
   Answers a = start;
@@ -118,7 +126,6 @@ Answers scan(const Problem& p, const std::function<double(int64_t token, int64_t
       for (int64_t i = 0; i < s.count; ++i) {
         const int64_t token = s.b * p.T + s.first + i;
         const double* k = &p.k[(token * p.HK + kh) * p.D];
-        m.scale(decay(token, head));
         if (p.stabilise) {
           const Maximum maximum = key_maximum(p, kh, k);
           if (maximum.value > m.maximum.value) {
@@ -126,7 +133,21 @@ Answers scan(const Problem& p, const std::function<double(int64_t token, int64_t
             m.maximum = maximum;
           }
         }
-        m.add(map_key(p, kh, s.position + i, k, m.maximum), &p.v[(token * p.HV + vh) * p.V], p.V);
+        const Feature feature = map_key(p, kh, s.position + i, k, m.maximum);
+        const double* v = &p.v[(token * p.HV + vh) * p.V];
+        Memory before;
+        if (!bonus.empty()) {
+          before = m;
+          Feature weighed = feature;
+          for (int64_t c = 0; c < K; ++c) {
+            weighed.value[c] *= bonus[head * K + c];
+            weighed.size[c] *= std::abs(bonus[head * K + c]);
+          }
+          before.add(weighed, v, p.V);
+        }
+        for (int64_t c = 0; c < K; ++c) m.decay(c, decay(token, head, c), p.V);
+        m.add(feature, v, p.V);
+        const Memory& read = bonus.empty() ? m : before;
         if (p.snapshots) {
           put(a.value.snapshots, token * HS + head, m.state);
           put(a.size.snapshots, token * HS + head, m.state_size);
@@ -135,7 +156,7 @@ Answers scan(const Problem& p, const std::function<double(int64_t token, int64_t
           if (shared_head(p, h, HO, HS) != head) continue;
           const int64_t qh = shared_head(p, h, HO, p.HQ), out = (token * HO + h) * p.V;
           const Feature q = map_query(p, qh, s.position + i, &p.q[(token * p.HQ + qh) * p.D]);
-          read_out(p, q, m.state.data(), m.state_size.data(), m.z.data(), m.z_size.data(), &a.value.o[out],
+          read_out(p, q, read.state.data(), read.state_size.data(), read.z.data(), read.z_size.data(), &a.value.o[out],
                    &a.size.o[out]);
         }
       }
@@ -154,7 +175,7 @@ Answers scan(const Problem& p, const std::function<double(int64_t token, int64_t
 namespace {
 
 Answers plain(const Problem& p) {
-  return scan(p, [](int64_t, int64_t) { return 1.0; });
+  return scan(p, [](int64_t, int64_t, int64_t) { return 1.0; });
 }
 const AnnounceVariant announced("plain", {.causal = plain, .epsilons = 10});
 
@@ -175,6 +196,11 @@ const std::vector<std::vector<double> Problem::*>& rows_of_tokens() {
   static const std::vector<std::vector<double> Problem::*> all = {&Problem::q, &Problem::k, &Problem::v,
                                                                   &Problem::gate};
   return all;
+}
+
+int64_t gate_width(const Problem& p) {
+  const Variant& variant = variants().at(p.variant);
+  return variant.takes_key_gates ? map_width(p) : variant.takes_gate ? 1 : 0;
 }
 
 Answers causal(const Problem& p) { return variants().at(p.variant).causal(p); }

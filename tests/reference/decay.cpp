@@ -7,7 +7,7 @@ namespace reference {
 namespace {
 
 Answers decay(const Problem& p) {
-  return scan(p, [&p](int64_t, int64_t head) {
+  return scan(p, [&p](int64_t, int64_t head, int64_t) {
     const double g = p.decay[static_cast<size_t>(head)];
     return std::exp(p.clamp && g > 0 ? 0 : g);
   });

@@ -25,7 +25,7 @@ struct Problem {
   double scale = 1, eps = 0;
   std::map<std::string, double> attrs;
   std::vector<int64_t> lengths, cu_seqlens, slots, position;
-  std::vector<double> q, k, v, gate, state, z, stabiliser, decay, projection;
+  std::vector<double> q, k, v, gate, state, z, stabiliser, decay, bonus, projection;
 
   int64_t queries() const { return TQ < 0 ? T : TQ; }
   int64_t sequences() const { return cu_seqlens.empty() ? B : static_cast<int64_t>(cu_seqlens.size()) - 1; }
@@ -64,18 +64,23 @@ struct Maximum {
 Feature map_key(const Problem& p, int64_t head, int64_t position, const double* x, const Maximum& running);
 Maximum key_maximum(const Problem& p, int64_t head, const double* x);
 
-// The recurrence of MATH B2 and B3: S <- decay(token, head) S + k v^T, tokens counted over the whole batch. "decode"
-// and "causal" mean the same.
-Answers scan(const Problem& p, const std::function<double(int64_t token, int64_t head)>& decay);
+// The recurrence of MATH B2 and B3: row c of S <- decay(token, head, c) of it + k_c v, tokens counted over the whole
+// batch. A query reads S after its token; with a bonus [heads, K], S before it and bonus * k v^T besides. "decode" and
+// "causal" mean the same.
+using Decay = std::function<double(int64_t token, int64_t head, int64_t c)>;
+Answers scan(const Problem& p, const Decay& decay, const std::vector<double>& bonus = {});
 Answers causal(const Problem& p);
 
 // A variant of the recurrence announces itself from its own file.
 struct Variant {
   Answers (*causal)(const Problem&);
   double epsilons;  // allowed to the library for up to four chunks of tokens: about twice the worst seen
-  // What of the problem it reads: one for each state head, and one for each token of such a head.
-  bool takes_decay = false, takes_gate = false;
+  // What of the problem it reads: one for each state head; one for each token of such a head, or K of them; K weights
+  // for each such head.
+  bool takes_decay = false, takes_gate = false, takes_key_gates = false, takes_bonus = false;
 };
+// Gates of one token and head.
+int64_t gate_width(const Problem& p);
 // The parts of a problem that have a row for each token.
 const std::vector<std::vector<double> Problem::*>& rows_of_tokens();
 std::map<std::string, Variant>& variants();

@@ -87,11 +87,15 @@ Arguments::Arguments(const std::string& op, const Problem& problem, const Option
     add(LATHE_PROJECTION, Type::F32, shape, compact_strides(shape), p.projection);
   }
   if (!p.decay.empty()) add(LATHE_DECAY, Type::F32, {p.state_heads()}, {1}, p.decay);
-  if (reference::variants().at(p.variant).takes_gate) {
-    const Extents row = {p.B, p.T, p.state_heads(), 1};
-    Extents strides = laid_out(options_.layout, row);
-    strides.pop_back();
-    add(LATHE_GATE, options_.type, {p.B, p.T, p.state_heads()}, strides, p.gate);
+  const reference::Variant& variant = reference::variants().at(p.variant);
+  if (const int64_t width = reference::gate_width(p); width > 0) {
+    Extents gate = {p.B, p.T, p.state_heads(), width}, strides = laid_out(options_.layout, gate);
+    if (variant.takes_gate) gate.pop_back(), strides.pop_back();
+    add(LATHE_GATE, options_.type, gate, strides, p.gate);
+  }
+  if (variant.takes_bonus) {
+    const Extents bonus = {p.state_heads(), reference::map_width(p)};
+    add(LATHE_BONUS, Type::F32, bonus, compact_strides(bonus), p.bonus);
   }
 }
 

@@ -54,11 +54,13 @@ Problem reals(Problem p, Type type, uint64_t seed, bool states) {
   const reference::Variant& variant = reference::variants().at(p.variant);
   if (variant.takes_decay) fill(p.decay, p.state_heads(), [&] { return rounded(Type::F32, -0.5 * uniform()); });
   // mostly mild, here and there strong, now and then a reset
-  if (variant.takes_gate)
-    fill(p.gate, p.B * p.T * p.state_heads(), [&] {
+  if (const int64_t width = reference::gate_width(p); width > 0)
+    fill(p.gate, p.B * p.T * p.state_heads() * width, [&] {
       const double kind = uniform();
       return kind < 0.02 ? -INFINITY : rounded(type, -(kind < 0.1 ? 40 : 0.5) * uniform());
     });
+  if (variant.takes_bonus)
+    fill(p.bonus, p.state_heads() * reference::map_width(p), [&] { return rounded(Type::F32, 2 * uniform()); });
   const bool positive = p.normalise && reference::maps().at(p.map).negative;
   const Draw value = [&] { return rounded(type, normal()); };
   fill_all(
@@ -77,7 +79,9 @@ Problem integers(Problem p, int64_t magnitude, uint64_t seed, bool states) {
   const reference::Variant& variant = reference::variants().at(p.variant);
   if (variant.takes_decay) p.decay.assign(static_cast<size_t>(p.state_heads()), 0);
   // nothing or everything is left
-  if (variant.takes_gate) fill(p.gate, p.B * p.T * p.state_heads(), [&] { return bits() % 8 == 0 ? -INFINITY : 0.0; });
+  if (const int64_t width = reference::gate_width(p); width > 0)
+    fill(p.gate, p.B * p.T * p.state_heads() * width, [&] { return bits() % 8 == 0 ? -INFINITY : 0.0; });
+  if (variant.takes_bonus) fill(p.bonus, p.state_heads() * reference::map_width(p), draw);
   return p;
 }
 

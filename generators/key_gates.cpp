@@ -1,0 +1,109 @@
+// A gate for every dimension of the keys: what becomes of queries and keys before they meet. docs/operators.md.
+//
+// whole(K, C + 1), rest(K, C + 1): log2 of what is left of each row of the state, of the beginning (row 0) and after
+// each token: whole numbers, and what remains of them, at most 1/2 in size.
+//
+// A query and a key meet in sum_k q_k k_k exp(b_ik - b_jk). The fractions become factors of the two; the whole numbers
+// are subtracted exactly, and no difference above 0 is used: against the beginning, against the row where a block of
+// queries begins (causal.cpp), and within a block pair by pair.
+#include "kernel.h"
+#include "vmath.h"
+
+using namespace Halide;
+using namespace lathe::gen;
+
+namespace {
+
+struct Sums {
+  ImageParam whole, rest;
+  explicit Sums(Kernel& kernel) : whole(kernel.buffer("whole")), rest(kernel.buffer("rest")) {}
+};
+
+// A query in row i reads the state after token i, or, lagging, the state before it.
+struct Rows {
+  Param<int32_t> lag, block;
+  explicit Rows(Kernel& kernel) : lag(kernel.number<int32_t>("lag")), block(kernel.number<int32_t>("block")) {}
+  Expr seen(const Expr& i) const { return i + 1 - lag; }
+  Expr first(const Expr& i) const { return i / block * block; }
+};
+
+}  // namespace
+
+// g(K, C): log gates, at most 0. left(K): of the beginning after the last token; rise(K): its factor that is no power
+// of two.
+LATHE_KERNEL(gate_sums, once) {
+  auto g = kernel.buffer("g");
+  Var key("key"), i("i");
+  Expr tokens = g.dim(1).extent();
+  RDom token(0, tokens, "token");
+  Func rest("rest"), whole("whole"), left("left"), rise("rise");
+  // what is below it leaves nothing, even of the largest number, while sums of infinities would end in NaN
+  constexpr float least = -288;
+  Expr doublings = g(key, token) * 1.44269504088896341f;
+  rest(key, i) = undef<float>();
+  Expr sum = rest(key, token) + select(less(doublings, least), least, doublings);
+  rest(key, 0) = 0.f;
+  rest(key, token + 1) = sum - nearest_whole(sum);
+  whole(key, i) = undef<float>();
+  whole(key, 0) = 0.f;
+  whole(key, token + 1) = whole(key, token) + nearest_whole(sum);
+  rise(key) = power_of_fraction(rest(key, tokens));
+  left(key) = power_of_fraction(rest(key, tokens)) * power_of_whole(whole(key, tokens));
+  kernel.output(Role::carried, rest);
+  kernel.output(Role::carried, whole);
+  kernel.output(Role::copy, left);
+  kernel.output(Role::copy, rise);
+}
+
+// q(K, C) -> of the state that entered, of the row where its block begins, and with its own factor only.
+LATHE_KERNEL(gate_queries, once) {
+  auto q = kernel.buffer("q");
+  const Sums b(kernel);
+  const Rows rows(kernel);
+  Var key("key"), i("i");
+  Func gated("gated");
+  Expr seen = rows.seen(i), up = q(key, i) * power_of_fraction(b.rest(key, seen)), whole = b.whole(key, seen);
+  gated(key, i) = Tuple(up * power_of_whole(whole), up * power_of_whole(whole - b.whole(key, rows.first(i))), up);
+  kernel.output(Role::copy, gated);
+}
+
+// k(K, C) -> with its own factor only, and as the last token leaves it, but for the factor `rise`.
+LATHE_KERNEL(gate_keys, once) {
+  auto k = kernel.buffer("k");
+  const Sums b(kernel);
+  Var key("key"), i("i");
+  Func gated("gated");
+  Expr down = k(key, i) * power_of_fraction(-b.rest(key, i + 1));
+  gated(key, i) = Tuple(down, down * power_of_whole(b.whole(key, k.dim(1).extent()) - b.whole(key, i + 1)));
+  kernel.output(Role::copy, gated);
+}
+
+// pairs(block, C): of row i with the keys of its own block, one after the other; 0 past its own. up and down are the
+// last of gate_queries and the first of gate_keys. What a key gives to the query of its own token is weighed by u(K).
+LATHE_KERNEL(gate_pairs, once) {
+  constexpr int lanes = 16;
+  auto up = kernel.buffer("up"), down = kernel.buffer("down"), whole = kernel.buffer("whole");
+  auto q = kernel.buffer("q"), k = kernel.buffer("k"), u = kernel.buffer("u", 1);
+  const Rows rows(kernel);
+  Var n("n"), i("i"), lane("lane");
+  RDom earlier(0, rows.block, "earlier"), part(0, q.dim(0).extent() / lanes, "part"), across(0, lanes, "across");
+  Expr column = part * lanes + lane;
+  // Halide cannot see that blocks end with the chunk
+  Expr j = unsafe_promise_clamped(rows.first(i) + n, 0, q.dim(1).extent() - 1);
+  Func earlier_lanes("earlier_lanes"), earlier_sum("earlier_sum"), own_lanes("own_lanes"), own_sum("own_sum"),
+      pairs("pairs");
+  earlier_lanes(lane, n, i) = 0.f;
+  earlier_lanes(lane, n, i) +=
+      up(column, i) * down(column, j) * power_of_whole(whole(column, rows.seen(i)) - whole(column, j + 1));
+  earlier_sum(n, i) += earlier_lanes(across, n, i);
+  own_lanes(lane, i) = 0.f;
+  own_lanes(lane, i) += q(column, i) * u(column) * k(column, i);
+  own_sum(i) += own_lanes(across, i);
+  pairs(n, i) = 0.f;
+  earlier.where(earlier < i % rows.block);
+  pairs(earlier, i) = earlier_sum(earlier, i);
+  pairs(i % rows.block, i) = own_sum(i);
+  for (const Func& f : {earlier_lanes, own_lanes}) kernel.label(Role::pair_lanes, f);
+  for (const Func& f : {earlier_sum, own_sum}) kernel.label(Role::pair_sum, f);
+  kernel.output(Role::pairs, pairs);
+}

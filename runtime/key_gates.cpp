@@ -1,0 +1,101 @@
+#include "key_gates.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace lathe {
+
+void load_key_gates(Worker& w, const Sequence& s, int64_t t, int64_t rows, int64_t head, float* out) {
+  const Tensor& gate = w.problem()[LATHE_GATE];
+  const int64_t K = w.problem().sizes.K, padded = w.plan().padded.K;
+  for (int64_t i = 0; i < rows && K < padded; i++)
+    std::memset(out + i * padded + K, 0, static_cast<size_t>(padded - K) * 4);
+  w.widen(gate.storage, gate.at(s.batch, s.first + t, head), gate.stride[1], rows, K, out, padded);
+  if (w.plan().meaning.clamps())
+    for (int64_t i = 0; i < rows * padded; i++) out[i] = std::min(out[i], 0.f);
+}
+
+void load_bonus(const Worker& w, int64_t head, float* out) {
+  const Tensor& bonus = w.problem()[LATHE_BONUS];
+  const int64_t K = w.problem().sizes.K, padded = w.plan().padded.K;
+  std::fill_n(out, padded, bonus.present() ? 0.f : 1.f);
+  if (bonus.present()) std::memcpy(out, bonus.floats(head), static_cast<size_t>(K) * 4);
+}
+
+KeyGates::Parts KeyGates::parts(const Plan& plan) {
+  const int64_t K = plan.padded.K, C = plan.padded.C;
+  Parts p{};
+  const auto take = [&](int64_t n) {
+    const int64_t at = p.floats;
+    p.floats += (n + 15) / 16 * 16;
+    return at;
+  };
+  for (int64_t* part : {&p.g, &p.down, &p.kept, &p.columns, &p.entering, &p.near, &p.up}) *part = take(C * K);
+  for (int64_t* part : {&p.whole, &p.rest}) *part = take((C + 1) * K);
+  for (int64_t* part : {&p.left, &p.rise, &p.bonus}) *part = take(K);
+  p.pairs = take(C * C);
+  return p;
+}
+
+int64_t KeyGates::floats(const Plan& plan) { return plan.meaning.variant->keyed() ? parts(plan).floats : 0; }
+
+KeyGates::KeyGates(Worker& worker)
+    : w_(worker),
+      plan_(worker.plan()),
+      K_(plan_.padded.K),
+      C_(plan_.padded.C),
+      lag_(plan_.meaning.variant->reads_before() ? 1 : 0),
+      block_(plan_.kernels.causal->row_grain),
+      at_(parts(plan_)),
+      base_(worker.key_gates()) {}
+
+void KeyGates::take(const Sequence& s, const Step& step, int64_t head, const Worker::Rows& keys, const float* peaks,
+                    float peak) const {
+  float* g = base_ + at_.g;
+  load_key_gates(w_, s, step.t, step.rows, head, g);
+  std::fill(g + step.rows * K_, g + C_ * K_, 0.f);
+  for (int64_t i = 0; i < C_ && peaks; i++) {
+    const float fallen = peak - peaks[i];
+    for (int64_t key = 0; key < K_; key++) g[i * K_ + key] += fallen;
+    peak = peaks[i];
+  }
+  load_bonus(w_, head, base_ + at_.bonus);
+  Buffer gates(g, K_, C_, K_), rest = rows(at_.rest, C_ + 1), whole = rows(at_.whole, C_ + 1);
+  Buffer left(base_ + at_.left, K_), rise(base_ + at_.rise, K_);
+  call(*plan_.kernels.gate_sums, gates, rest, whole, left, rise);
+  Buffer k(keys.data, K_, C_, keys.stride), down = rows(at_.down, C_), kept_keys = rows(at_.kept, C_);
+  call(*plan_.kernels.gate_keys, k, whole, rest, down, kept_keys);
+  w_.transpose({base_ + at_.down, K_}, w_.kt());
+  w_.transpose({base_ + at_.whole + K_, K_}, base_ + at_.columns);
+}
+
+void KeyGates::outputs(const Worker::Rows& queries, const Worker::Rows& keys, Buffer& v, Buffer& h, Buffer& z,
+                       Buffer& out) const {
+  int32_t lag = lag_, block = block_;
+  Buffer q(queries.data, K_, C_, queries.stride), k(keys.data, K_, C_, keys.stride);
+  Buffer rest = rows(at_.rest, C_ + 1), whole = rows(at_.whole, C_ + 1);
+  Buffer entering = rows(at_.entering, C_), near = rows(at_.near, C_), up = rows(at_.up, C_), down = rows(at_.down, C_);
+  call(*plan_.kernels.gate_queries, q, whole, rest, lag, block, entering, near, up);
+  Buffer bonus(base_ + at_.bonus, K_), pairs(base_ + at_.pairs, block_, C_, block_);
+  call(*plan_.kernels.gate_pairs, up, down, whole, q, k, bonus, lag, block, pairs);
+  Buffer keys_across(w_.kt(), C_, K_, C_), columns(base_ + at_.columns, C_, K_, C_);
+  Buffer reached(base_ + at_.whole, K_, C_ / block_, K_ * block_);
+  float eps = plan_.meaning.eps;
+  int32_t at_least = plan_.meaning.denom_max();
+  if (plan_.meaning.normalise())
+    call(*plan_.kernels.causal, entering, keys_across, v, h, z, eps, at_least, near, columns, reached, pairs, out);
+  else
+    call(*plan_.kernels.causal, entering, keys_across, v, h, near, columns, reached, pairs, out);
+}
+
+void KeyGates::advance(int64_t first, int64_t keys, Buffer& k, Buffer& v, Buffer& h) const {
+  Buffer left(base_ + at_.left + first, keys), rise(base_ + at_.rise + first, keys);
+  call(*plan_.kernels.state, k, v, h, left, rise, h);
+}
+
+void KeyGates::advance_z(Buffer& k, Buffer& z) const {
+  Buffer left(base_ + at_.left, K_), rise(base_ + at_.rise, K_);
+  call(*plan_.kernels.key_sum, k, z, left, rise, z);
+}
+
+}  // namespace lathe

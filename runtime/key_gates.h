@@ -1,0 +1,48 @@
+// A chunk whose key dimensions have gates of their own: what generators/key_gates.cpp makes of its keys and queries,
+// and the kernels that take it.
+#pragma once
+
+#include "worker.h"
+
+namespace lathe {
+
+class KeyGates {
+ public:
+  explicit KeyGates(Worker& worker);
+
+  // Of a worker's scratch; none where the variant has no such gates.
+  static int64_t floats(const Plan& plan);
+
+  // Of one state head, from the mapped keys: `kept` is what the state that leaves is made of, the worker's kt what the
+  // scores want. Row i of `peaks` has the stabiliser's maximum, `peak` is the one before the first; none where nothing
+  // stabilises.
+  void take(const Sequence& s, const Step& step, int64_t head, const Worker::Rows& keys, const float* peaks,
+            float peak) const;
+  Worker::Rows kept() const { return {base_ + at_.kept, K_}; }
+  void outputs(const Worker::Rows& queries, const Worker::Rows& keys, Buffer& v, Buffer& h, Buffer& z,
+               Buffer& out) const;
+  void advance(int64_t first, int64_t keys, Buffer& k, Buffer& v, Buffer& h) const;
+  void advance_z(Buffer& k, Buffer& z) const;
+
+ private:
+  struct Parts {  // of the scratch
+    int64_t g, whole, rest, down, kept, columns, entering, near, up, pairs, left, rise, bonus, floats;
+  };
+  static Parts parts(const Plan& plan);
+  Buffer rows(int64_t part, int64_t n) const { return {base_ + part, K_, n, K_}; }
+
+  Worker& w_;
+  const Plan& plan_;
+  const int64_t K_, C_;
+  const int32_t lag_, block_;
+  const Parts at_;
+  float* base_;
+};
+
+// The gates of one token, or of `rows` of them, in rows of padded K: never above 0 where the plan clamps, 0 past the
+// real keys.
+void load_key_gates(Worker& worker, const Sequence& s, int64_t t, int64_t rows, int64_t head, float* out);
+// The weight of a token's own key: the head's BONUS, or 1.
+void load_bonus(const Worker& worker, int64_t head, float* out);
+
+}  // namespace lathe
