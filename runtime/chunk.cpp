@@ -16,9 +16,9 @@ Worker::Rows Chunk::keys(const Step& step, int64_t key_head, float& peak) const 
 }
 
 void Chunk::decay(const Step& step, int64_t head, float before, const ChunkTiles& tiles) const {
-  if (keyed_) {
+  if (key_gates_) {
     const float* peaks = plan_.meaning.stabilise() ? w_.peaks() : nullptr;
-    KeyGates(w_).take(s_, step, head, tiles.k, peaks, peaks && std::isinf(before) ? peaks[0] : before);
+    key_gates_->take(s_, step, head, tiles.k, peaks, peaks && std::isinf(before) ? peaks[0] : before);
   } else if (gated_) {
     fill_gate(step, head, before);
   }
@@ -58,8 +58,8 @@ void Chunk::outputs(const Step& step, const Worker::Rows& queries, const ChunkTi
   float eps = plan_.meaning.eps;
   int32_t at_least = plan_.meaning.denom_max();
   const Entry& kernel = *plan_.kernels.causal;
-  if (keyed_)
-    KeyGates(w_).outputs(queries, tiles.k, v, h, z, out);
+  if (key_gates_)
+    key_gates_->outputs(queries, tiles.k, v, h, z, out);
   else if (plan_.meaning.normalise() && gated_)
     call(kernel, q, kt, v, h, z, eps, at_least, b, out);
   else if (plan_.meaning.normalise())
@@ -74,8 +74,8 @@ void Chunk::outputs(const Step& step, const Worker::Rows& queries, const ChunkTi
 void Chunk::advance_z(const ChunkTiles& tiles, float* z_row) const {
   const Worker::Rows keys = kept(tiles);
   Buffer k(keys.data, d_.K, d_.C, keys.stride), z(z_row, d_.K), b(w_.gate(), d_.C, 2, d_.C);
-  if (keyed_)
-    KeyGates(w_).advance_z(k, z);
+  if (key_gates_)
+    key_gates_->advance_z(k, z);
   else if (gated_)
     call(*plan_.kernels.key_sum, k, z, b, z);
   else
@@ -87,8 +87,8 @@ void Chunk::advance(const ChunkTiles& tiles, int64_t first, int64_t keys, float*
   Buffer k(kept_keys.data + first, keys, d_.C, kept_keys.stride),
       v(tiles.v.data + columns_.first, columns_.count, d_.C, tiles.v.stride), b(w_.gate(), d_.C, 2, d_.C);
   Buffer h(state + first * d_.V + columns_.first, columns_.count, keys, d_.V);
-  if (keyed_)
-    KeyGates(w_).advance(first, keys, k, v, h);
+  if (key_gates_)
+    key_gates_->advance(first, keys, k, v, h);
   else if (gated_)
     call(*plan_.kernels.state, k, v, h, b, h);
   else

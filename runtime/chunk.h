@@ -1,6 +1,8 @@
 // The kernels of a chunk on the worker's tiles; in which order chunks come is the caller's.
 #pragma once
 
+#include <optional>
+
 #include "key_gates.h"
 
 namespace lathe {
@@ -20,8 +22,9 @@ class Chunk {
         p_(worker.problem()),
         d_(plan_.padded),
         columns_{0, d_.V},
-        gated_(plan_.meaning.gated()),
-        keyed_(plan_.meaning.variant->keyed()) {}
+        gated_(plan_.meaning.gated()) {
+    if (plan_.meaning.variant->keyed()) key_gates_.emplace(worker);
+  }
 
   // The mapped keys; `peak`, the stabiliser's maximum, moves on.
   Worker::Rows keys(const Step& step, int64_t key_head, float& peak) const;
@@ -50,7 +53,7 @@ class Chunk {
  private:
   void fill_gate(const Step& step, int64_t head, float before) const;
   // The keys that the state is made of.
-  Worker::Rows kept(const ChunkTiles& tiles) const { return keyed_ ? KeyGates(w_).kept() : tiles.k; }
+  Worker::Rows kept(const ChunkTiles& tiles) const { return key_gates_ ? key_gates_->kept() : tiles.k; }
 
   static constexpr int64_t kKeysBetween = 16;
 
@@ -60,7 +63,8 @@ class Chunk {
   const Problem& p_;
   const Padded& d_;
   Columns columns_;  // what outputs and advance compute: all, or a block
-  const bool gated_, keyed_;
+  const bool gated_;
+  std::optional<KeyGates> key_gates_;
 };
 
 }  // namespace lathe

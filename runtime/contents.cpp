@@ -96,12 +96,13 @@ void check_decay(const Problem& p, const Meaning& meaning) {
 }
 
 // The first of n numbers that is above 0, or -1. By their bits: the compiler does not vectorise a comparison of numbers
-// that may be NaN, and there may be as many of these as keys.
+// that may be NaN, and there may be as many of these as keys. A first look also stops at a NaN without a sign.
 int64_t first_above_zero(const Strided& row, int64_t n) {
   const auto above = [](float x) { return std::bit_cast<uint32_t>(x) - 1u < 0x7f800000u; };
   if (row.storage == Storage::kF32 && row.stride == 1) {
-    bool any = false;
-    for (int64_t i = 0; i < n; i++) any |= above(reinterpret_cast<const float*>(row.data)[i]);
+    int32_t any = 0;
+    for (int64_t i = 0; i < n; i++)
+      any |= std::bit_cast<int32_t>(reinterpret_cast<const float*>(row.data)[i]) > 0 ? 1 : 0;
     if (!any) return -1;
   }
   for (int64_t i = 0; i < n; i++)

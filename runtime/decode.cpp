@@ -57,67 +57,34 @@ struct Token {
 
   void step() const {
     map_queries();
-    if (plan.meaning.variant->keyed()) return step_keys();
     for (int64_t value = 0; value < group.values(); value++) {
-      for (int64_t h = 0; h < heads; h++) w.gate()[h] = kept * left(state_head(h, value));
+      fill_left(value);
       // a normaliser goes with one decay for all the values of its key head
       if (value == 0 && plan.meaning.normalise()) normalise();
       states(value);
     }
   }
 
-  // A gate for each key: outputs come first, of the state as it was, with the token's own part beside it.
-  void step_keys() const {
-    const int64_t padded = plan.padded.K, K = p.sizes.K, columns = width();
-    float *g = w.key_gates(), *a = g + padded, *bonus = a + padded, *weighed = bonus + padded;
-    const Worker::Rows k = keys();
-    for (int64_t value = 0; value < group.values(); value++) {
-      const Worker::Rows v =
-          w.value_heads(s, t, group.head(p.sizes.HV, first, value), apart(p.sizes.HV), heads, columns);
-      for (int64_t h = 0; h < heads; h++) {
-        const int64_t head = state_head(h, value);
-        load_key_gates(w, s, t, 1, head, g);
-        load_bonus(w, head, bonus);
-        Buffer gates(g, padded), decays(a, padded);
-        call(*plan.kernels.exponentials, gates, decays);
-        for (int64_t key = 0; key < K; key++) a[key] *= kept;
-        float* state = write_state(head, value);
-        const float* before = read_state(head, state);
-        const Operands from{weighed, k.data + h * k.stride, v.data + h * v.stride, before};
-        if (plan.meaning.normalise() && t == 0) w.load_z(p[LATHE_Z_IN], s.state, first + h, w.z(0));
-        for (int64_t l = 0; l < group.outputs(); l++)
-          if (group.value_of(l) == value) read_keys(h, l, a, bonus, from, weighed);
-        Buffer left(a, K), key_row(from.k, K), v_row(from.v, columns), was(before, columns, K, columns),
-            next(state, columns, K, columns);
-        call(*plan.kernels.update_keys, left, key_row, v_row, was, next);
-        if (plan.meaning.normalise())
-          for (int64_t key = 0; key < K; key++) w.z(0)[key] = a[key] * w.z(0)[key] + from.k[key];
-        hand_on(head, state);
-        if (plan.meaning.normalise() && t + 1 == s.queries) w.save_z(w.z(0), p[LATHE_Z_OUT], s.state, first + h);
-      }
-    }
-  }
+  bool keyed() const { return plan.meaning.variant->keyed(); }
+  bool reads_before() const { return plan.meaning.variant->reads_before(); }
 
-  // One output of it, the l'th of its key head.
-  void read_keys(int64_t h, int64_t l, const float* a, const float* bonus, const Operands& from, float* weighed) const {
-    const Meaning& m = plan.meaning;
-    const Worker::Rows rows = query_rows(group.query_of(l));
-    const float* q = rows.data + h * rows.stride;
-    float own = 0, below = 0;
-    for (int64_t key = 0; key < p.sizes.K; key++) {
-      weighed[key] = m.variant->reads_before() ? q[key] : q[key] * a[key];
-      own += q[key] * bonus[key] * from.k[key];
-      if (m.normalise()) below += weighed[key] * w.z(0)[key];
+  // Where keys have gates of their own: what each leaves of its row of the state, a row for each head, and the
+  // normaliser's rows as queries see them.
+  float* left_of_keys(int64_t h) const { return w.key_gates() + h * plan.padded.K; }
+  float* seen(int64_t h) const { return left_of_keys(heads + h); }
+
+  // What the token leaves of the states of the value'th values.
+  void fill_left(int64_t value) const {
+    if (!keyed()) {
+      for (int64_t h = 0; h < heads; h++) w.gate()[h] = kept * left(state_head(h, value));
+      return;
     }
-    below += own;
-    float inv = !m.normalise() ? 1.f : 1.f / (m.denom_max() ? std::max(below, m.eps) : below + m.eps);
-    const int64_t columns = width();
-    for (int64_t x = 0; x < columns; x++) w.o()[x] = own * from.v[x];
-    Buffer query(weighed, p.sizes.K), state(from.before, columns, p.sizes.K, columns), sums(w.o(), columns),
-        o(w.o(), columns);
-    call(*plan.kernels.recall_more, query, state, sums, inv, o);
-    const int64_t out = group.head(p.sizes.out_heads(), first, l) + h * apart(p.sizes.out_heads());
-    w.store(w.o(), columns, p[LATHE_O].at(s.batch, s.first + t, out), 0, 1);
+    const Tensor& gate = p[LATHE_GATE];
+    const Worker::Rows rows = key_gate_rows(w, gate.at(s.batch, s.first + t, state_head(0, value)),
+                                            gate.stride[2] * apart(p.sizes.state_heads()), heads, left_of_keys(0));
+    Buffer g(rows.data, plan.padded.K, heads, rows.stride), a(left_of_keys(0), plan.padded.K, heads, plan.padded.K);
+    call(*plan.kernels.exponentials, g, a);
+    for (int64_t i = 0; kept != 1 && i < heads * plan.padded.K; i++) left_of_keys(0)[i] *= kept;
   }
 
   // The state after the token, to whoever asked for it.
@@ -158,17 +125,33 @@ struct Token {
     }
     const Worker::Rows k_rows = keys();
     Buffer k(k_rows.data, K, heads, k_rows.stride), z(before.data, K, heads, before.stride), a(w.gate(), heads);
-    Buffer z_out(next, K, heads, stride);
-    call(*plan.kernels.key_step, k, z, a, z_out);
+    Buffer z_out(next, K, heads, stride), z_before(seen(0), K, heads, plan.padded.K);
+    if (keyed())
+      step_key_sums(k_rows, before, K, next, stride);
+    else
+      call(*plan.kernels.key_step, k, z, a, z_out);
+    Buffer& z_seen = reads_before() ? z_before : z_out;
     float eps = plan.meaning.eps;
     int32_t at_least = plan.meaning.denom_max();
     for (int64_t query = 0; query < queries(); query++) {
       const Worker::Rows rows = query_rows(query);
       Buffer q(rows.data, K, heads, rows.stride), inv(w.inv() + query * heads, heads);
-      call(*plan.kernels.fixed_denominator, q, z_out, eps, at_least, inv);
+      call(*plan.kernels.fixed_denominator, q, z_seen, eps, at_least, inv);
     }
     for (int64_t h = 0; !own && t + 1 == s.queries && h < heads; h++)
       w.save_z(next + h * stride, out, s.state, first + h);
+  }
+
+  void step_key_sums(const Worker::Rows& k, const Worker::Rows& before, int64_t K, float* next, int64_t stride) const {
+    for (int64_t h = 0; h < heads; h++) {
+      const float *k_row = k.data + h * k.stride, *z = before.data + h * before.stride, *a = left_of_keys(h);
+      float* to = next + h * stride;
+      if (reads_before()) {
+        load_bonus(w, state_head(h, 0), seen(h));
+        for (int64_t key = 0; key < K; key++) seen(h)[key] = z[key] + seen(h)[key] * k_row[key];
+      }
+      for (int64_t key = 0; key < K; key++) to[key] = a[key] * z[key] + k_row[key];
+    }
   }
 
   // The state to read and the one to write: rows of width V in place, else padded copies in scratch.
@@ -212,8 +195,11 @@ struct Token {
         const float inv = plan.meaning.normalise() ? w.inv()[query * heads + h] : 1.f;
         float* to = direct ? o.floats(s.batch, s.first + t, output_head(l) + h * apart(p.sizes.out_heads()))
                            : w.o() + (h * outputs + n) * width();
-        if (n == 0)
-          advance({q, k.data + h * k.stride, v.data + h * v.stride, before}, state, w.gate()[h], inv, to);
+        const Operands from{q, k.data + h * k.stride, v.data + h * v.stride, before};
+        if (reads_before())
+          recall_before(from, head, n + 1 == outputs ? state : nullptr, left_of_keys(h), inv, to);
+        else if (n == 0)
+          advance(from, state, h, inv, to);
         else
           recall(q, state, inv, to);
       });
@@ -226,19 +212,59 @@ struct Token {
     });
   }
 
-  void advance(const Operands& from, float* state, float a, float inv, float* to) const {
+  // What the token's own key brings to a query that reads the state before it.
+  float own(const Operands& from, int64_t head) const {
+    const float* bonus = p[LATHE_BONUS].floats(head);
+    constexpr int64_t lanes = 8;
+    float sums[lanes] = {}, sum = 0;
+    int64_t key = 0;
+    for (; key + lanes <= p.sizes.K; key += lanes)
+      for (int64_t i = key; i < key + lanes; i++) sums[i - key] += from.q[i] * bonus[i] * from.k[i];
+    for (; key < p.sizes.K; key++) sum += from.q[key] * bonus[key] * from.k[key];
+    for (float lane : sums) sum += lane;
+    return sum;
+  }
+
+  // The last query of a state also moves it on; for others `state` is null.
+  void recall_before(const Operands& from, int64_t head, float* state, const float* a, float inv, float* to) const {
     const int64_t columns = width(), K = p.sizes.K;
+    const float weight = own(from, head);
     float one = 1;
+    for (int64_t x = 0; x < columns; x++) to[x] = weight * from.v[x];
+    Buffer q(from.q, kKeys), k(from.k, kKeys), v(from.v, columns), h(from.before, columns, kKeys, columns);
+    Buffer left(a, kKeys), next(state, columns, kKeys, columns), sums(to, columns), o(to, columns);
+    for (int64_t key = 0; key < K; key += kKeys) {
+      const int64_t keys = std::min(kKeys, K - key);
+      q.move_to(from.q + key, keys);
+      h.move_to(from.before + key * columns, columns, keys);
+      call(*plan.kernels.recall_more, q, h, sums, key + keys == K ? inv : one, o);
+      if (!state) continue;
+      k.move_to(from.k + key, keys);
+      left.move_to(a + key, keys);
+      next.move_to(state + key * columns, columns, keys);
+      call(*plan.kernels.update_keys, left, k, v, h, next);
+    }
+  }
+
+  void advance(const Operands& from, float* state, int64_t head, float inv, float* to) const {
+    const int64_t columns = width(), K = p.sizes.K;
+    float one = 1, a = keyed() ? 0 : w.gate()[head];
     std::fill_n(to, columns, 0.f);
     Buffer q(from.q, kKeys), k(from.k, kKeys), v(from.v, columns), h(from.before, columns, kKeys, columns);
-    Buffer next(state, columns, kKeys, columns), sums(to, columns), o(to, columns);
+    Buffer next(state, columns, kKeys, columns), sums(to, columns), o(to, columns), left(nullptr, kKeys);
     for (int64_t key = 0; key < K; key += kKeys) {
       const int64_t keys = std::min(kKeys, K - key);
       q.move_to(from.q + key, keys);
       k.move_to(from.k + key, keys);
       h.move_to(from.before + key * columns, columns, keys);
       next.move_to(state + key * columns, columns, keys);
-      call(*plan.kernels.decode, q, k, v, h, sums, a, key + keys == K ? inv : one, next, o);
+      float& last = key + keys == K ? inv : one;
+      if (keyed()) {
+        left.move_to(left_of_keys(head) + key, keys);
+        call(*plan.kernels.decode_keys, q, k, v, h, sums, left, last, next, o);
+      } else {
+        call(*plan.kernels.decode, q, k, v, h, sums, a, last, next, o);
+      }
     }
   }
 

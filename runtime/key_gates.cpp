@@ -5,14 +5,21 @@
 
 namespace lathe {
 
-void load_key_gates(Worker& w, const Sequence& s, int64_t t, int64_t rows, int64_t head, float* out) {
-  const Tensor& gate = w.problem()[LATHE_GATE];
+void copy_key_gates(Worker& w, const char* from, int64_t stride, int64_t rows, float* out) {
   const int64_t K = w.problem().sizes.K, padded = w.plan().padded.K;
   for (int64_t i = 0; i < rows && K < padded; i++)
     std::memset(out + i * padded + K, 0, static_cast<size_t>(padded - K) * 4);
-  w.widen(gate.storage, gate.at(s.batch, s.first + t, head), gate.stride[1], rows, K, out, padded);
+  w.widen(w.problem()[LATHE_GATE].storage, from, stride, rows, K, out, padded);
   if (w.plan().meaning.clamps())
     for (int64_t i = 0; i < rows * padded; i++) out[i] = std::min(out[i], 0.f);
+}
+
+Worker::Rows key_gate_rows(Worker& w, const char* from, int64_t stride, int64_t rows, float* room) {
+  const int64_t K = w.plan().padded.K;
+  const bool whole = w.problem()[LATHE_GATE].storage == Storage::kF32 && w.problem().sizes.K == K;
+  if (whole && !w.plan().meaning.clamps() && near(stride, rows)) return {reinterpret_cast<const float*>(from), stride};
+  copy_key_gates(w, from, stride, rows, room);
+  return {room, K};
 }
 
 void load_bonus(const Worker& w, int64_t head, float* out) {
@@ -51,16 +58,23 @@ KeyGates::KeyGates(Worker& worker)
 
 void KeyGates::take(const Sequence& s, const Step& step, int64_t head, const Worker::Rows& keys, const float* peaks,
                     float peak) const {
-  float* g = base_ + at_.g;
-  load_key_gates(w_, s, step.t, step.rows, head, g);
-  std::fill(g + step.rows * K_, g + C_ * K_, 0.f);
+  const Tensor& gate = w_.problem()[LATHE_GATE];
+  const char* from = gate.at(s.batch, s.first + step.t, head);
+  float* room = base_ + at_.g;
+  Worker::Rows g{room, K_};
+  if (step.rows == C_ && !peaks) {
+    g = key_gate_rows(w_, from, gate.stride[1], C_, room);
+  } else {
+    copy_key_gates(w_, from, gate.stride[1], step.rows, room);
+    std::fill(room + step.rows * K_, room + C_ * K_, 0.f);
+  }
   for (int64_t i = 0; i < C_ && peaks; i++) {
     const float fallen = peak - peaks[i];
-    for (int64_t key = 0; key < K_; key++) g[i * K_ + key] += fallen;
+    for (int64_t key = 0; key < K_; key++) room[i * K_ + key] += fallen;
     peak = peaks[i];
   }
   load_bonus(w_, head, base_ + at_.bonus);
-  Buffer gates(g, K_, C_, K_), rest = rows(at_.rest, C_ + 1), whole = rows(at_.whole, C_ + 1);
+  Buffer gates(g.data, K_, C_, g.stride), rest = rows(at_.rest, C_ + 1), whole = rows(at_.whole, C_ + 1);
   Buffer left(base_ + at_.left, K_), rise(base_ + at_.rise, K_);
   call(*plan_.kernels.gate_sums, gates, rest, whole, left, rise);
   Buffer k(keys.data, K_, C_, keys.stride), down = rows(at_.down, C_), kept_keys = rows(at_.kept, C_);

@@ -39,9 +39,11 @@ class KeyGates {
   float* base_;
 };
 
-// The gates of one token, or of `rows` of them, in rows of padded K: never above 0 where the plan clamps, 0 past the
-// real keys.
-void load_key_gates(Worker& worker, const Sequence& s, int64_t t, int64_t rows, int64_t head, float* out);
+// Rows of log gates, `stride` apart in the tensor, of padded K: never above 0 where the plan clamps, 0 past the real
+// keys.
+void copy_key_gates(Worker& worker, const char* from, int64_t stride, int64_t rows, float* out);
+// The same, where they lie if they can be read there, else in `room`.
+Worker::Rows key_gate_rows(Worker& worker, const char* from, int64_t stride, int64_t rows, float* room);
 // The weight of a token's own key: the head's BONUS, or 1.
 void load_bonus(const Worker& worker, int64_t head, float* out);
 

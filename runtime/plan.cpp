@@ -57,10 +57,11 @@ Kernels choose_kernels(const Meaning& meaning, const char* row) {
   k.key_sum = pick("key_sum", transition);
   k.key_step = pick("key_step", "");
   k.fixed_denominator = pick("fixed_denominator", "");
+  k.recall = pick("recall", "");
   if (!meaning.variant->keyed()) {
     k.decode = pick("decode", "");
-    k.recall = pick("recall", "");
   } else {
+    k.decode_keys = pick("decode_keys", "");
     k.gate_sums = pick("gate_sums", "");
     k.gate_queries = pick("gate_queries", "");
     k.gate_keys = pick("gate_keys", "");
@@ -81,7 +82,7 @@ Kernels choose_kernels(const Meaning& meaning, const char* row) {
 
 // An operator is made of at least one of these; all have the chunk of their row.
 const Entry& first_of(const Kernels& k) {
-  return *(k.causal ? k.causal : k.readout ? k.readout : k.state ? k.state : k.decode ? k.decode : k.recall_more);
+  return *(k.causal ? k.causal : k.readout ? k.readout : k.state ? k.state : k.decode ? k.decode : k.decode_keys);
 }
 
 // Keys past K that a kernel may write before zeros replace them: a map of several parts stores whole blocks of 16.
@@ -93,7 +94,7 @@ int64_t padded_keys(const Meaning& m, const Sizes& s) {
 
 Padded pad(const Meaning& meaning, const Sizes& sizes, const Kernels& k) {
   int value = 16;  // what storage kernels ask for
-  for (const Entry* e : {k.causal, k.state, k.readout, k.decode, k.recall_more})
+  for (const Entry* e : {k.causal, k.state, k.readout, k.decode, k.decode_keys, k.recall_more})
     if (e) value = std::lcm(value, e->value_grain);
   const int features = std::lcm(16, k.map->value_grain);
   return {round_up(sizes.D, 16),    round_up(sizes.M, features), padded_keys(meaning, sizes),
@@ -230,8 +231,8 @@ std::string describe(const Plan& plan) {
   if (op != Op::kReadout && op != Op::kDecode) add(k.state);
   if (op == Op::kCausal) add(k.transpose), add(k.causal);
   if (op == Op::kNoncausal || op == Op::kReadout) add(k.readout);
-  for (const Entry* e :
-       {k.gate_sums, k.gate_queries, k.gate_keys, k.gate_pairs, k.exponentials, k.recall_more, k.update_keys, k.decode})
+  for (const Entry* e : {k.gate_sums, k.gate_queries, k.gate_keys, k.gate_pairs, k.exponentials, k.decode_keys,
+                         k.recall_more, k.update_keys, k.decode})
     if (e) add(e);
   if (plan.meaning.normalise()) {
     if (op == Op::kCausal || op == Op::kNoncausal || op == Op::kAccumulate) add(k.key_sum);

@@ -149,9 +149,10 @@ void Worker::map(const Staged& staged, int64_t tile_rows, const MapCall& m, floa
 }
 
 // Rows far apart fall into few sets of the first-level cache, and a chunk reads each of them many times.
-bool Worker::in_place(const Tensor& x, int64_t rows, int64_t padded) const {
+bool Worker::in_place(const Tensor& x, int64_t rows, int64_t padded, bool far) const {
   const bool close = x.stride[1] >= padded && x.stride[1] <= padded + padded / 4;
-  return x.storage == Storage::kF32 && rows == plan_.padded.C && x.shape[3] == padded && close;
+  return x.storage == Storage::kF32 && rows == plan_.padded.C && x.shape[3] == padded &&
+         (close || (far && near(x.stride[1], rows)));
 }
 
 Worker::Rows Worker::map_rows(uint32_t role, const Step& step, const Sequence& s, int64_t head, float before,
@@ -162,7 +163,9 @@ Worker::Rows Worker::map_rows(uint32_t role, const Step& step, const Sequence& s
   const float scale = keys ? 1 : plan_.meaning.scale;
   const char* from = x.at(s.batch, s.first + step.t, head);
   if (plan_.meaning.map->identity() && scale == 1) {
-    if (in_place(x, step.rows, w.K)) return {reinterpret_cast<const float*>(from), x.stride[1]};
+    // where keys have gates, kernels make rows of their own of them
+    if (in_place(x, step.rows, w.K, plan_.meaning.variant->keyed()))
+      return {reinterpret_cast<const float*>(from), x.stride[1]};
     return {copy(x.storage, from, x.stride[1], step.rows, p_.sizes.D, y, w.K, w.C), w.K};
   }
   map(stage(x, from, x.stride[1], step.rows, w.C), w.C,

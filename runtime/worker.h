@@ -128,8 +128,8 @@ class Worker {
   const float* copy(Storage storage, const char* from, int64_t stride, int64_t rows, int64_t columns, float* to,
                     int64_t width, int64_t tile_rows);
   void map(const Staged& x, int64_t tile_rows, const MapCall& m, float* y);
-  // Whether a chunk of rows can be read where it lies.
-  bool in_place(const Tensor& x, int64_t rows, int64_t padded) const;
+  // Whether a chunk of rows can be read where it lies; `far` rows too where they are read once.
+  bool in_place(const Tensor& x, int64_t rows, int64_t padded, bool far = false) const;
 
   const Plan& plan_;
   const Problem& p_;
