@@ -164,7 +164,12 @@ void generate(const Options& options) {
       continue;
     }
     const auto found = kinds.find(kind);
-    if (found == kinds.end()) throw std::invalid_argument("unknown output kind '" + kind + "'");
+    if (found == kinds.end()) {
+      std::vector<std::string> names{"trips"};
+      for (const auto& [name, file] : kinds) names.push_back(name);
+      throw std::invalid_argument(
+          fmt::format("unknown output kind '{}': expected one of {}", kind, fmt::join(names, ", ")));
+    }
     files[found->second.first] = stem + found->second.second;
   }
   std::filesystem::create_directories(options.directory);

@@ -1,5 +1,6 @@
 #!/bin/sh
-# However Halide or LLVM gives up, lathe-gen ends with exit code 1 and one paragraph that names the kernel.
+# However Halide or LLVM gives up, and whatever is asked of any kernel that it has not, lathe-gen ends with exit code 1 and one
+# paragraph that names the kernel.
 # usage: compile_errors.sh LATHE_GEN_WITH_BROKEN_KERNELS DIRECTORY
 set -eu
 gen=$1 directory=$2
@@ -30,8 +31,16 @@ refuses "the compiler crashed" broken_crash
 refuses "row_tile = 5 is not legal: expected one of" broken_not --set row_tile=5
 refuses "row_tile=4x: expected a whole number" broken_not --set row_tile=4x
 refuses "unknown knob 'rows'" broken_not --set rows=4
-refuses "unknown kernel" no_such_kernel
 refuses "unknown output kind 'poem'" broken_not --emit poem
+
+refuses "unknown kernel" no_such_kernel
+for kernel in $(printf '%s' "${said##*expected one of }" | tr -d ,); do
+  refuses "--axis " "$kernel" --axis nope=1
+  refuses "--axis " "$kernel" --axis nope=1 --space
+  set -- --set nope=1
+  case $said in *"expected one of "*) instance=${said##*expected one of } && set -- "$@" --axis "${instance%%,*}" ;; esac
+  refuses "unknown knob 'nope'" "$kernel" "$@"
+done
 [ ! -e "$directory" ] || [ -z "$(ls "$directory")" ] || { echo "files of kernels that failed: $(ls "$directory")"; exit 1; }
 "$gen" --kernel broken_not --row "$row" --out "$directory" ||
   { echo "a kernel with nothing wrong was refused as well"; exit 1; }
