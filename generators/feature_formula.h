@@ -6,6 +6,7 @@
 #include <functional>
 #include <vector>
 
+#include "symbols.h"
 #include "vmath.h"
 
 namespace lathe::gen {
@@ -27,7 +28,12 @@ struct Words {
   Expr x, x_behind, u, u_max, square, row, shift, D, M, A;
   std::function<Expr(Expr)> x_at;
 
-  static Expr relu(const Expr& e) { return select(less(e, 0.f), 0.f, e); }  // and not max(e, 0): NaN stays NaN
+  static Expr relu(const Expr& e) { return symbol("relu", e); }
+  static Expr exponential(const Expr& e) { return symbol("exponential", e); }
+  static Expr exponential_of_negative(const Expr& e) { return symbol("exponential_of_negative", e); }
+  static Expr sine(const Expr& e) { return symbol("sine", e); }
+  static Expr cosine(const Expr& e) { return symbol("cosine", e); }
+  static Expr silu(const Expr& e) { return symbol("silu", e); }
   static Expr number(const Expr& e) { return Halide::cast<float>(e); }
   static Expr quarter_turns(const Expr& step, const Expr& all) { return number(step) * (1.57079632679489662f / all); }
   static Expr offset(const Expr& square, const Expr& features) {

@@ -12,7 +12,7 @@ LATHE_MAP(relu, D, D, NONE, "", 0, parts(part(D, relu(x))))
 LATHE_MAP(relu2, D, D, NONE, "", 0, parts(part(D, relu(x) * relu(x))))
 LATHE_MAP(elu1, D, D, NONE, "", 0, parts(part(D, select(less(0.f, x), x + 1.f, exponential_of_negative(x)))))
 LATHE_MAP(exp, D, D, NONE, "", 0, parts(part(D, exponential(x))))
-LATHE_MAP(silu, D, D, NONE, "", 0, parts(part(D, x / (1.f + exponential(-x)))))
+LATHE_MAP(silu, D, D, NONE, "", 0, parts(part(D, silu(x))))
 // a_i = pi i / (2 max_length), i from 1
 LATHE_MAP(cosformer, 2 * D, D, POSITION, "max_length", REQUIRED,
           parts(part(D, relu(x) * sine(quarter_turns(row + 1, A))),

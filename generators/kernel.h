@@ -91,7 +91,8 @@ struct Announce {
 
 }  // namespace lathe::gen
 
-// LATHE_KERNEL(name, axis): axis is once | transitions | maps | storage, the list that its instances range over.
+// LATHE_KERNEL(name, axis): axis is once | transitions | maps | formulas | storage, the list that its instances range
+// over.
 #define LATHE_KERNEL(name, axis)                                                                  \
   static void lathe_define_##name(::lathe::gen::Kernel& kernel);                                  \
   static const ::lathe::gen::Announce lathe_announce_##name({#name, #axis, lathe_define_##name}); \

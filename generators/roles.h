@@ -7,6 +7,7 @@ enum class Role {
   copy,        // one row after another, each element on its own: (column, row)
   vector,      // the same with a single row: (column)
   rows,        // mapped features, row by row: (column, row); later stages fill parts of a row
+  scattered,   // rows whose later stages add to any column, one after another: (column, row)
   columns,     // rows, transposed: (row, column)
   projected,   // rows times a projection, written tile by tile
   outer,       // sums of products for a register tile
@@ -18,6 +19,7 @@ enum class Role {
   per_row,     // one number per row of a register tile
   per_token,   // an output with one number per token
   serial,      // an output in which each token follows from the one before
+  running,     // rows, each of which follows from the one before: (column, row)
   table,       // one number per token
   lanes,       // partial sums, one per lane
   row_sum,     // a reduction along a row to one number

@@ -1,4 +1,5 @@
-// Mapped keys with one column per token, as the scores of a chunk read them.
+// Rows as columns: mapped keys with one column for each token, as the scores of a chunk read them; a state, for the
+// gradients of keys.
 //
 // k(K, C), kt(C, K).
 #include "kernel.h"
@@ -11,6 +12,5 @@ LATHE_KERNEL(transpose, once) {
   Var token("token"), key("key");
   Func kt("kt");
   kt(token, key) = k(key, token);
-  kt.output_buffer().dim(1).set_stride(kernel.chunk());
   kernel.output(Role::columns, kt);
 }

@@ -24,15 +24,24 @@ void Chunk::decay(const Step& step, int64_t head, float before, const ChunkTiles
   }
 }
 
-// Inclusive sums, as generators/decay.h wants them.
 void Chunk::fill_gate(const Step& step, int64_t head, float before) const {
+  float* fraction = w_.gate() + d_.C;
+  log_decays(plan_.meaning, p_, s_.batch, s_.first + step.t, step.rows, head, fraction);
+  std::fill(fraction + step.rows, fraction + d_.C, 0.f);
+  sum_gate(plan_.meaning.stabilise() ? w_.peaks() : nullptr, before);
+}
+
+void Chunk::fill_gate(const float* log_decays, int64_t n) const {
+  float* fraction = w_.gate() + d_.C;
+  std::fill(std::copy_n(log_decays, n, fraction), fraction + d_.C, 0.f);
+  sum_gate(nullptr, 0);
+}
+
+void Chunk::sum_gate(const float* peaks, float before) const {
   // what is below it leaves nothing, even of the largest number, while sums of infinities would end in NaN; and a whole
   // number, so that what follows a reset is exact
   constexpr double least = -288;
   float *whole = w_.gate(), *fraction = whole + d_.C;
-  log_decays(plan_.meaning, p_, s_.batch, s_.first + step.t, step.rows, head, fraction);
-  std::fill(fraction + step.rows, fraction + d_.C, 0.f);
-  const float* peaks = plan_.meaning.stabilise() ? w_.peaks() : nullptr;
   float peak = peaks && std::isinf(before) ? peaks[0] : before;
   double sum = 0;
   for (int64_t i = 0; i < d_.C; i++) {

@@ -31,6 +31,10 @@ class Chunk {
   // What the kernels want of the chunk's log decays: those of the variant, and what the stabiliser's maximum rose by
   // since `before`. Past the last row they are 0.
   void decay(const Step& step, int64_t head, float before, const ChunkTiles& tiles) const;
+  // Fills the worker's gate with inclusive sums of log decays, as generators/decay.h wants them: those of the step, or
+  // n of any.
+  void fill_gate(const Step& step, int64_t head, float before) const;
+  void fill_gate(const float* log_decays, int64_t n) const;
   // `state` and `z_entering` are those that enter the chunk; the keys are also transposed, in the worker's kt.
   void outputs(const Step& step, const Worker::Rows& queries, const ChunkTiles& tiles, const float* state,
                const float* z_entering, int64_t head) const;
@@ -51,11 +55,12 @@ class Chunk {
   void advance(const ChunkTiles& tiles, int64_t first, int64_t keys, float* state) const;
 
  private:
-  void fill_gate(const Step& step, int64_t head, float before) const;
   // The keys that the state is made of.
   Worker::Rows kept(const ChunkTiles& tiles) const { return key_gates_ ? key_gates_->kept() : tiles.k; }
 
   static constexpr int64_t kKeysBetween = 16;
+  // From the log decays in the second row of the gate, and what the stabiliser's maxima rise by.
+  void sum_gate(const float* peaks, float before) const;
 
   Worker& w_;
   const Sequence& s_;

@@ -38,6 +38,7 @@ struct Words {
   static double number(double e) { return e; }
   static double exponential(double e) { return std::exp(e); }
   static double exponential_of_negative(double e) { return std::exp(e); }
+  static double silu(double e) { return e / (1 + std::exp(-e)); }
   static double sine(double e) { return std::sin(e); }
   static double cosine(double e) { return std::cos(e); }
   static double sqrt(double e) { return std::sqrt(e); }

@@ -76,7 +76,8 @@ enum {
   LATHE_BETA = 18,
   LATHE_BONUS = 19, /* float32 [max(HK,HV),K]: weight of a token's own key (RWKV-6) */
   LATHE_DT = 20,
-  LATHE_GRAD = 1 << 16 /* LATHE_GRAD | role is its gradient */
+  LATHE_GRAD = 1 << 16 /* LATHE_GRAD | role is its gradient, with the role's own shape: of O, STATE_OUT and Z_OUT it
+                          comes in, of the others it goes out                                         */
 };
 
 typedef struct {
@@ -97,8 +98,9 @@ enum {
   LATHE_CLAMP_GATES = 16 /* a GATE or DECAY above 0 counts as 0; without it such a call is refused                */
 };
 
-/* op: "causal" | "noncausal" | "accumulate" | "readout" | "decode"; variant: "plain" | "decay" | ...; map: "elu1" | ...
- * (lathe_list names them all). NULL variant = "plain", NULL map = "identity". scale multiplies mapped queries. */
+/* op: "causal" | "noncausal" | "accumulate" | "readout" | "decode" | "causal_backward" | ...; variant: "plain" |
+ * "decay" | ...; map: "elu1" | ... (lathe_list names them all). NULL variant = "plain", NULL map = "identity". scale
+ * multiplies mapped queries. */
 typedef struct {
   uint32_t size; /* sizeof(lathe_desc): later versions append, and what this one does not know must be zero */
   const char *op, *variant, *map;

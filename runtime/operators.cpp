@@ -14,6 +14,11 @@ constexpr uint64_t kIn = bits({LATHE_STATE_IN, LATHE_Z_IN});
 
 constexpr uint64_t kGates = bits({LATHE_GATE, LATHE_DECAY, LATHE_BONUS});
 constexpr uint64_t kTokens = bits({LATHE_Q, LATHE_K, LATHE_V, LATHE_O});
+constexpr uint64_t kBackward = bits({LATHE_Q, LATHE_K, LATHE_V, gradient_of(LATHE_O)});
+constexpr uint64_t kGradients = bits(
+    {gradient_of(LATHE_Q), gradient_of(LATHE_K), gradient_of(LATHE_V), gradient_of(LATHE_STATE_IN),
+     gradient_of(LATHE_STATE_OUT), gradient_of(LATHE_Z_IN), gradient_of(LATHE_Z_OUT), gradient_of(LATHE_PROJECTION)});
+constexpr uint64_t kGateGradients = bits({gradient_of(LATHE_GATE), gradient_of(LATHE_DECAY)});
 
 constexpr Operator kOperators[] = {
 #define LATHE_OPERATOR(name, op, required, optional, kernels) {#name, Op::op, required, optional, kernels},
@@ -49,6 +54,17 @@ constexpr RoleRule kRules[] = {
     {LATHE_GATE, "GATE", "[B,T,max(HK,HV)] or [B,T,max(HK,HV),K]", 3, 4, RoleRule::kFloat, 0, 2, false},
     {LATHE_BONUS, "BONUS", "[max(HK,HV),K]", 2, 2, RoleRule::kFloat32, 1, 0, false},
     {LATHE_DECAY, "DECAY", "[max(HK,HV)]", 1, 1, RoleRule::kFloat32, 0, 0, false},
+    {gradient_of(LATHE_Q), "GRAD_Q", "[B,T,HQ,D]", 4, 4, RoleRule::kFloat, 1, 2, true},
+    {gradient_of(LATHE_K), "GRAD_K", "[B,T,HK,D]", 4, 4, RoleRule::kFloat, 1, 2, true},
+    {gradient_of(LATHE_V), "GRAD_V", "[B,T,HV,V]", 4, 4, RoleRule::kFloat, 1, 2, true},
+    {gradient_of(LATHE_O), "GRAD_O", "[B,T,max(HQ,HV),V]", 4, 4, RoleRule::kFloat, 1, 2, false},
+    {gradient_of(LATHE_STATE_IN), "GRAD_STATE_IN", "[N,max(HK,HV),K,V]", 4, 4, RoleRule::kFloat32, 2, 1, true},
+    {gradient_of(LATHE_STATE_OUT), "GRAD_STATE_OUT", "[N,max(HK,HV),K,V]", 4, 4, RoleRule::kFloat32, 2, 1, false},
+    {gradient_of(LATHE_Z_IN), "GRAD_Z_IN", "[N,HK,K]", 3, 3, RoleRule::kFloat32, 1, 1, true},
+    {gradient_of(LATHE_Z_OUT), "GRAD_Z_OUT", "[N,HK,K]", 3, 3, RoleRule::kFloat32, 1, 1, false},
+    {gradient_of(LATHE_PROJECTION), "GRAD_PROJECTION", "[M,D] or [HQ,M,D]", 2, 3, RoleRule::kFloat32, 1, 0, true},
+    {gradient_of(LATHE_GATE), "GRAD_GATE", "[B,T,max(HK,HV)]", 3, 3, RoleRule::kFloat, 0, 2, true},
+    {gradient_of(LATHE_DECAY), "GRAD_DECAY", "[max(HK,HV)]", 1, 1, RoleRule::kFloat32, 0, 0, true},
 };
 
 }  // namespace

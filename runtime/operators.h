@@ -10,19 +10,20 @@
 
 namespace lathe {
 
-constexpr uint64_t bits(std::initializer_list<int> roles) {
+constexpr uint64_t bits(std::initializer_list<uint32_t> roles) {
   uint64_t mask = 0;
-  for (int role : roles) mask |= uint64_t{1} << role;
+  for (uint32_t role : roles) mask |= uint64_t{1} << role;
   return mask;
 }
 
-enum class Op { kCausal, kNoncausal, kAccumulate, kReadout, kDecode };
+enum class Op { kCausal, kNoncausal, kAccumulate, kReadout, kDecode, kCausalBackward, kNoncausalBackward };
 
 struct Operator {
   const char* name;
   Op op;
   uint64_t required, optional;  // bits 1 << role
   const char* kernels;          // their names, with blanks between
+  bool backward() const { return op == Op::kCausalBackward || op == Op::kNoncausalBackward; }
   bool takes(uint32_t role) const { return ((required | optional) >> role & 1) != 0; }
   bool uses(std::string_view kernel) const;
   bool built() const;  // not cut out of this library
@@ -41,6 +42,17 @@ struct RoleRule {
   bool output;
 };
 const RoleRule* find_role(uint32_t role);
-constexpr uint32_t kRoles = 32;
+// Roles by number, gradients behind the others.
+constexpr uint32_t kRoles = 64;
+constexpr uint32_t gradient_of(uint32_t role) { return kRoles / 2 + role; }
+// As lathe.h has it.
+constexpr uint32_t named(uint32_t number) {
+  return number < kRoles / 2 ? number : uint32_t{LATHE_GRAD} | (number - kRoles / 2);
+}
+// Of a role as lathe.h has it; kRoles where it has none such.
+constexpr uint32_t numbered(uint32_t role) {
+  const uint32_t plain = role & ~uint32_t{LATHE_GRAD};
+  return plain >= kRoles / 2 ? kRoles : plain == role ? role : gradient_of(plain);
+}
 
 }  // namespace lathe

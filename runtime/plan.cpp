@@ -51,7 +51,7 @@ Kernels choose_kernels(const Meaning& meaning, const char* row) {
     return meaning.op->uses(kernel) ? need(row, kernel, axis) : nullptr;
   };
   Kernels k{};
-  k.causal = pick(meaning.normalise() ? "causal_normalised" : "causal", transition);
+  k.causal = pick(meaning.normalise() && !meaning.op->backward() ? "causal_normalised" : "causal", transition);
   k.state = pick("state", transition);
   k.readout = pick("readout", "");
   k.key_sum = pick("key_sum", transition);
@@ -72,6 +72,12 @@ Kernels choose_kernels(const Meaning& meaning, const char* row) {
   }
   k.map = pick("map", meaning.map->name);
   k.transpose = pick("transpose", "");
+  k.running_sums = pick("running_sums", transition);
+  for (const auto& [kernel, name] :
+       {std::pair{&k.row_dots, "row_dots"}, {&k.weigh_rows, "weigh_rows"}, {&k.add_rows, "add_rows"}})
+    *kernel = pick(name, "");
+  if (meaning.op->backward()) k.outer = need(row, "state", "plain");
+  k.map_backward = pick("map_backward", meaning.map->name);
   for (Storage s : {Storage::kF32, Storage::kF16, Storage::kBF16}) {
     k.widen[static_cast<int>(s)] = find_kernel(row, "widen", name_of(s));
     k.narrow[static_cast<int>(s)] = find_kernel(row, "narrow", name_of(s));
@@ -96,9 +102,15 @@ Padded pad(const Meaning& meaning, const Sizes& sizes, const Kernels& k) {
   int value = 16;  // what storage kernels ask for
   for (const Entry* e : {k.causal, k.state, k.readout, k.decode, k.decode_keys, k.recall_more})
     if (e) value = std::lcm(value, e->value_grain);
+  // a gradient is also the other way round: keys, and what is projected, become the columns of a product
+  const int turned = meaning.op->backward() ? value : 16;
   const int features = std::lcm(16, k.map->value_grain);
-  return {round_up(sizes.D, 16),    round_up(sizes.M, features), padded_keys(meaning, sizes),
-          round_up(sizes.V, value), first_of(k).chunk,           value};
+  return {round_up(sizes.D, meaning.map->projects() ? turned : 16),
+          round_up(sizes.M, features),
+          round_up(padded_keys(meaning, sizes), turned),
+          round_up(sizes.V, value),
+          first_of(k).chunk,
+          value};
 }
 
 void same(const char* what, const char* role, int64_t planned, int64_t came) {
@@ -123,10 +135,12 @@ Meaning understand(const lathe_desc& desc) {
   m.variant = find_variant(variant);
   require(m.variant != nullptr, "desc.variant: expected one of {}, got the unknown variant \"{}\"",
           names([](size_t i) { return variants()[i].name; }, variants().size()), variant);
-  if (m.variant->decays() && m.op->op != Op::kCausal && m.op->op != Op::kDecode)
+  if (m.variant->decays() && m.op->op != Op::kCausal && m.op->op != Op::kDecode && m.op->op != Op::kCausalBackward)
     fail(LATHE_UNSUPPORTED,
-         "desc.variant: \"{}\" has a direction: expected the operator \"causal\" or \"decode\", got \"{}\"", variant,
-         desc.op);
+         "desc.variant: \"{}\" has a direction: expected the operator \"causal\", \"decode\" or \"causal_backward\", "
+         "got "
+         "\"{}\"",
+         variant, desc.op);
   constexpr uint64_t known =
       LATHE_NORMALISE | LATHE_DENOM_MAX | LATHE_HEADS_TILED | LATHE_STABILISE | LATHE_CLAMP_GATES;
   require((desc.flags & ~known) == 0, "desc.flags: expected flags of this version, got the unknown bits {:#x}",
@@ -137,6 +151,12 @@ Meaning understand(const lathe_desc& desc) {
           "desc.flags: expected no STABILISE, since the map {} has nothing to stabilise, got {:#x}", map, desc.flags);
   if (m.variant->reads_before() && desc.flags & LATHE_STABILISE)
     fail(LATHE_UNSUPPORTED, "desc.flags: expected no STABILISE beside the variant {}, got {:#x}", variant, desc.flags);
+  if (m.op->backward() && (m.variant->keyed() || m.variant->reads_before()))
+    fail(LATHE_UNSUPPORTED, "desc.variant: \"{}\" has no gradient yet, got it for the operator \"{}\"", variant, desc.op);
+  if ((desc.flags & LATHE_STABILISE) && m.op->backward())
+    fail(LATHE_UNSUPPORTED,
+         "desc.flags: STABILISE has no gradient yet: expected features in range without it for the operator \"{}\"",
+         desc.op);
   require(!(desc.flags & LATHE_CLAMP_GATES) || m.variant->decays(),
           "desc.flags: expected no CLAMP_GATES, since the variant {} has no gates, got {:#x}", variant, desc.flags);
   require(std::isfinite(desc.scale), "desc.scale: expected a finite number, got {}", desc.scale);
@@ -183,7 +203,9 @@ Plan make_plan(const lathe_desc& desc, const lathe_arg* args, size_t n_args, int
   }
   plan.row = choose_row();
   plan.kernels = choose_kernels(plan.meaning, plan.row.row);
-  for (uint32_t role : {LATHE_Q, LATHE_K, LATHE_V, LATHE_O})
+  for (uint32_t role :
+       {uint32_t{LATHE_Q}, uint32_t{LATHE_K}, uint32_t{LATHE_V}, uint32_t{LATHE_O}, gradient_of(LATHE_Q),
+        gradient_of(LATHE_K), gradient_of(LATHE_V), gradient_of(LATHE_O), gradient_of(LATHE_GATE)})
     if (plan.present[role] && plan.storage[role] != Storage::kF32) {
       need(plan.row.row, "widen", name_of(plan.storage[role]));
       need(plan.row.row, "narrow", name_of(plan.storage[role]));

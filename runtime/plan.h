@@ -13,6 +13,7 @@ struct Kernels {
   const Entry *causal, *state, *readout, *key_sum, *key_step, *fixed_denominator, *decode, *recall, *map, *transpose;
   const Entry *gate_sums, *gate_queries, *gate_keys, *gate_pairs, *decode_keys, *recall_more, *update_keys,
       *exponentials;
+  const Entry *running_sums, *row_dots, *weigh_rows, *add_rows, *map_backward, *outer;
   // By Storage. None for float32, nor for what was cut out; a map may read nothing but float32.
   const Entry *widen[3], *narrow[3], *map_from[3];
 };

@@ -158,13 +158,17 @@ void size_widths(const Meaning& meaning, const Problem& p, Sizes& s) {
 }
 
 void size_tokens(const Problem& p, Op op, Sizes& s) {
-  for (auto [role, name] :
-       {std::pair<uint32_t, const char*>{LATHE_Q, "Q"}, {LATHE_K, "K"}, {LATHE_V, "V"}, {LATHE_O, "O"}})
+  for (auto [role, name] : {std::pair<uint32_t, const char*>{LATHE_Q, "Q"},
+                            {LATHE_K, "K"},
+                            {LATHE_V, "V"},
+                            {LATHE_O, "O"},
+                            {gradient_of(LATHE_O), "GRAD_O"}})
     if (p[role].present()) agree(s.B, p[role].shape[0], "batch", name);
-  const bool apart = op == Op::kNoncausal;
+  const bool apart = op == Op::kNoncausal || op == Op::kNoncausalBackward;
   int64_t& keys = apart ? s.Tk : s.Tq;
   if (p[LATHE_Q].present()) agree(s.Tq, p[LATHE_Q].shape[1], "tokens", "Q");
   if (p[LATHE_O].present()) agree(s.Tq, p[LATHE_O].shape[1], "tokens", "O");
+  if (const Tensor& o = p[gradient_of(LATHE_O)]; o.present()) agree(s.Tq, o.shape[1], "tokens", "GRAD_O");
   if (p[LATHE_K].present()) agree(keys, p[LATHE_K].shape[1], "tokens", "K");
   if (p[LATHE_V].present()) agree(keys, p[LATHE_V].shape[1], "tokens", "V");
   if (!apart) s.Tk = s.Tq;
@@ -178,7 +182,9 @@ void size_tokens(const Problem& p, Op op, Sizes& s) {
     s.N = c.shape[0] == kFree ? kFree : c.shape[0] - 1;
   }
   s.states = p[LATHE_SLOTS].present() ? kFree : s.N;
-  for (uint32_t role : {LATHE_STATE_IN, LATHE_STATE_OUT, LATHE_Z_IN, LATHE_Z_OUT, LATHE_STABILISER})
+  for (uint32_t role : {uint32_t{LATHE_STATE_IN}, uint32_t{LATHE_STATE_OUT}, uint32_t{LATHE_Z_IN},
+                        uint32_t{LATHE_Z_OUT}, uint32_t{LATHE_STABILISER}, gradient_of(LATHE_STATE_IN),
+                        gradient_of(LATHE_STATE_OUT), gradient_of(LATHE_Z_IN), gradient_of(LATHE_Z_OUT)})
     if (p[role].present())
       agree(s.states, p[role].shape[0], p[LATHE_SLOTS].present() ? "slots" : "sequences", find_role(role)->name);
 }
@@ -207,6 +213,20 @@ void check_gate_shape(const Problem& p, const Variant& variant) {
           "GATE: stride of dimension 3: expected 1 (the innermost dimension is dense), got {}", gate.stride[3]);
 }
 
+// There is no gradient of what is not an argument, unless it counts as zero.
+void check_gradients(const Problem& p, const Meaning& meaning) {
+  for (uint32_t role : {LATHE_PROJECTION, LATHE_GATE, LATHE_DECAY})
+    require(!p[gradient_of(role)].present() || p[role].present(), "{}: expected none without {}, got one",
+            find_role(gradient_of(role))->name, find_role(role)->name);
+  for (uint32_t role : {LATHE_Z_IN, LATHE_Z_OUT})
+    require(!p[gradient_of(role)].present() || meaning.normalise(),
+            "{}: expected none without the flag NORMALISE, got one", find_role(gradient_of(role))->name);
+  const Tensor& projection = p[LATHE_PROJECTION];
+  const Tensor& gradient = p[gradient_of(LATHE_PROJECTION)];
+  require(!gradient.present() || (gradient.rank == projection.rank && gradient.shape == projection.shape),
+          "GRAD_PROJECTION: expected PROJECTION's [{}], got [{}]", extents(projection), extents(gradient));
+}
+
 void check_shapes(const Problem& p, const Meaning& meaning) {
   const Sizes& s = p.sizes;
   expect(p, LATHE_O, {s.B, s.Tq, s.out_heads(), s.V});
@@ -220,6 +240,16 @@ void check_shapes(const Problem& p, const Meaning& meaning) {
   check_gate_shape(p, *meaning.variant);
   expect(p, LATHE_BONUS, {s.state_heads(), s.K});
   expect(p, LATHE_STABILISER, {s.states, s.HK});
+  expect(p, gradient_of(LATHE_Q), {s.B, s.Tq, s.HQ, s.D});
+  expect(p, gradient_of(LATHE_K), {s.B, s.Tk, s.HK, s.D});
+  expect(p, gradient_of(LATHE_V), {s.B, s.Tk, s.HV, s.V});
+  expect(p, gradient_of(LATHE_O), {s.B, s.Tq, s.out_heads(), s.V});
+  for (uint32_t role : {LATHE_STATE_IN, LATHE_STATE_OUT})
+    expect(p, gradient_of(role), {s.states, s.state_heads(), s.K, s.V});
+  for (uint32_t role : {LATHE_Z_IN, LATHE_Z_OUT}) expect(p, gradient_of(role), {s.states, s.HK, s.K});
+  expect(p, gradient_of(LATHE_DECAY), {s.state_heads()});
+  expect(p, gradient_of(LATHE_GATE), {s.B, s.Tq, s.state_heads()});
+  check_gradients(p, meaning);
   const bool keeps_state = p[LATHE_STATE_IN].present() || p[LATHE_STATE_OUT].present(),
              stabiliser = p[LATHE_STABILISER].present();
   require(!stabiliser || meaning.stabilise(), "STABILISER: expected none without the flag STABILISE, got one");
@@ -256,7 +286,7 @@ Problem bind(const Meaning& meaning, const lathe_arg* args, size_t n_args, bool 
   Problem p;
   uint64_t came = 0;
   for (size_t i = 0; i < n_args; i++) {
-    const RoleRule* rule = find_role(args[i].role);
+    const RoleRule* rule = find_role(numbered(args[i].role));
     require(rule != nullptr, "args[{}]: expected a role of this version, got the unknown {}", i, args[i].role);
     if (!args[i].tensor) continue;
     require(meaning.op->takes(rule->role), "{}: expected none, since the operator {} does not take it, got one",

@@ -2,6 +2,8 @@
 
 #include <atomic>
 
+#include "gradient.h"
+
 namespace lathe {
 
 namespace {
@@ -20,12 +22,20 @@ int64_t heads_of_unit(const Plan& plan, const Problem& p, const Layout& layout) 
 }
 
 void run_unit(Op op, Worker& worker, const Unit& unit) {
-  if (op == Op::kCausal)
-    run_causal(worker, unit);
-  else if (op == Op::kDecode)
-    run_decode(worker, unit);
-  else
-    run_noncausal(worker, unit);
+  switch (op) {
+    case Op::kCausal:
+      return run_causal(worker, unit);
+    case Op::kDecode:
+      return run_decode(worker, unit);
+    case Op::kNoncausal:
+    case Op::kAccumulate:
+    case Op::kReadout:
+      return run_noncausal(worker, unit);
+    case Op::kCausalBackward:
+      return run_causal_backward(worker, unit);
+    case Op::kNoncausalBackward:
+      return run_noncausal_backward(worker, unit);
+  }
 }
 
 int64_t units_of(const Problem& p, int64_t heads) { return p.sizes.N * ((p.sizes.HK + heads - 1) / heads); }
@@ -34,21 +44,21 @@ int64_t units_of(const Problem& p, int64_t heads) { return p.sizes.N * ((p.sizes
 
 size_t workspace_bytes(const Plan& plan, const Problem& p) {
   const Layout layout = worker_layout(plan, p);
-  return aligned(projection_bytes(plan, p)) + static_cast<size_t>(plan.threads) * aligned(layout.total);
+  return shared_layout(plan, p).total * sizeof(float) + static_cast<size_t>(plan.threads) * aligned(layout.total);
 }
 
 void run(const Plan& plan, const Problem& p, char* workspace, const Parallel& parallel, Room& room) {
   const Layout layout = worker_layout(plan, p);
-  float* projection = reinterpret_cast<float*>(workspace);
-  fill_projection(plan, p, projection);
-  char* scratch = workspace + aligned(projection_bytes(plan, p));
+  float* shared = reinterpret_cast<float*>(workspace);
+  fill_projection(plan, p, shared);
+  char* scratch = workspace + shared_layout(plan, p).total * sizeof(float);
 
   const int64_t heads = heads_of_unit(plan, p, layout), units = units_of(p, heads);
   const int64_t blocks = (p.sizes.HK + heads - 1) / heads;
   std::vector<Worker>& workers = room.workers;
   workers.clear();
   for (int i = 0; i < plan.threads; i++)
-    workers.emplace_back(plan, p, layout, projection, scratch + static_cast<size_t>(i) * aligned(layout.total));
+    workers.emplace_back(plan, p, layout, shared, scratch + static_cast<size_t>(i) * aligned(layout.total));
   if (wants_sharing(plan, p, units)) return run_shared(workers, parallel);
 
   std::atomic<int64_t> next{0};
@@ -61,6 +71,7 @@ void run(const Plan& plan, const Problem& p, char* workspace, const Parallel& pa
   };
   // by reference: a std::function of its own would be allocated
   parallel(static_cast<int>(std::min<int64_t>(plan.threads, units)), std::ref(work));
+  if (plan.meaning.op->backward()) sum_parts(plan, p, shared);
 }
 
 }  // namespace lathe

@@ -10,6 +10,8 @@ namespace lathe {
 
 void run_causal(Worker& worker, const Unit& unit);
 void run_noncausal(Worker& worker, const Unit& unit);  // and accumulate, and readout
+void run_causal_backward(Worker& worker, const Unit& unit);
+void run_noncausal_backward(Worker& worker, const Unit& unit);
 void run_decode(Worker& worker, const Unit& unit);
 // One sequence's worth of run_decode, for causal calls that hold one-token sequences.
 void decode_sequence(Worker& worker, const Sequence& sequence, int64_t head, int64_t heads);

@@ -36,6 +36,8 @@ class Field {
   }
 
   size_t size() const { return n_; }
+  Storage storage() const { return storage_; }
+  const std::vector<int64_t>& shape() const { return shape_; }
 
   void draw(uint32_t seed, Sign sign) {
     for (size_t i = 0; i < n_; i++) {
@@ -128,7 +130,14 @@ class Tensors {
     else if (c.variant.inputs >> LATHE_GATE & 1)
       add(c, LATHE_GATE, c.storage, {1, tokens, 1});
     if (c.variant.inputs >> LATHE_BONUS & 1) add(c, LATHE_BONUS, f32, {1, c.keys()});
-    for (Slot& slot : slots_) args_.push_back({slot.role, &(slot.view = slot.field.view())});
+    if (c.op.backward()) {
+      add(c, gradient_of(LATHE_O), c.storage, {1, tokens, kQueryHeads, c.width});
+      std::vector<std::pair<uint32_t, std::vector<int64_t>>> inputs;
+      for (const Slot& slot : slots_) inputs.emplace_back(slot.role, slot.field.shape());
+      for (auto& [role, shape] : inputs)
+        if (c.op.takes(gradient_of(role)) && role < kRoles / 2) add(c, gradient_of(role), find(role)->storage(), shape);
+    }
+    for (Slot& slot : slots_) args_.push_back({named(slot.role), &(slot.view = slot.field.view())});
   }
 
   int64_t tokens() const { return tokens_; }
@@ -138,7 +147,13 @@ class Tensors {
       if (slot.role == role) return &slot.field;
     return nullptr;
   }
-  double at(uint32_t role, int64_t i) { return (*find(role))[static_cast<size_t>(i)]; }
+  double at(uint32_t role, int64_t i) {
+    const double x = (*find(role))[static_cast<size_t>(i)];
+    return role == moved_ ? x + by_ * direction(i) : x;
+  }
+  // From now on one input lies elsewhere by so much in a direction of its own.
+  void move(uint32_t role, double by) { moved_ = role, by_ = by; }
+  static double direction(int64_t i) { return static_cast<double>(i * 37 % 16) / 8 - 1; }
 
  private:
   struct Slot {
@@ -149,13 +164,17 @@ class Tensors {
   void add(const Case& c, uint32_t role, Storage storage, std::vector<int64_t> shape) {
     if (!c.op.takes(role)) return;
     slots_.push_back({role, Field(storage, std::move(shape)), {}});
-    if (role == LATHE_DECAY || role == LATHE_GATE)
+    if (role == gradient_of(LATHE_O))
+      slots_.back().field.draw(role * 1000, kAny);
+    else if (role == LATHE_DECAY || role == LATHE_GATE)
       slots_.back().field.draw(role * 1000, kDecaying);
     else if (!find_role(role)->output)  // denominators of what may be negative could vanish
       slots_.back().field.draw(role * 1000, c.normalise ? kPositive : kAny);
   }
 
   int64_t tokens_;
+  uint32_t moved_ = kRoles;
+  double by_ = 0;
   std::deque<Slot> slots_;  // stay where they are while more are added
   std::vector<lathe_arg> args_;
 };
@@ -166,7 +185,7 @@ class Expected {
   Expected(const Case& c, Tensors& tensors) : c_(c), t_(tensors), keys_(c.keys()) {
     for (int64_t i = 0; i < keys_ * c_.width; i++) state.push_back(t_.at(LATHE_STATE_IN, i));
     for (int64_t i = 0; i < keys_ && c.normalise; i++) z.push_back(t_.at(LATHE_Z_IN, i));
-    const bool in_order = c.op.op == Op::kCausal || c.op.op == Op::kDecode;
+    const bool in_order = c.op.takes(LATHE_DECAY);
     for (int64_t t = 0; t < t_.tokens(); t++) {
       if (c.reads(LATHE_K)) take_key(t);
       if (in_order) read(t);
@@ -255,6 +274,36 @@ std::string compare(const char* name, const Field* got, const std::vector<double
   return "";
 }
 
+// What a step along a direction gives of the loss sum(dO * O), by O and by the gradient. A gradient that no direction
+// of its input shows to be wrong is right.
+std::string compare_gradients(const Case& c, Tensors& tensors) {
+  constexpr double step = 1e-4;
+  const auto loss = [&](uint32_t role, double by) {
+    tensors.move(role, by);
+    const std::vector<double> o = Expected(c, tensors).o;
+    double sum = 0;
+    for (size_t i = 0; i < o.size(); i++) sum += o[i] * tensors.at(gradient_of(LATHE_O), static_cast<int64_t>(i));
+    return sum;
+  };
+  for (uint32_t role = 0; role < kRoles / 2; role++) {
+    const Field* gradient = c.op.takes(gradient_of(role)) && find_role(gradient_of(role))->output
+                                ? tensors.find(gradient_of(role))
+                                : nullptr;
+    if (!gradient) continue;
+    double slope = 0, size = 0;
+    for (size_t i = 0; i < gradient->size(); i++) {
+      const double term = (*gradient)[i] * Tensors::direction(static_cast<int64_t>(i));
+      slope += term;
+      size += std::abs(term);
+    }
+    const double expected = (loss(role, step) - loss(role, -step)) / (2 * step);
+    if (!(std::abs(slope - expected) <= tolerance(c.storage) * size))
+      return fmt::format("{}, along a direction: expected {:.6g}, got {:.6g}", find_role(gradient_of(role))->name,
+                         expected, slope);
+  }
+  return "";
+}
+
 // The way that every caller goes.
 class Call {
  public:
@@ -307,6 +356,7 @@ std::string fault_of(const Case& c, int64_t tokens) {
   desc.attrs = &attribute;
   desc.n_attrs = std::isnan(c.map.fallback(c.width)) ? 1 : 0;
   Call().make(desc, tensors.args());
+  if (c.op.backward()) return compare_gradients(c, tensors);
   const Expected expected(c, tensors);
   std::string fault = compare("O", tensors.find(LATHE_O), expected.o, c.storage);
   if (fault.empty()) fault = compare("STATE_OUT", tensors.find(LATHE_STATE_OUT), expected.state, Storage::kF32);
@@ -329,7 +379,14 @@ std::vector<Case> cases(const char* row) {
           all.push_back({op, plainest, variant, Storage::kF32, normalise});
   const Operator& first = all.front().op;
   const Variant& plain = all.front().variant;
-  for (size_t i = 1; i < maps.size(); i++) all.push_back({first, *maps[i], plain});
+  for (size_t i = 1; i < maps.size(); i++) {
+    all.push_back({first, *maps[i], plain});
+    for (const Operator& op : operators())
+      if (op.built() && op.backward() && &op != &first) {
+        all.push_back({op, *maps[i], plain});
+        break;
+      }
+  }
   for (Storage storage : {Storage::kF16, Storage::kBF16})
     if (find_kernel(row, "widen", name_of(storage))) {
       all.push_back({first, plainest, plain, storage});

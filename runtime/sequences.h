@@ -13,14 +13,25 @@ struct Sequence {
   int64_t padding;        // outputs after them, to be zeroed
   int64_t state;          // row of the state tensors
   int64_t position;       // of the first token
+  int64_t index;          // among the sequences of the call
+  int64_t step = 1;       // to the token that comes next: -1 where they are walked from the last to the first
+
+  // Where walking begins, and the token, counted in the row of the batch, that is t steps further.
+  int64_t token(int64_t t) const { return step > 0 ? first + t : first + queries - 1 - t; }
+  int64_t position_of(int64_t t) const { return position + token(t) - first; }
+  Sequence reversed() const {
+    Sequence s = *this;
+    s.step = -step;
+    return s;
+  }
 };
 
 inline Sequence sequence(const Problem& p, int64_t n) {
   const Sizes& s = p.sizes;
-  Sequence q{n, 0, s.Tq, s.Tk, 0, n, 0};
+  Sequence q{n, 0, s.Tq, s.Tk, 0, n, 0, n};
   if (p[LATHE_CU_SEQLENS].present()) {
     const int64_t begin = p[LATHE_CU_SEQLENS].integer(n), end = p[LATHE_CU_SEQLENS].integer(n + 1);
-    q = {0, begin, end - begin, end - begin, 0, n, 0};
+    q = {0, begin, end - begin, end - begin, 0, n, 0, n};
   } else if (p[LATHE_LENGTHS].present()) {
     const int64_t length = p[LATHE_LENGTHS].integer(n);
     q.keys = length;

@@ -50,29 +50,65 @@ Layout worker_layout(const Plan& plan, const Problem& problem) {
   layout.gate = take(2 * w.C + 16);
   layout.key_gates = take(KeyGates::floats(plan));
   layout.narrow = take(w.C * w.V);
-  layout.state_stride = static_cast<size_t>(values * w.K * w.V + w.K + 16) * sizeof(float);
+  layout.z = static_cast<size_t>(states_of_value(plan) * values * w.K * w.V) * sizeof(float);
+  layout.state_stride = layout.z + static_cast<size_t>(w.K + 16) * sizeof(float);
   layout.heads = static_cast<size_t>(heads_together(problem, static_cast<int64_t>(layout.state_stride)));
   layout.states = take(static_cast<int64_t>(layout.heads * layout.state_stride / sizeof(float)));
+  if (plan.meaning.op->backward()) {
+    const Sizes& s = problem.sizes;
+    const int64_t queries = s.HQ / s.HK;
+    BackwardLayout& b = layout.backward;
+    b.o = take(w.C * w.V);
+    for (size_t* tile : {&b.dq, &b.dk, &b.sums, &b.weighed}) *tile = take((w.C + slack) * w.K);
+    b.dv = take(w.C * w.V);
+    for (size_t* tile : {&b.x, &b.dx, &b.row}) *tile = take(w.C * std::max({w.D, w.K, w.V}) + 16);
+    b.du = take((w.C + slack) * w.M);
+    b.turned = take(w.C * std::max(w.K, w.V));
+    b.narrow = take(w.C * std::max(w.D, w.V));
+    b.zeros = take(w.K * w.V);
+    b.part = take(w.K * w.V);
+    b.ones = take(w.C);
+    b.given = take(static_cast<int64_t>(layout.heads) * (4 * values + w.K));
+    b.tokens = take(static_cast<int64_t>(layout.heads) * (2 * queries + values) * s.Tq);
+  }
   layout.total = at;
   return layout;
 }
 
-size_t projection_bytes(const Plan& plan, const Problem& problem) {
-  const Tensor& w = problem[LATHE_PROJECTION];
-  if (!w.present()) return 0;
-  const int64_t heads = w.rank == 3 ? w.shape[0] : 1;
-  return static_cast<size_t>(heads * plan.padded.D * plan.padded.M) * sizeof(float);
+namespace {
+
+int64_t projections(const Tensor& w) { return !w.present() ? 0 : w.rank == 3 ? w.shape[0] : 1; }
+
+}  // namespace
+
+Shared shared_layout(const Plan& plan, const Problem& p) {
+  const Sizes& s = p.sizes;
+  const int64_t one = plan.padded.M * plan.padded.D, all = projections(p[LATHE_PROJECTION]) * one;
+  Shared shared{};
+  const auto take = [&](int64_t floats) {
+    const size_t offset = shared.total;
+    shared.total += static_cast<size_t>((floats + 15) / 16 * 16);
+    return offset;
+  };
+  shared.projection = take(all);
+  if (!plan.meaning.op->backward()) return shared;
+  shared.rows = take(all);
+  shared.decays = take(p[gradient_of(LATHE_DECAY)].present() ? s.N * s.state_heads() : 0);
+  shared.projections = take(p[gradient_of(LATHE_PROJECTION)].present() ? s.N * s.HK * one : 0);
+  return shared;
 }
 
-void fill_projection(const Plan& plan, const Problem& problem, float* out) {
+void fill_projection(const Plan& plan, const Problem& problem, float* shared) {
   const Tensor& w = problem[LATHE_PROJECTION];
-  if (!w.present()) return;
-  std::memset(out, 0, projection_bytes(plan, problem));
-  const int64_t heads = w.rank == 3 ? w.shape[0] : 1;
-  for (int64_t h = 0; h < heads; h++)
+  const Shared layout = shared_layout(plan, problem);
+  const Padded& d = plan.padded;
+  std::memset(shared, 0, layout.total * sizeof(float));
+  for (int64_t h = 0; h < projections(w); h++)
     for (int64_t m = 0; m < problem.sizes.M; m++) {
       const float* row = w.rank == 3 ? w.floats(h, m) : w.floats(m);
-      for (int64_t d = 0; d < problem.sizes.D; d++) out[(h * plan.padded.D + d) * plan.padded.M + m] = row[d];
+      for (int64_t i = 0; i < problem.sizes.D; i++) shared[(h * d.D + i) * d.M + m] = row[i];
+      if (layout.rows > 0)
+        std::copy_n(row, problem.sizes.D, shared + layout.rows + static_cast<size_t>((h * d.M + m) * d.D));
     }
 }
 
@@ -107,7 +143,7 @@ void Worker::widen(Storage storage, const char* from, int64_t stride, int64_t ro
 
 Worker::Staged Worker::stage(const Tensor& x, const char* from, int64_t stride, int64_t rows, int64_t tile_rows) {
   const Padded& w = plan_.padded;
-  const bool whole = rows == tile_rows && p_.sizes.D == w.D && near(stride, rows);
+  const bool whole = rows == tile_rows && p_.sizes.D == w.D && near_either_way(stride, rows);
   const bool plain = plan_.sizes.K == plan_.sizes.D;  // maps of several parts read a little past a row
   const Entry* reads_it = plan_.kernels.map_from[static_cast<int>(x.storage)];
   if (whole && plain && reads_it && rows % reads_it->row_grain == 0) return {from, x.storage, stride};
@@ -124,28 +160,63 @@ const float* Worker::copy(Storage storage, const char* from, int64_t stride, int
   return to;
 }
 
+// The arguments of a map's kernels, which begin alike.
+struct Worker::MapArguments {
+  MapArguments(const Worker& w, const MapCall& m, Buffer& x, Buffer& weights)
+      : width(static_cast<int32_t>(w.p_.sizes.D)),
+        features(static_cast<int32_t>(w.p_.sizes.M)),
+        rows(static_cast<int32_t>(m.rows)),
+        position(static_cast<int32_t>(m.position)),
+        step(static_cast<int32_t>(m.step)),
+        subtract(!w.plan_.meaning.stabilise() ? 0
+                 : m.keys                     ? 2
+                                              : 1),
+        scale(m.scale),
+        attribute(static_cast<float>(w.plan_.meaning.attribute)),
+        before(m.before) {
+    add(x), add(weights), add(width), add(features), add(rows), add(position), add(step), add(subtract), add(scale),
+        add(attribute), add(before);
+  }
+  template <typename Argument>
+  void add(Argument& argument) {
+    argv[n++] = address_of(argument);
+  }
+  void* argv[16];
+  size_t n = 0;
+
+ private:
+  int32_t width, features, rows, position, step, subtract;
+  float scale, attribute, before;
+};
+
 void Worker::map(const Staged& staged, int64_t tile_rows, const MapCall& m, float* y_rows) {
   const Padded& w = plan_.padded;
   const Sizes& s = p_.sizes;
   const FeatureMap& map = *plan_.meaning.map;
-  const float* weights = p_[LATHE_PROJECTION].rank == 3 ? projection_ + m.head * w.D * w.M : projection_;
   // a part that is not a whole row may read a block past one: staged rows have that much behind them
   const int64_t past = s.K == s.D || s.M > 0 ? 0 : 16;
-  Buffer x(staged.data, staged.storage, w.D + past, tile_rows, staged.stride), weight(weights, w.M, w.D, w.M),
-      u(at(layout_.projected), w.M, tile_rows, w.M);
+  Buffer x(staged.data, staged.storage, w.D + past, tile_rows, staged.stride),
+      weights(projection(m.head), w.M, w.D, w.M), u(at(layout_.projected), w.M, tile_rows, w.M);
   Buffer y(y_rows, w.K, tile_rows, w.K), peaks(at(layout_.peaks), tile_rows);
-  int32_t width = static_cast<int32_t>(s.D), features = static_cast<int32_t>(s.M), rows = static_cast<int32_t>(m.rows);
-  int32_t position = static_cast<int32_t>(m.position), step = m.tokens ? 1 : 0;
-  int32_t subtract = !plan_.meaning.stabilise() ? 0 : m.keys ? 2 : 1;
-  float scale = m.scale, attribute = static_cast<float>(plan_.meaning.attribute), before = m.before;
-  void* argv[16] = {address_of(x),     address_of(weight),    address_of(width), address_of(features),
-                    address_of(rows),  address_of(position),  address_of(step),  address_of(subtract),
-                    address_of(scale), address_of(attribute), address_of(before)};
-  size_t n = 11;
-  if (map.projects()) argv[n++] = address_of(u);
-  if (map.stabilises()) argv[n++] = address_of(peaks);
-  argv[n++] = address_of(y);
-  plan_.kernels.map_from[static_cast<int>(staged.storage)]->call(argv);
+  MapArguments arguments(*this, m, x, weights);
+  if (map.projects()) arguments.add(u);
+  if (map.stabilises()) arguments.add(peaks);
+  arguments.add(y);
+  plan_.kernels.map_from[static_cast<int>(staged.storage)]->call(arguments.argv);
+}
+
+void Worker::map_backward(uint32_t role, const Step& step, const Sequence& s, int64_t head, const Rows& x_rows,
+                          const Rows& dy_rows, float* du_rows, const Room& dx_rows) {
+  const Padded& w = plan_.padded;
+  Buffer x(x_rows.data, w.D, w.C, x_rows.stride), weights(projection(head), w.M, w.D, w.M),
+      dy(dy_rows.data, w.K, w.C, dy_rows.stride);
+  Buffer u(at(layout_.projected), w.M, w.C, w.M), du(du_rows, w.M, w.C, w.M),
+      dx(dx_rows.data, w.D, w.C, dx_rows.stride);
+  MapArguments arguments(*this, map_call(role, step, s, head, 0), x, weights);
+  arguments.add(dy);
+  if (plan_.meaning.map->projects()) arguments.add(u), arguments.add(du);
+  arguments.add(dx);
+  plan_.kernels.map_backward->call(arguments.argv);
 }
 
 // Rows far apart fall into few sets of the first-level cache, and a chunk reads each of them many times.
@@ -159,18 +230,28 @@ Worker::Rows Worker::map_rows(uint32_t role, const Step& step, const Sequence& s
                               float* y) {
   const Tensor& x = p_[role];
   const Padded& w = plan_.padded;
-  const bool keys = role == LATHE_K;
-  const float scale = keys ? 1 : plan_.meaning.scale;
-  const char* from = x.at(s.batch, s.first + step.t, head);
-  if (plan_.meaning.map->identity() && scale == 1) {
-    // where keys have gates, kernels make rows of their own of them
-    if (in_place(x, step.rows, w.K, plan_.meaning.variant->keyed()))
-      return {reinterpret_cast<const float*>(from), x.stride[1]};
-    return {copy(x.storage, from, x.stride[1], step.rows, p_.sizes.D, y, w.K, w.C), w.K};
-  }
-  map(stage(x, from, x.stride[1], step.rows, w.C), w.C,
-      {step.rows, head, s.position + step.t, true, keys, scale, before}, y);
+  const MapCall m = map_call(role, step, s, head, before);
+  if (plan_.meaning.map->identity() && m.scale == 1) return unmapped(role, step, s, head, w.K, y);
+  map(stage(x, x.at(s.batch, s.token(step.t), head), s.step * x.stride[1], step.rows, w.C), w.C, m, y);
   return {y, w.K};
+}
+
+Worker::Rows Worker::unmapped(uint32_t role, const Step& step, const Sequence& s, int64_t head, int64_t width,
+                              float* to) {
+  const Tensor& x = p_[role];
+  const char* from = x.at(s.batch, s.token(step.t), head);
+  // where keys have gates, kernels make rows of their own of them
+  const bool far = role != LATHE_V && plan_.meaning.variant->keyed();
+  if (in_place(x, step.rows, width, far)) return {reinterpret_cast<const float*>(from), s.step * x.stride[1]};
+  return {copy(x.storage, from, s.step * x.stride[1], step.rows, x.shape[3], to, width, plan_.padded.C), width};
+}
+
+Worker::Room Worker::room_for(uint32_t role, const Step& step, const Sequence& s, int64_t head, int64_t width,
+                              float* room) const {
+  const Tensor& x = p_[role];
+  const bool as_made = x.present() && x.storage == Storage::kF32 && x.shape[3] == width && step.rows == plan_.padded.C;
+  if (!as_made || !near_either_way(x.stride[1], step.rows)) return {room, width};
+  return {x.floats(s.batch, s.token(step.t), head), s.step * x.stride[1]};
 }
 
 void Worker::transpose(const Rows& k, float* kt) const {
@@ -194,7 +275,7 @@ void Worker::map_token(uint32_t role, const Sequence& s, int64_t t, int64_t head
   for (int64_t h = 0; h < heads; h += together) {
     const int64_t rows = std::min(together, heads - h);
     const int64_t tile_rows = (rows + grain - 1) / grain * grain;
-    const MapCall m{rows, head + h, s.position + t, false, keys, keys ? 1 : plan_.meaning.scale, before};
+    const MapCall m{rows, head + h, s.position + t, 0, keys, keys ? 1 : plan_.meaning.scale, before};
     map(stage(x, x.at(s.batch, s.first + t, head + h), x.stride[2], rows, tile_rows), tile_rows, m, y + h * w.K);
   }
 }
@@ -209,14 +290,6 @@ Worker::Rows Worker::value_heads(const Sequence& s, int64_t t, int64_t head, int
   return {v(), width};
 }
 
-Worker::Rows Worker::values(const Sequence& s, int64_t t, int64_t rows, int64_t head, float* v) {
-  const Tensor& x = p_[LATHE_V];
-  const Padded& w = plan_.padded;
-  const char* from = x.at(s.batch, s.first + t, head);
-  if (in_place(x, rows, w.V)) return {reinterpret_cast<const float*>(from), x.stride[1]};
-  return {copy(x.storage, from, x.stride[1], rows, p_.sizes.V, v, w.V, w.C), w.V};
-}
-
 void Worker::prefetch(uint32_t role, const Sequence& s, const Step& coming, int64_t key_head, int64_t part,
                       int64_t parts) const {
   const Tensor& x = p_[role];
@@ -224,8 +297,8 @@ void Worker::prefetch(uint32_t role, const Sequence& s, const Step& coming, int6
   const int64_t heads = x.shape[2], bytes = x.shape[3] * size_of(x.storage), stride = x.stride[1] * size_of(x.storage);
   const int64_t first = coming.rows * part / parts, end = coming.rows * (part + 1) / parts;
   for (int64_t l = 0; l < heads / p_.sizes.HK; l++) {
-    const char* row = x.at(s.batch, s.first + coming.t + first, group.head(heads, key_head, l));
-    for (int64_t i = first; i < end; i++, row += stride)
+    const char* row = x.at(s.batch, s.token(coming.t + first), group.head(heads, key_head, l));
+    for (int64_t i = first; i < end; i++, row += s.step * stride)
       for (int64_t b = 0; b < bytes; b += 64) __builtin_prefetch(row + b);
   }
 }
@@ -241,11 +314,9 @@ float* Worker::output_rows(char* to, int64_t rows, int64_t& stride) {
   return at(layout_.o);
 }
 
-void Worker::store(const float* from, int64_t from_stride, char* to, int64_t to_stride, int64_t rows, Columns columns) {
-  if (reinterpret_cast<const char*>(from) == to) return;
-  columns = real(columns);
-  if (columns.count == 0) return;
-  const Storage storage = p_[LATHE_O].storage;
+void Worker::store(Storage storage, const float* from, int64_t from_stride, char* to, int64_t to_stride, int64_t rows,
+                   Columns columns, float* narrow_rows) {
+  if (reinterpret_cast<const char*>(from) == to || columns.count == 0) return;
   const int64_t bytes = columns.count * size_of(storage);
   to += columns.first * size_of(storage);
   from += columns.first;
@@ -259,7 +330,7 @@ void Worker::store(const float* from, int64_t from_stride, char* to, int64_t to_
       call(kernel, x, y);
       return;
     }
-    char* narrow = reinterpret_cast<char*>(at(layout_.narrow));
+    char* narrow = reinterpret_cast<char*>(narrow_rows);
     Buffer x(from, wide, rows, from_stride), y(narrow, storage, wide, rows, wide);
     call(kernel, x, y);
     source = narrow;

@@ -8,15 +8,28 @@
 
 namespace lathe {
 
-// Scratch is constant in T. Offsets are bytes, 64-byte aligned.
+// What a gradient needs besides: offsets as in Layout.
+struct BackwardLayout {
+  size_t o, dq, dk, dv, dx, du, sums, weighed, x, narrow, zeros, part, ones, turned, row, tokens, given;
+};
+
+// Scratch is constant in T, but for a few numbers that a gradient keeps of each token. Offsets are bytes, 64-byte
+// aligned.
 struct Layout {
   size_t staged, projected, peaks, q, k, kt, v, o, inv, gate, key_gates, narrow, states, total;
-  size_t state_stride, heads;  // one key head's states and z; how many heads a worker carries at once
+  size_t state_stride, z, heads;  // one key head's states and z, and where among them z is; how many heads are carried
+  BackwardLayout backward;
 };
+// How many states a worker carries for each value head: a gradient walks with one and its transposed.
+inline int64_t states_of_value(const Plan& plan) { return plan.meaning.op->backward() ? 2 : 1; }
 Layout worker_layout(const Plan& plan, const Problem& problem);
-// Transposed, padded projections, shared by the workers; zero bytes where the map has none.
-size_t projection_bytes(const Plan& plan, const Problem& problem);
-void fill_projection(const Plan& plan, const Problem& problem, float* out);
+// What workers share, in floats from the start of the workspace: projections as their map wants them, transposed and
+// padded, and padded as they come; and sums that meet over sequences, a part for each sequence.
+struct Shared {
+  size_t projection, rows, decays, projections, total;
+};
+Shared shared_layout(const Plan& plan, const Problem& problem);
+void fill_projection(const Plan& plan, const Problem& problem, float* shared);
 
 // A stretch of key heads of one sequence.
 struct Unit {
@@ -25,6 +38,7 @@ struct Unit {
 
 // Whether rows so far apart fit the 32-bit indices of kernels.
 inline bool near(int64_t stride, int64_t rows) { return stride >= 0 && stride * rows < (int64_t{1} << 30); }
+inline bool near_either_way(int64_t stride, int64_t rows) { return near(std::abs(stride), rows); }
 
 // Columns of the values, and so of states and outputs: none of them depends on another.
 struct Columns {
@@ -33,8 +47,8 @@ struct Columns {
 
 class Worker {
  public:
-  Worker(const Plan& plan, const Problem& problem, const Layout& layout, const float* projection, char* scratch)
-      : plan_(plan), p_(problem), layout_(layout), projection_(projection), scratch_(scratch) {}
+  Worker(const Plan& plan, const Problem& problem, const Layout& layout, float* shared, char* scratch)
+      : plan_(plan), p_(problem), layout_(layout), shared_(shared), scratch_(scratch) {}
 
   // A chunk of rows, padded: scratch, or the caller's own memory where that is what they already are.
   struct Rows {
@@ -59,7 +73,21 @@ class Worker {
   // As float32; columns are neighbours.
   void widen(Storage storage, const char* from, int64_t stride, int64_t rows, int64_t columns, float* to,
              int64_t to_stride);
-  Rows values(const Sequence& s, int64_t t, int64_t rows, int64_t head, float* v);
+  Rows values(const Sequence& s, int64_t t, int64_t rows, int64_t head, float* v) {
+    return unmapped(LATHE_V, {t, rows, 0}, s, head, plan_.padded.V, v);
+  }
+  // A chunk of rows as they are, in float32 and padded to `width`; `to` is room for them.
+  Rows unmapped(uint32_t role, const Step& step, const Sequence& s, int64_t head, int64_t width, float* to);
+  // Rows that kernels write: the caller's own, where they are what a kernel makes, else `room`.
+  struct Room {
+    float* data;
+    int64_t stride;
+  };
+  Room room_for(uint32_t role, const Step& step, const Sequence& s, int64_t head, int64_t width, float* room) const;
+  // dx from the gradient dy of the mapped rows x of a chunk, all padded; of a projected map also du, and dx lacks what
+  // comes through it.
+  void map_backward(uint32_t role, const Step& step, const Sequence& s, int64_t head, const Rows& x, const Rows& dy,
+                    float* du, const Room& dx);
   // Asks memory for part `part` of `parts` of what the tensor holds for a coming step.
   void prefetch(uint32_t role, const Sequence& s, const Step& coming, int64_t key_head, int64_t part,
                 int64_t parts) const;
@@ -68,7 +96,12 @@ class Worker {
   void store(const float* from, int64_t from_stride, char* to, int64_t to_stride, int64_t rows) {
     store(from, from_stride, to, to_stride, rows, {0, p_.sizes.V});
   }
-  void store(const float* from, int64_t from_stride, char* to, int64_t to_stride, int64_t rows, Columns columns);
+  void store(const float* from, int64_t from_stride, char* to, int64_t to_stride, int64_t rows, Columns columns) {
+    store(p_[LATHE_O].storage, from, from_stride, to, to_stride, rows, real(columns), at(layout_.narrow));
+  }
+  // Columns that are not padding. `narrow` is room for the rows, in 16 bits.
+  void store(Storage storage, const float* from, int64_t from_stride, char* to, int64_t to_stride, int64_t rows,
+             Columns columns, float* narrow);
   // Of the heads of a unit: outputs past the sequence's length; states and normalisers from and to the caller's
   // tensors.
   void zero_outputs(const Sequence& s, const Unit& unit);
@@ -89,7 +122,7 @@ class Worker {
   float* state(size_t carried, int64_t value) {
     return at(layout_.states + carried * layout_.state_stride) + value * plan_.padded.K * plan_.padded.V;
   }
-  float* z(size_t carried) { return state(carried, p_.sizes.HV / p_.sizes.HK); }
+  float* z(size_t carried) { return at(layout_.states + carried * layout_.state_stride + layout_.z); }
   float& peak(size_t carried) { return *(z(carried) + plan_.padded.K); }
 
   // Between the caller's [K,V] and the padded copy. `from` or `to` absent: zero, or nothing.
@@ -101,6 +134,14 @@ class Worker {
   void load_z(const Tensor& from, int64_t row, int64_t head, float* to) const;
   void save_z(const float* from, const Tensor& to, int64_t row, int64_t head) const;
 
+  float* at(size_t offset) { return reinterpret_cast<float*>(scratch_ + offset); }
+  float* shared() const { return shared_; }
+  // The projection of a head, transposed.
+  const float* projection(int64_t head) const {
+    return p_[LATHE_PROJECTION].rank == 3 ? shared_ + head * plan_.padded.D * plan_.padded.M : shared_;
+  }
+  // The same as it comes, [M,D].
+  const float* projection_rows(int64_t head) const { return projection(head) + shared_layout(plan_, p_).rows; }
   const Plan& plan() const { return plan_; }
   const Problem& problem() const { return p_; }
   const Layout& layout() const { return layout_; }
@@ -112,11 +153,15 @@ class Worker {
   }
   struct MapCall {
     int64_t rows, head, position;
-    bool tokens;  // rows are tokens, not the heads of one
+    int64_t step;  // from the position of a row to that of the next: none where they are the heads of one token
     bool keys;
     float scale, before;
   };
-  float* at(size_t offset) { return reinterpret_cast<float*>(scratch_ + offset); }
+  struct MapArguments;
+  MapCall map_call(uint32_t role, const Step& step, const Sequence& s, int64_t head, float before) const {
+    const bool keys = role == LATHE_K;
+    return {step.rows, head, s.position_of(step.t), s.step, keys, keys ? 1 : plan_.meaning.scale, before};
+  }
   // What a map reads: the caller's own rows where it can, else copies.
   struct Staged {
     const void* data;
@@ -134,7 +179,7 @@ class Worker {
   const Plan& plan_;
   const Problem& p_;
   const Layout& layout_;
-  const float* projection_;
+  float* shared_;
   char* scratch_;
 };
 

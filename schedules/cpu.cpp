@@ -197,7 +197,12 @@ struct Roles {
   // Vectors along the rows that are read, several rows side by side: the stores interleave into dense ones.
   void columns(Func f) {
     Var token = f.args()[0], key = f.args()[1];
-    f.tile(token, key, ii, xi, kTransposed, vector).reorder(xi, ii, token, key).vectorize(xi).unroll(ii);
+    const auto interleave = [&](Stage stage) {
+      stage.tile(token, key, ii, xi, kTransposed, vector).reorder(xi, ii, token, key).vectorize(xi).unroll(ii);
+    };
+    // stores interleave only where the compiler knows how far apart they are
+    for (int apart : {kernel.chunk(), 64, 128}) interleave(f.specialize(f.output_buffer().dim(1).stride() == apart));
+    interleave(f);
   }
 };
 
@@ -208,6 +213,14 @@ void apply(Kernel& kernel, const Numbers& numbers, const Target& target) {
   roles.each(Role::state, [&](Func f) { roles.state(f); });
   for (Role role : {Role::copy, Role::recurrence})
     roles.each(role, [&](Func f) { f.vectorize(f.args()[0], roles.vector, TailStrategy::RoundUp); });
+  roles.each(Role::scattered, [&](Func f) {
+    f.vectorize(f.args()[0], roles.vector, TailStrategy::RoundUp);
+    for (int u = 0; u < f.num_update_definitions(); u++) f.update(u).unscheduled();
+  });
+  roles.each(Role::running, [&](Func f) {
+    Var c = f.args()[0];
+    f.update().reorder(c, f.rvars(0)[0]).vectorize(c, roles.vector, TailStrategy::RoundUp);
+  });
   roles.each(Role::column_sum, [&](Func f) { roles.column_sum(f, roles.find(Role::vector)); });
   roles.each(Role::lanes, [&](Func f) { roles.lane_sums(f, roles.find(Role::output)); });
   roles.each(Role::per_row, [&](Func f) {

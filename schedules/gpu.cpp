@@ -97,13 +97,17 @@ void apply(Kernel& kernel, const Numbers&, const Target&) {
   });
   roles.each({Role::pairs}, [&](Func f) { roles.pairs(f); });
   // parts of a row may overlap, and the later one must win: a row is one thread's
-  roles.each({Role::rows}, [&](Func f) {
+  roles.each({Role::rows, Role::scattered}, [&](Func f) {
     roles.squares(f);
     roles.updates(f, 1);
   });
   roles.each({Role::serial}, [&](Func f) {
     f.compute_root();
     for (int u = 0; u < f.num_update_definitions(); u++) f.update(u).gpu_single_thread();
+  });
+  roles.each({Role::running}, [&](Func f) {
+    roles.squares(f);
+    roles.updates(f, 0);
   });
   roles.each({Role::vector}, [&](Func f) {
     roles.line(f);

@@ -52,7 +52,9 @@ void expect_covered(const char* what, const std::set<std::string>& oracles) {
 TEST(Lists, AreWhatTheOraclesCover) {
   const std::vector<std::string> maps = reference::map_names();
   expect_covered("maps", {maps.begin(), maps.end()});
-  expect_covered("ops", keys_of(reference::operators()));
+  std::set<std::string> ops = keys_of(reference::operators());
+  for (const char* op : {"causal", "noncausal"}) ops.insert(backward_of(op));
+  expect_covered("ops", ops);
   expect_covered("variants", keys_of(reference::variants()));
   expect_covered("dtypes", {"f32", "f16", "bf16"});
 }

@@ -30,7 +30,9 @@ Problem whole() {
   return p;
 }
 
-bool has_direction(const std::string& op) { return op == "causal" || op == "decode"; }
+bool has_direction(const std::string& op) {
+  return op != "noncausal" && op != "noncausal_backward" && op != "accumulate" && op != "readout";
+}
 
 struct Shape {
   const char* name;
@@ -72,7 +74,7 @@ const std::vector<Shape>& shapes() {
          p = with_map(p, "favor_performer");
          p.stabilise = true;
        },
-       any},
+       [](const std::string& op) { return !is_backward(op); }},
       {"decaying", [](Problem& p) { p.variant = "decay"; }, has_direction},
       {"gated", [](Problem& p) { p.variant = "gate"; }, has_direction},
       {"gatedbykey", [](Problem& p) { p.variant = "gate_key"; }, has_direction},
@@ -91,8 +93,8 @@ Problem problem_of(const Shape& shape) {
 // Outputs begin as numbers that a wrong write would change: a NaN written over a NaN would not show.
 std::unique_ptr<Arguments> good_call(const std::string& op, const Shape& shape) {
   auto arguments = std::make_unique<Arguments>(op, problem_of(shape));
-  for (const uint32_t role : {LATHE_O, LATHE_STATE_OUT, LATHE_Z_OUT, LATHE_SNAPSHOTS})
-    if (arguments->tensors.contains(role)) arguments->tensors.at(role)->fill(0.75);
+  for (const auto& [role, tensor] : arguments->tensors)
+    if (roles().at(role).output && role != LATHE_STABILISER) tensor->fill(0.75);
   return arguments;
 }
 
@@ -279,7 +281,7 @@ void presence(Spoils& all, const std::string& op, uint32_t role) {
   all.push_back({"given twice", [=](SpoiledCall& c) { c.add(role, c[role].view); }, LATHE_INVALID, {"twice"}, role});
   // half of a pair of state and normaliser, and what a variant, a map or a flag needs, counts as well
   const bool paired = role != LATHE_LENGTHS && role != LATHE_CU_SEQLENS && role != LATHE_SLOTS &&
-                      role != LATHE_POSITION && role != LATHE_SNAPSHOTS;
+                      role != LATHE_POSITION && role != LATHE_SNAPSHOTS && !(role & LATHE_GRAD);
   if (paired || needed_by(op).contains(role))
     all.push_back({"left out", [=](SpoiledCall& c) { c.drop(role); }, LATHE_INVALID, {"none"}, role, true});
 }

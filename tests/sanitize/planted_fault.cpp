@@ -77,7 +77,7 @@ void overflow_in_runtime() {
   problem.tensors[LATHE_PROJECTION].rank = 2;
   plan.padded.D = std::numeric_limits<int64_t>::max() / 2;
   plan.padded.M = 16;
-  std::printf("%zu\n", lathe::projection_bytes(plan, problem));
+  std::printf("%zu\n", lathe::shared_layout(plan, problem).total * sizeof(float));
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "call.h"
+#include "inputs.h"
 
 namespace support {
 namespace {
@@ -40,7 +41,7 @@ std::vector<double> as_doubles(const std::vector<int64_t>& integers) { return {i
 
 }  // namespace
 
-Arguments::Arguments(const std::string& op, const Problem& problem, const Options& options)
+Arguments::Arguments(const std::string& op, const Problem& problem, const Options& options, const Given* given)
     : op_(op), problem_(problem), options_(options) {
   const Problem& p = problem_;
   desc.size = sizeof desc;
@@ -59,11 +60,12 @@ Arguments::Arguments(const std::string& op, const Problem& problem, const Option
   desc.attrs = attrs_.data();
   desc.n_attrs = attrs_.size();
 
-  const bool reads_keys = op != "readout", has_outputs = op != "accumulate";
-  if (has_outputs) {
+  const bool reads_keys = op != "readout", has_outputs = op != "accumulate" && !is_backward(op);
+  if (op != "accumulate") {
     const Extents q = {p.B, p.queries(), p.HQ, p.D}, o = {p.B, p.queries(), p.out_heads(), p.V};
     add(LATHE_Q, options_.type, q, laid_out(options_.layout, q), p.q);
-    add_output(LATHE_O, options_.type, o, laid_out(options_.layout, o));
+    if (has_outputs) add_output(LATHE_O, options_.type, o, laid_out(options_.layout, o));
+    if (is_backward(op)) add_output(LATHE_GRAD | LATHE_O, options_.type, o, laid_out(options_.layout, o));
   }
   if (reads_keys) {
     const Extents k = {p.B, p.T, p.HK, p.D}, v = {p.B, p.T, p.HV, p.V};
@@ -97,6 +99,53 @@ Arguments::Arguments(const std::string& op, const Problem& problem, const Option
     const Extents bonus = {p.state_heads(), reference::map_width(p)};
     add(LATHE_BONUS, Type::F32, bonus, compact_strides(bonus), p.bonus);
   }
+  if (is_backward(op)) add_gradients(given ? *given : given_reals(p, options_.type, 77, options_.states));
+}
+
+namespace {
+
+struct GradientPart {
+  std::vector<double> Gradients::*values;
+  uint32_t role;
+};
+constexpr GradientPart gradient_parts[] = {{&Gradients::q, LATHE_Q},
+                                           {&Gradients::k, LATHE_K},
+                                           {&Gradients::v, LATHE_V},
+                                           {&Gradients::gate, LATHE_GATE},
+                                           {&Gradients::decay, LATHE_DECAY},
+                                           {&Gradients::projection, LATHE_PROJECTION},
+                                           {&Gradients::state, LATHE_STATE_IN},
+                                           {&Gradients::z, LATHE_Z_IN}};
+
+}  // namespace
+
+void Arguments::add_gradients(const Given& given) {
+  const Problem& p = problem_;
+  const int64_t K = reference::map_width(p);
+  const Extents state = {p.rows(), p.state_heads(), K, p.V}, z = {p.rows(), p.HK, K};
+  const auto strides = [&](const Extents& shape) { return state_strides(options_.layout, shape); };
+  tensors.at(LATHE_GRAD | LATHE_O)->write(given.o);
+  if (!given.state.empty()) add(LATHE_GRAD | LATHE_STATE_OUT, Type::F32, state, strides(state), given.state);
+  if (!given.z.empty()) add(LATHE_GRAD | LATHE_Z_OUT, Type::F32, z, strides(z), given.z);
+  add_output(LATHE_GRAD | LATHE_STATE_IN, Type::F32, state, strides(state));
+  if (p.normalise) add_output(LATHE_GRAD | LATHE_Z_IN, Type::F32, z, strides(z));
+  for (const GradientPart& part : gradient_parts)
+    if (const auto of = tensors.find(part.role);
+        of != tensors.end() && part.role != LATHE_STATE_IN && part.role != LATHE_Z_IN) {
+      Extents like = of->second->strides;
+      if (part.role == LATHE_K && options_.one_key_head) like = laid_out(options_.layout, of->second->shape);
+      add_output(LATHE_GRAD | part.role, of->second->type(), of->second->shape, like);
+    }
+  // rows that no slot names must keep what they hold
+  if (p.slots.empty()) return;
+  for (const uint32_t role : {LATHE_STATE_IN, LATHE_Z_IN})
+    if (const auto out = tensors.find(LATHE_GRAD | role); out != tensors.end()) out->second->fill(0);
+}
+
+Gradients Arguments::gradients() const {
+  Gradients all;
+  for (const GradientPart& part : gradient_parts) all.*part.values = read(LATHE_GRAD | part.role);
+  return all;
 }
 
 void Arguments::add_states(bool reads_keys) {
@@ -106,8 +155,8 @@ void Arguments::add_states(bool reads_keys) {
   const auto add_pair = [&](uint32_t in, uint32_t out, const Extents& shape, bool given,
                             const std::vector<double>& values) {
     const Extents strides = state_strides(options_.layout, shape);
-    if (given || options_.in_place || !reads_keys) add(in, Type::F32, shape, strides, values);
-    if (!options_.states || !reads_keys) return;
+    if (given || (options_.in_place && !is_backward(op_)) || !reads_keys) add(in, Type::F32, shape, strides, values);
+    if (!options_.states || !reads_keys || is_backward(op_)) return;
     if (options_.in_place) {
       tensors[out] = tensors.at(in);
     } else {
@@ -150,6 +199,13 @@ std::vector<double> Arguments::read(uint32_t role) const {
 }
 
 Answer Arguments::outputs() const {
+  if (is_backward(op_)) {
+    const Gradients g = gradients();
+    Answer all{{}, g.state, g.z, {}, {}};
+    for (const auto* part : {&g.q, &g.k, &g.v, &g.gate, &g.decay, &g.projection})
+      all.o.insert(all.o.end(), part->begin(), part->end());
+    return all;
+  }
   return {read(LATHE_O), read(LATHE_STATE_OUT), read(LATHE_Z_OUT), read(LATHE_STABILISER), read(LATHE_SNAPSHOTS)};
 }
 

@@ -10,12 +10,15 @@
 #include <utility>
 #include <vector>
 
+#include "reference/backward.h"
 #include "reference/reference.h"
 #include "support/tensor.h"
 
 namespace support {
 
 using reference::Answer;
+using reference::Given;
+using reference::Gradients;
 using reference::Problem;
 
 // The memory behind q, k, v and o: [B,T,H,D], [B,H,T,D], the first with gaps (in the states too), or backwards in T.
@@ -23,6 +26,8 @@ enum class Layout { Bthd, Bhtd, Gapped, Reversed };
 const char* name_of(Layout layout);
 
 using OpAndVariant = std::pair<std::string, std::string>;
+inline std::string backward_of(const std::string& op) { return op + "_backward"; }
+inline bool is_backward(const std::string& op) { return op.ends_with("_backward"); }
 // For the names of tests.
 std::string name_of(const OpAndVariant& op);
 
@@ -57,21 +62,25 @@ Context& shared_context(int threads);
 // The description and the tensors of one call; everything may be spoiled before it is made.
 class Arguments {
  public:
-  Arguments(const std::string& op, const Problem& problem, const Options& options = {});
+  // A gradient is given some numbers of its own where the caller has none, and asked for all that there is.
+  Arguments(const std::string& op, const Problem& problem, const Options& options = {}, const Given* given = nullptr);
   Arguments(const Arguments&) = delete;
   Arguments& operator=(const Arguments&) = delete;
 
   lathe_desc desc{};
   std::map<uint32_t, std::shared_ptr<Tensor>> tensors;
   std::vector<lathe_arg> list() const;
-  // What the outputs hold now; parts that were not asked for are empty.
+  // What the outputs hold now; parts that were not asked for are empty. Of a gradient o is those of tokens, laid end to
+  // end, and of the others what has the shape of the part.
   Answer outputs() const;
+  Gradients gradients() const;
   std::string text() const;
 
  private:
   void add(uint32_t role, Type type, Extents shape, Extents strides, const std::vector<double>& values);
   void add_output(uint32_t role, Type type, Extents shape, Extents strides);
   void add_states(bool reads_keys);
+  void add_gradients(const Given& given);
   std::vector<double> read(uint32_t role) const;
 
   std::string op_;

@@ -70,6 +70,37 @@ Problem reals(Problem p, Type type, uint64_t seed, bool states) {
   return p;
 }
 
+namespace {
+
+template <typename Draw>
+reference::Given given(const Problem& p, bool states, Draw draw) {
+  const auto fill = [&](int64_t n, auto one) {
+    std::vector<double> values;
+    for (int64_t i = 0; i < n; ++i) values.push_back(one());
+    return values;
+  };
+  reference::Given g;
+  g.o = fill(p.B * p.queries() * p.out_heads() * p.V, draw);
+  if (!states) return g;
+  g.state = fill(p.rows() * p.state_heads() * reference::map_width(p) * p.V, draw);
+  if (p.normalise) g.z = fill(p.rows() * p.HK * reference::map_width(p), draw);
+  return g;
+}
+
+}  // namespace
+
+reference::Given given_reals(const Problem& p, Type type, uint64_t seed, bool states) {
+  std::mt19937_64 bits(seed);
+  std::normal_distribution<double> normal;
+  return given(p, states, [&] { return rounded(type, normal(bits)); });
+}
+
+reference::Given given_integers(const Problem& p, int64_t magnitude, uint64_t seed, bool states) {
+  std::mt19937_64 bits(seed);
+  std::uniform_int_distribution<int64_t> uniform(-magnitude, magnitude);
+  return given(p, states, [&] { return static_cast<double>(uniform(bits)); });
+}
+
 Problem integers(Problem p, int64_t magnitude, uint64_t seed, bool states) {
   std::mt19937_64 bits(seed);
   const Draw draw = [&] {

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 
+#include "reference/backward.h"
 #include "reference/reference.h"
 #include "support/tensor.h"
 
@@ -19,6 +20,9 @@ Problem normalised(const std::string& op, int64_t B, int64_t T, int64_t D, int64
 // Real inputs that the type represents; with initial states if asked. Where a normalised map can be negative,
 // queries and keys are made positive, so that no denominator comes near zero.
 Problem reals(Problem shape, Type type, uint64_t seed, bool states = false);
+// What comes into a gradient, in numbers that the type represents; of the states too if asked.
+reference::Given given_reals(const Problem& p, Type type, uint64_t seed, bool states);
+reference::Given given_integers(const Problem& p, int64_t magnitude, uint64_t seed, bool states);
 // Small integers; what a token leaves of the state is all of it or, at some gates, nothing.
 Problem integers(Problem shape, int64_t magnitude, uint64_t seed, bool states = false);
 

@@ -24,14 +24,29 @@ const std::map<uint32_t, Role>& roles() {
       {LATHE_GATE, {"GATE", 3, 4, Kind::Float, 0, 2, false}},
       {LATHE_BONUS, {"BONUS", 2, 2, Kind::Float32, 1, 0, false}},
       {LATHE_DECAY, {"DECAY", 1, 1, Kind::Float32, 0, 0, false}},
+      {LATHE_GRAD | LATHE_Q, {"GRAD_Q", 4, 4, Kind::Float, 1, 2, true}},
+      {LATHE_GRAD | LATHE_K, {"GRAD_K", 4, 4, Kind::Float, 1, 2, true}},
+      {LATHE_GRAD | LATHE_V, {"GRAD_V", 4, 4, Kind::Float, 1, 2, true}},
+      {LATHE_GRAD | LATHE_O, {"GRAD_O", 4, 4, Kind::Float, 1, 2, false}},
+      {LATHE_GRAD | LATHE_STATE_IN, {"GRAD_STATE_IN", 4, 4, Kind::Float32, 2, 1, true}},
+      {LATHE_GRAD | LATHE_STATE_OUT, {"GRAD_STATE_OUT", 4, 4, Kind::Float32, 2, 1, false}},
+      {LATHE_GRAD | LATHE_Z_IN, {"GRAD_Z_IN", 3, 3, Kind::Float32, 1, 1, true}},
+      {LATHE_GRAD | LATHE_Z_OUT, {"GRAD_Z_OUT", 3, 3, Kind::Float32, 1, 1, false}},
+      {LATHE_GRAD | LATHE_PROJECTION, {"GRAD_PROJECTION", 2, 3, Kind::Float32, 1, 0, true}},
+      {LATHE_GRAD | LATHE_GATE, {"GRAD_GATE", 3, 3, Kind::Float, 0, 2, true}},
+      {LATHE_GRAD | LATHE_DECAY, {"GRAD_DECAY", 1, 1, Kind::Float32, 0, 0, true}},
   };
   return table;
 }
 
 const std::set<uint32_t>& needed_by(const std::string& op) {
   static const std::map<std::string, std::set<uint32_t>> table = {
-      {"causal", {LATHE_Q, LATHE_K, LATHE_V, LATHE_O}},    {"decode", {LATHE_Q, LATHE_K, LATHE_V, LATHE_O}},
-      {"noncausal", {LATHE_Q, LATHE_K, LATHE_V, LATHE_O}}, {"accumulate", {LATHE_K, LATHE_V, LATHE_STATE_OUT}},
+      {"causal", {LATHE_Q, LATHE_K, LATHE_V, LATHE_O}},
+      {"decode", {LATHE_Q, LATHE_K, LATHE_V, LATHE_O}},
+      {"noncausal", {LATHE_Q, LATHE_K, LATHE_V, LATHE_O}},
+      {"accumulate", {LATHE_K, LATHE_V, LATHE_STATE_OUT}},
+      {"causal_backward", {LATHE_Q, LATHE_K, LATHE_V, LATHE_GRAD | LATHE_O}},
+      {"noncausal_backward", {LATHE_Q, LATHE_K, LATHE_V, LATHE_GRAD | LATHE_O}},
       {"readout", {LATHE_Q, LATHE_STATE_IN, LATHE_O}},
   };
   return table.at(op);

@@ -9,6 +9,8 @@
 
 namespace support {
 
+void expect_values_near(const std::vector<double>& got, const std::vector<double>& want,
+                        const std::vector<double>& size, Type type, double n_eps, const std::string& what);
 // Every part that was asked for lies within n_eps epsilons; beyond them the type of o may round once.
 void expect_close(const Answer& got, const reference::Answers& want, Type type, double n_eps, const std::string& what);
 // What is allowed to every operator under the problem's variant.
@@ -24,6 +26,7 @@ void expect_near(const Answer& got, const Answer& other, const Answer& size, Typ
 void expect_same(const Answer& got, const Answer& want, const std::string& what);
 void expect_same(const std::vector<double>& got, const std::vector<double>& want, const std::string& what);
 // want rounded to the type is got, to the bit.
+void expect_exact(std::vector<double> got, std::vector<double> want, Type type, const std::string& what);
 void expect_exact(const Answer& got, const Answer& want, Type type, const std::string& what);
 
 }  // namespace support

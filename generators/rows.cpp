@@ -1,0 +1,62 @@
+// Rows of a chunk, between its products: what a gradient of a normalised or gated operator needs besides.
+// docs/operators.md.
+#include "decay.h"
+#include "kernel.h"
+#include "transitions.h"
+
+using namespace Halide;
+using namespace lathe::gen;
+
+// z_i = exp(g_i) z_{i-1} + k_i after each token of a chunk. k(K, C), z(K) enters, b(C, 2) as in causal.cpp.
+LATHE_KERNEL(running_sums, transitions) {
+  auto k = kernel.buffer("k");
+  auto z = kernel.buffer("z", 1);
+  Var c("c"), i("i");
+  RDom row(0, k.dim(1).extent(), "row");
+  Func z_out("z_out");
+  z_out(c, i) = undef<float>();
+  Expr before = select(row > 0, z_out(c, max(row - 1, 0)), z(c));
+  if (decays(kernel.axis())) {
+    const Decay decay(kernel);
+    Func left("left");
+    left(i) = select(i > 0, decay.between(i, max(i - 1, 0)), decay.since(i));
+    kernel.label(Role::table, left);
+    before *= left(row);
+  }
+  z_out(c, row) = before + k(c, row);
+  kernel.output(Role::running, z_out);
+}
+
+// x_i . y_i. x(K, C), y(K, C), dots(C); K a multiple of 16.
+LATHE_KERNEL(row_dots, once) {
+  constexpr int lanes = 16;
+  auto x = kernel.buffer("x"), y = kernel.buffer("y");
+  Var i("i");
+  RDom key(0, lanes, 0, x.dim(0).extent() / lanes, "key");
+  Func sum("sum"), dots("dots");
+  Expr column = key.y * lanes + key.x;
+  sum(i) += x(column, i) * y(column, i);
+  dots(i) = sum(i);
+  kernel.label(Role::row_sum, sum);
+  kernel.output(Role::per_token, dots);
+}
+
+// y = by x, a number for each row. x(K, C), by(C); y may be x.
+LATHE_KERNEL(weigh_rows, once) {
+  auto x = kernel.buffer("x");
+  auto by = kernel.buffer("by", 1);
+  Var c("c"), i("i");
+  Func y("y");
+  y(c, i) = by(i) * x(c, i);
+  kernel.output(Role::copy, y);
+}
+
+// y = x + by more, a number for each row. x(K, C), more(K, C), by(C); y may be x.
+LATHE_KERNEL(add_rows, once) {
+  auto x = kernel.buffer("x"), more = kernel.buffer("more");
+  auto by = kernel.buffer("by", 1);
+  Var c("c"), i("i");
+  Func y("y");
+  y(c, i) = x(c, i) + by(i) * more(c, i);
+  kernel.output(Role::copy, y);
+}

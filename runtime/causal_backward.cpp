@@ -1,0 +1,307 @@
+// Gradients of the causal scan. Two scans, neither of which keeps states: forward, S^T gives dQ; backward, R, the sum
+// of q^T dO of this token and later ones, gives dK and dV. Each is the causal kernel with its arguments in other
+// places, the second on rows that are walked from the last token to the first. A normaliser is a column of ones beside
+// the values, and is added row by row.
+#include <cmath>
+
+#include "chunk.h"
+#include "gradient.h"
+#include "run.h"
+
+namespace lathe {
+
+namespace {
+
+class CausalBackward {
+ public:
+  CausalBackward(Worker& worker, const Unit& unit)
+      : w_(worker),
+        plan_(worker.plan()),
+        p_(worker.problem()),
+        d_(plan_.padded),
+        b_(worker.layout().backward),
+        unit_(unit),
+        group_{p_.sizes, plan_.meaning.tiled()},
+        forth_(sequence(p_, unit.sequence)),
+        back_(forth_.reversed()),
+        queries_(p_.sizes.HQ / p_.sizes.HK) {}
+
+  void run() {
+    std::fill_n(w_.at(b_.ones), d_.C, 1.f);
+    std::fill_n(w_.at(b_.zeros), d_.K * d_.V, 0.f);
+    zero_padding(w_, forth_, unit_);
+    const bool gates = wants_gates();
+    if (normalise() || gates || wants(LATHE_Q) || wants(LATHE_PROJECTION)) {
+      for (int64_t h = 0; h < unit_.heads; h++) load_forth(h);
+      walk_chunks(0, forth_.queries, d_.C, unit_.heads,
+                  [&](const Step& now, const Step& next) { step_forth(now, next); });
+    }
+    for (int64_t h = 0; h < unit_.heads; h++) load_back(h);
+    walk_chunks(0, back_.queries, d_.C, unit_.heads, [&](const Step& now, const Step& next) { step_back(now, next); });
+    for (int64_t h = 0; h < unit_.heads; h++) save_back(h);
+  }
+
+ private:
+  bool normalise() const { return plan_.meaning.normalise(); }
+  bool wants(uint32_t role) const { return p_[gradient_of(role)].present(); }
+  bool wants_gates() const { return wants(LATHE_GATE) || wants(LATHE_DECAY); }
+  size_t carried(int64_t h) const { return static_cast<size_t>(h); }
+  float* transposed(int64_t h, int64_t value) const { return w_.state(carried(h), group_.values() + value); }
+  int64_t value_head(int64_t h, int64_t value) const { return group_.head(p_.sizes.HV, unit_.head + h, value); }
+  int64_t query_head(int64_t h, int64_t query) const { return group_.head(p_.sizes.HQ, unit_.head + h, query); }
+  int64_t output_head(int64_t h, int64_t l) const { return group_.head(p_.sizes.out_heads(), unit_.head + h, l); }
+
+  // What is kept of each token, by its place in the sequence: of a query its denominator's inverse and gradient, of a
+  // value head q . dq, and before the first of those what the last state gives to every gate.
+  float* kept(int64_t h, int64_t row) const {
+    return w_.at(b_.tokens) + (h * (2 * queries_ + group_.values()) + row) * p_.sizes.Tq;
+  }
+  float* inverses(int64_t h, int64_t query) const { return kept(h, query); }
+  float* denominators(int64_t h, int64_t query) const { return kept(h, queries_ + query); }
+  float* products(int64_t h, int64_t value) const { return kept(h, 2 * queries_ + value); }
+  // Sums of the walk back: what later tokens and the last state give to a gate, and all that the head's decay was
+  // given.
+  struct Given {
+    double gate, decay;
+  };
+  Given& given(int64_t h, int64_t value) const {
+    return reinterpret_cast<Given*>(w_.at(b_.given))[h * group_.values() + value];
+  }
+
+  // Rows of a chunk from the tokens' list and back to it.
+  void take(const float* list, const Sequence& s, const Step& now, float* rows) const {
+    for (int64_t i = 0; i < d_.C; i++) rows[i] = i < now.rows ? list[s.token(now.t + i) - s.first] : 0;
+  }
+  void keep(const float* rows, const Step& now, float* list) const { std::copy_n(rows, now.rows, list + now.t); }
+
+  // Asks memory for rows of a coming step.
+  auto asking(const Sequence& s, const Step& next, bool once, std::initializer_list<uint32_t> roles) const {
+    return [this, &s, next, once, roles](int64_t part, int64_t parts) {
+      for (uint32_t role : roles)
+        if (once) w_.prefetch(role, s, next, unit_.head + next.head, part, parts);
+    };
+  }
+
+  void load_forth(int64_t h) const {
+    const Gradient g(w_, forth_);
+    for (int64_t value = 0; value < group_.values(); value++) {
+      w_.load_state(p_[LATHE_STATE_IN], forth_.state, value_head(h, value), transposed(h, value));
+      g.transpose_state(transposed(h, value), w_.state(carried(h), value));
+      std::fill_n(products(h, value), p_.sizes.Tq, 0.f);
+    }
+    w_.load_z(p_[LATHE_Z_IN], forth_.state, unit_.head + h, w_.z(carried(h)));
+  }
+
+  void step_forth(const Step& now, const Step& next) const {
+    const Gradient g(w_, forth_);
+    const Chunk chunk(w_, forth_);
+    const int64_t h = now.head;
+    const Tile keys = g.keys(now, unit_.head + h);
+    Tile values{};
+    int64_t at_hand = -1;
+    const auto hold = [&](int64_t value) {
+      if (value != at_hand) {
+        values = g.values(now, value_head(h, value));
+        if (plan_.meaning.gated()) chunk.fill_gate(now, value_head(h, value), 0);
+      }
+      at_hand = value;
+    };
+    const Tile sums = g.rows_of(w_.at(b_.sums), d_.K);
+    if (normalise()) {
+      hold(0);
+      g.running_sums(keys, w_.z(carried(h)), w_.at(b_.sums));
+    }
+    float *inv = w_.inv(), *dots = w_.at(b_.row);
+    const Worker::Room more{w_.at(b_.dk), d_.K};
+    for (int64_t query = 0; query < queries_; query++) {
+      const Tile q = g.queries(now, query_head(h, query));
+      const Worker::Room dq = g.room_for_mapped(LATHE_Q, now, query_head(h, query), w_.at(b_.dq));
+      if (normalise()) g.denominators(q, sums, inv);
+      bool first = true;
+      for (int64_t l = 0; l < group_.outputs(); l++) {
+        if (group_.query_of(l) != query) continue;
+        hold(group_.value_of(l));
+        const Tile out = g.outputs(now, output_head(h, l), normalise() ? inv : nullptr);
+        const Worker::Room& to = first ? dq : more;
+        g.attend(out, values, keys, w_.state(carried(h), at_hand), to);
+        if (wants_gates() && !normalise()) {
+          g.dots(q, to, dots);
+          for (int64_t i = 0; i < now.rows; i++) products(h, at_hand)[now.t + i] += dots[i];
+        }
+        if (!first) g.add(dq, g.rows_of(more, d_.K), g.ones());
+        first = false;
+      }
+      if (normalise()) {
+        g.dots(q, dq, dots);
+        g.denominator_gradients(inv, dots);
+        g.add(dq, sums, dots);
+        keep(inv, now, inverses(h, query));
+        keep(dots, now, denominators(h, query));
+        if (wants_gates()) {
+          g.dots(q, dq, dots);
+          for (int64_t i = 0; i < now.rows; i++) products(h, 0)[now.t + i] += dots[i];
+        }
+      }
+      g.finish_mapped(LATHE_Q, now, query_head(h, query), unit_.head + h, dq);
+    }
+    for (int64_t value = 0; value < group_.values(); value++) {
+      hold(value);
+      g.advance(values, keys, w_.state(carried(h), value),
+                asking(forth_, next, value == 0, {LATHE_K, LATHE_V, gradient_of(LATHE_O)}));
+    }
+  }
+
+  // What the gradients of the last state give to every gate: the products of the one with the other.
+  double of_last_state(int64_t h, int64_t value) const {
+    const float *last = w_.state(carried(h), value), *gradient = transposed(h, value);
+    double sum = 0;
+    for (int64_t x = 0; x < d_.V; x++)
+      for (int64_t key = 0; key < d_.K; key++)
+        sum += static_cast<double>(last[x * d_.K + key]) * gradient[key * d_.V + x];
+    return sum;
+  }
+
+  void load_back(int64_t h) const {
+    const Gradient g(w_, back_);
+    for (int64_t value = 0; value < group_.values(); value++) {
+      w_.load_state(p_[gradient_of(LATHE_STATE_OUT)], back_.state, value_head(h, value), transposed(h, value));
+      given(h, value) = {wants_gates() ? of_last_state(h, value) : 0, 0};
+      std::copy_n(transposed(h, value), d_.K * d_.V, w_.state(carried(h), value));
+      g.transpose_state(w_.state(carried(h), value), transposed(h, value));
+    }
+    float *z = w_.z(carried(h)), *gradient = w_.at(b_.row);
+    w_.load_z(p_[gradient_of(LATHE_Z_OUT)], back_.state, unit_.head + h, gradient);
+    for (int64_t key = 0; wants_gates() && normalise() && key < d_.K; key++)
+      given(h, 0).gate += static_cast<double>(z[key]) * gradient[key];
+    std::copy_n(gradient, d_.K, z);
+  }
+
+  void step_back(const Step& now, const Step& next) const {
+    const Gradient g(w_, back_);
+    const int64_t h = now.head;
+    const Tile keys = g.keys(now, unit_.head + h);
+    float* weights = w_.inv();
+    const Worker::Room dk = g.room_for_mapped(LATHE_K, now, unit_.head + h, w_.at(b_.dk));
+    Tile q{};
+    int64_t at_hand = -1;
+    const auto hold = [&](int64_t query) {
+      if (query != at_hand) q = g.queries(now, query_head(h, query));
+      at_hand = query;
+    };
+    for (int64_t value = 0; value < group_.values(); value++) {
+      const Tile values = g.values(now, value_head(h, value));
+      fill_gate_back(now, value_head(h, value));
+      float *state = w_.state(carried(h), value), *turned = transposed(h, value);
+      const Worker::Room dv = g.room_for_values(now, value_head(h, value), w_.at(b_.dv)),
+                         dk_of_value = value == 0 ? dk : Worker::Room{w_.at(b_.dq), d_.K}, more_v{w_.at(b_.row), d_.V},
+                         more_k{w_.at(b_.row), d_.K};
+      bool first = true;
+      for (int64_t l = 0; l < group_.outputs(); l++) {
+        if (group_.value_of(l) != value) continue;
+        hold(group_.query_of(l));
+        if (normalise()) take(inverses(h, at_hand), back_, now, weights);
+        const Tile out = g.outputs(now, output_head(h, l), normalise() ? weights : nullptr);
+        // the state counts once for all the outputs of a value
+        g.attend(keys, q, out, first ? state : w_.at(b_.zeros), first ? dv : more_v);
+        if (!first) g.add(dv, g.rows_of(more_v, d_.V), g.ones());
+        g.attend(values, out, q, first ? turned : w_.at(b_.zeros), first ? dk_of_value : more_k);
+        if (!first) g.add(dk_of_value, g.rows_of(more_k, d_.K), g.ones());
+        if (first)
+          g.advance(q, out, state, asking(back_, next, value == 0, {LATHE_Q, LATHE_K, LATHE_V, gradient_of(LATHE_O)}));
+        else
+          g.advance_further(q, out, state);
+        first = false;
+      }
+      g.transpose_state(state, turned);
+      g.finish_values(now, value_head(h, value), dv);
+      if (normalise() && value == 0) of_normaliser(g, now, hold, q, dk);
+      if (wants_gates()) finish_gates(g, now, value, keys, dk_of_value);
+      if (value > 0) g.add(dk, g.rows_of(dk_of_value, d_.K), g.ones());
+    }
+    g.finish_mapped(LATHE_K, now, unit_.head + h, unit_.head + h, dk);
+  }
+
+  // dk += r, the sum of the denominators' gradients times q, of each token and later ones.
+  template <typename Hold>
+  void of_normaliser(const Gradient& g, const Step& now, Hold hold, const Tile& q, const Worker::Room& dk) const {
+    float *weighed = w_.at(b_.weighed), *weights = w_.inv();
+    for (int64_t query = 0; query < queries_; query++) {
+      hold(query);
+      take(denominators(now.head, query), back_, now, weights);
+      if (query == 0)
+        g.weigh(q, weights, weighed);
+      else
+        g.add({weighed, d_.K}, q, weights);
+    }
+    g.running_sums(g.rows_of(weighed, d_.K), w_.z(carried(now.head)), w_.at(b_.sums));
+    g.add(dk, g.rows_of(w_.at(b_.sums), d_.K), g.ones());
+  }
+
+  // A token's gate stands between it and the one before: walking back, each token has that of the one after it.
+  void fill_gate_back(const Step& now, int64_t head) const {
+    if (!plan_.meaning.gated()) return;
+    float *rows = w_.at(b_.row), *of_tokens = rows + d_.C;
+    const int64_t last = back_.token(now.t), after = now.t == 0 ? 0 : 1, n = now.rows - 1 + after;
+    log_decays(plan_.meaning, p_, back_.batch, last + after - n + 1, n, head, of_tokens);
+    if (after == 0) rows[0] = 0;
+    std::reverse_copy(of_tokens, of_tokens + n, rows + 1 - after);
+    Chunk(w_, back_).fill_gate(rows, now.rows);
+  }
+
+  // Of dg_t, the sum over this token and later ones of q . dq - k . dk, and what the last state gives to all.
+  void finish_gates(const Gradient& g, const Step& now, int64_t value, const Tile& keys, const Worker::Room& dk) const {
+    const int64_t h = now.head, head = value_head(h, value);
+    float* dots = w_.at(b_.row);
+    g.dots(keys, dk, dots);
+    Given& sums = given(h, value);
+    for (int64_t i = 0; i < now.rows; i++) {
+      const int64_t token = back_.token(now.t + i);
+      sums.gate += static_cast<double>(products(h, value)[token - back_.first]) - dots[i];
+      dots[i] = clamped(token, head) ? 0 : static_cast<float>(sums.gate);
+      sums.decay += dots[i];
+    }
+    g.finish_gates(now, head, dots);
+  }
+
+  // A gate above 0 that counts as 0 moves nothing.
+  bool clamped(int64_t token, int64_t head) const {
+    if (!plan_.meaning.clamps()) return false;
+    const Tensor& g = p_[LATHE_GATE];
+    return (g.present() ? widened(g.storage, g.at(back_.batch, token, head)) : *p_[LATHE_DECAY].floats(head)) > 0;
+  }
+
+  void save_back(int64_t h) const {
+    for (int64_t value = 0; value < group_.values(); value++) {
+      const int64_t head = value_head(h, value);
+      // the first token's gate stands between it and the state that came in
+      float g = 0;
+      if (forth_.queries > 0) log_decays(plan_.meaning, p_, forth_.batch, forth_.first, 1, head, &g);
+      const float left = std::exp(g);
+      float *state = w_.state(carried(h), value), *z = w_.z(carried(h));
+      for (int64_t i = 0; i < d_.K * d_.V; i++) state[i] *= left;
+      w_.save_state(state, p_[gradient_of(LATHE_STATE_IN)], forth_.state, head);
+      for (int64_t key = 0; value == 0 && key < d_.K; key++) z[key] *= left;
+      if (wants(LATHE_DECAY))
+        w_.shared()[shared_layout(plan_, p_).decays +
+                    static_cast<size_t>(unit_.sequence * p_.sizes.state_heads() + head)] =
+            static_cast<float>(given(h, value).decay);
+    }
+    w_.save_z(w_.z(carried(h)), p_[gradient_of(LATHE_Z_IN)], forth_.state, unit_.head + h);
+  }
+
+  Worker& w_;
+  const Plan& plan_;
+  const Problem& p_;
+  const Padded& d_;
+  const BackwardLayout& b_;
+  const Unit& unit_;
+  const Group group_;
+  const Sequence forth_, back_;
+  const int64_t queries_;
+};
+
+}  // namespace
+
+void run_causal_backward(Worker& worker, const Unit& unit) { CausalBackward(worker, unit).run(); }
+
+}  // namespace lathe

@@ -1,0 +1,195 @@
+#include "gradient.h"
+
+#include <cstring>
+
+namespace lathe {
+
+namespace {
+
+// A sequence's part of a projection's gradient, for one of its key heads.
+float* part_of_projection(const Plan& plan, const Problem& p, float* shared, int64_t n, int64_t key_head) {
+  return shared + shared_layout(plan, p).projections + (n * p.sizes.HK + key_head) * plan.padded.M * plan.padded.D;
+}
+
+}  // namespace
+
+void sum_parts(const Plan& plan, const Problem& p, const float* shared) {
+  const Shared layout = shared_layout(plan, p);
+  const Sizes& s = p.sizes;
+  const auto sum = [&](size_t offset, int64_t first, int64_t step, int64_t stride, int64_t at) {
+    double all = 0;
+    for (int64_t part = first; part < s.N * step; part += step)
+      all += shared[offset + static_cast<size_t>(part * stride + at)];
+    return static_cast<float>(all);
+  };
+  if (const Tensor& decay = p[gradient_of(LATHE_DECAY)]; decay.present())
+    for (int64_t h = 0; h < s.state_heads(); h++) *decay.floats(h) = sum(layout.decays, h, s.state_heads(), 1, 0);
+  const Tensor& w = p[gradient_of(LATHE_PROJECTION)];
+  if (!w.present()) return;
+  const int64_t stride = plan.padded.M * plan.padded.D;
+  for (int64_t h = 0; h < (w.rank == 3 ? s.HK : 1); h++)
+    for (int64_t m = 0; m < s.M; m++)
+      for (int64_t d = 0; d < s.D; d++) {
+        const int64_t at = m * plan.padded.D + d;
+        if (w.rank == 3) {
+          w.floats(h, m)[d] = sum(layout.projections, h, s.HK, stride, at);
+          continue;
+        }
+        double all = 0;
+        for (int64_t head = 0; head < s.HK; head++) all += sum(layout.projections, head, s.HK, stride, at);
+        w.floats(m)[d] = static_cast<float>(all);
+      }
+}
+
+Tile Gradient::outputs(const Step& step, int64_t head, const float* by) const {
+  const Tile rows = tile(w_.unmapped(gradient_of(LATHE_O), step, s_, head, d_.V, w_.at(b_.o)), d_.V);
+  if (!by) return rows;
+  weigh(rows, by, w_.at(b_.o));
+  return rows_of(w_.at(b_.o), d_.V);
+}
+
+void Gradient::attend(const Tile& q, const Tile& k, const Tile& v, const float* h, const Worker::Room& out) const {
+  Buffer from(k.data, k.width, d_.C, k.stride), turned(w_.at(b_.turned), d_.C, k.width, d_.C);
+  call(*plan_.kernels.transpose, from, turned);
+  Buffer queries(q.data, q.width, d_.C, q.stride), columns(v.data, v.width, d_.C, v.stride);
+  Buffer state(h, v.width, q.width, v.width), b = gate(), o(out.data, v.width, d_.C, out.stride);
+  if (gated())
+    call(*plan_.kernels.causal, queries, turned, columns, state, b, o);
+  else
+    call(*plan_.kernels.causal, queries, turned, columns, state, o);
+}
+
+void Gradient::advance_further(const Tile& k, const Tile& v, float* h) const {
+  if (!gated()) return advance(k, v, h);
+  float* part = w_.at(b_.part);
+  advance_from(k, v, w_.at(b_.zeros), part);
+  for (int64_t i = 0; i < k.width * v.width; i++) h[i] += part[i];
+}
+
+void Gradient::advance_from(const Tile& k, const Tile& v, const float* h, float* h_out) const {
+  Buffer keys(k.data, k.width, d_.C, k.stride), columns(v.data, v.width, d_.C, v.stride), b = gate();
+  Buffer state(h, v.width, k.width, v.width), next(h_out, v.width, k.width, v.width);
+  if (gated())
+    call(*plan_.kernels.state, keys, columns, state, b, next);
+  else
+    call(*plan_.kernels.state, keys, columns, state, next);
+}
+
+void Gradient::read_out(const Tile& q, const float* h, const Worker::Room& out, int64_t width) const {
+  Buffer queries(q.data, q.width, d_.C, q.stride), state(h, width, q.width, width), inv(ones(), d_.C);
+  Buffer o(out.data, width, d_.C, out.stride);
+  call(*plan_.kernels.readout, queries, state, inv, o);
+}
+
+void Gradient::running_sums(const Tile& k, float* z, float* rows) const {
+  Buffer keys(k.data, d_.K, d_.C, k.stride), before(z, d_.K), b = gate(), out(rows, d_.K, d_.C, d_.K);
+  if (gated())
+    call(*plan_.kernels.running_sums, keys, before, b, out);
+  else
+    call(*plan_.kernels.running_sums, keys, before, out);
+  std::memcpy(z, rows + (d_.C - 1) * d_.K, static_cast<size_t>(d_.K) * sizeof(float));
+}
+
+void Gradient::key_sum(const Tile& k, float* z) const {
+  Buffer keys(k.data, d_.K, d_.C, k.stride), sum(z, d_.K);
+  call(*plan_.kernels.key_sum, keys, sum, sum);
+}
+
+void Gradient::denominators(const Tile& q, const Tile& z, float* inv) const {
+  Buffer queries(q.data, d_.K, d_.C, q.stride), sums(z.data, d_.K, d_.C, z.stride), out(inv, d_.C);
+  float eps = plan_.meaning.eps;
+  int32_t at_least = plan_.meaning.denom_max();
+  call(*plan_.kernels.fixed_denominator, queries, sums, eps, at_least, out);
+}
+
+void Gradient::denominator_gradients(const float* inv, float* dots) const {
+  const bool at_least = plan_.meaning.denom_max();
+  for (int64_t i = 0; i < d_.C; i++) dots[i] = at_least && inv[i] >= 1 / plan_.meaning.eps ? 0 : -dots[i] * inv[i];
+}
+
+void Gradient::dots(const Tile& x, const Worker::Room& y, float* out) const {
+  Buffer rows(x.data, x.width, d_.C, x.stride), others(y.data, x.width, d_.C, y.stride), sums(out, d_.C);
+  call(*plan_.kernels.row_dots, rows, others, sums);
+}
+
+void Gradient::weigh(const Tile& x, const float* by, float* out) const {
+  Buffer rows(x.data, x.width, d_.C, x.stride), weights(by, d_.C), y(out, x.width, d_.C, x.width);
+  call(*plan_.kernels.weigh_rows, rows, weights, y);
+}
+
+void Gradient::add(const Worker::Room& x, const Tile& more, const float* by) const {
+  Buffer rows(x.data, more.width, d_.C, x.stride), others(more.data, more.width, d_.C, more.stride), weights(by, d_.C);
+  call(*plan_.kernels.add_rows, rows, others, weights, rows);
+}
+
+void Gradient::finish_mapped(uint32_t role, const Step& step, int64_t head, int64_t key_head,
+                             const Worker::Room& dy) const {
+  if (!wants_mapped(role)) return;
+  if (unmapped(role)) return store(role, step, head, dy, p_.sizes.D);
+  const Worker::Rows x = w_.unmapped(role, step, s_, head, d_.D, w_.at(b_.x));
+  float* du = w_.at(b_.du);
+  const Worker::Room dx = w_.room_for(gradient_of(role), step, s_, head, d_.D, w_.at(b_.dx));
+  w_.map_backward(role, step, s_, head, x, {dy.data, dy.stride}, du, dx);
+  if (plan_.meaning.map->projects()) {
+    const Tile through = rows_of(du, d_.M);
+    if (wants(role)) {
+      read_out(through, w_.projection_rows(head), {w_.at(b_.row), d_.D}, d_.D);
+      add(dx, rows_of(w_.at(b_.row), d_.D), ones());
+    }
+    if (wants(LATHE_PROJECTION)) {
+      Buffer keys(du, d_.M, d_.C, d_.M), columns(x.data, d_.D, d_.C, x.stride);
+      Buffer sum(part_of_projection(plan_, p_, w_.shared(), s_.index, key_head), d_.D, d_.M, d_.D);
+      call(*plan_.kernels.outer, keys, columns, sum, sum);
+    }
+  }
+  store(role, step, head, dx, p_.sizes.D);
+}
+
+void Gradient::store(uint32_t role, const Step& step, int64_t head, const Worker::Room& from, int64_t columns) const {
+  const Tensor& to = p_[gradient_of(role)];
+  if (!to.present()) return;
+  w_.store(to.storage, from.data, from.stride, to.at(s_.batch, s_.token(step.t), head), s_.step * to.stride[1],
+           step.rows, {0, columns}, w_.at(b_.narrow));
+}
+
+void Gradient::finish_gates(const Step& step, int64_t head, float* gradients) const {
+  const Tensor& to = p_[gradient_of(LATHE_GATE)];
+  if (!to.present()) return;
+  const char* from = reinterpret_cast<const char*>(gradients);
+  if (to.storage != Storage::kF32) {
+    const int64_t wide = (d_.C + 15) / 16 * 16;
+    Buffer x(gradients, wide, 1, wide), y(w_.at(b_.narrow), to.storage, wide, 1, wide);
+    call(*plan_.kernels.narrow[static_cast<int>(to.storage)], x, y);
+    from = reinterpret_cast<const char*>(w_.at(b_.narrow));
+  }
+  const int64_t bytes = size_of(to.storage);
+  for (int64_t i = 0; i < step.rows; i++)
+    std::memcpy(to.at(s_.batch, s_.token(step.t + i), head), from + i * bytes, static_cast<size_t>(bytes));
+}
+
+void Gradient::transpose_state(const float* state, float* transposed) const {
+  Buffer from(state, d_.V, d_.K, d_.V), to(transposed, d_.K, d_.V, d_.K);
+  call(*plan_.kernels.transpose, from, to);
+}
+
+void zero_padding(Worker& w, const Sequence& s, const Unit& unit) {
+  const Problem& p = w.problem();
+  const Group group{p.sizes, w.plan().meaning.tiled()};
+  const auto zero = [&](uint32_t role, int64_t first, int64_t end, int64_t of_key_head) {
+    const Tensor& x = p[gradient_of(role)];
+    if (!x.present()) return;
+    const int64_t dense = x.rank == 4 ? x.shape[3] : 1;
+    for (int64_t t = first; t < end; t++)
+      for (int64_t h = unit.head; h < unit.head + unit.heads; h++)
+        for (int64_t l = 0; l < of_key_head; l++)
+          std::memset(x.at(s.batch, s.first + t, group.head(x.shape[2], h, l)), 0,
+                      static_cast<size_t>(dense * size_of(x.storage)));
+  };
+  const int64_t keys_end = p[LATHE_LENGTHS].present() ? p.sizes.Tk : s.keys;
+  zero(LATHE_Q, s.queries, s.queries + s.padding, p.sizes.HQ / p.sizes.HK);
+  zero(LATHE_K, s.keys, keys_end, 1);
+  zero(LATHE_V, s.keys, keys_end, group.values());
+  zero(LATHE_GATE, s.queries, s.queries + s.padding, group.values());
+}
+
+}  // namespace lathe

@@ -1,0 +1,111 @@
+// The steps that gradients of a chunk are made of, on the worker's tiles. docs/operators.md has the formulas.
+#pragma once
+
+#include "worker.h"
+
+namespace lathe {
+
+// After the units of a gradient: the parts of all sequences meet, in order.
+void sum_parts(const Plan& plan, const Problem& problem, const float* shared);
+
+// A chunk of rows of some width.
+struct Tile {
+  const float* data;
+  int64_t stride, width;
+};
+
+class Gradient {
+ public:
+  Gradient(Worker& worker, const Sequence& s)
+      : w_(worker), s_(s), plan_(worker.plan()), p_(worker.problem()), d_(plan_.padded), b_(worker.layout().backward) {}
+
+  // The tiles of a chunk. Queries, keys and values are the worker's; room of `to` is taken where they must be copied.
+  Tile queries(const Step& step, int64_t head) const {
+    return tile(w_.map_rows(LATHE_Q, step, s_, head, 0, w_.q()), d_.K);
+  }
+  Tile keys(const Step& step, int64_t head) const {
+    return tile(w_.map_rows(LATHE_K, step, s_, head, 0, w_.k()), d_.K);
+  }
+  Tile values(const Step& step, int64_t head) const {
+    return tile(w_.unmapped(LATHE_V, step, s_, head, d_.V, w_.v()), d_.V);
+  }
+  // dO, each row times `by` where it is given.
+  Tile outputs(const Step& step, int64_t head, const float* by) const;
+
+  // out = q h + tril(q k^T) v, with the decays of the worker's gate.
+  void attend(const Tile& q, const Tile& k, const Tile& v, const float* h, const Worker::Room& out) const;
+  // h = h + k^T v, with the same decays. `between(part, parts)` as in Chunk::advance.
+  template <typename Between>
+  void advance(const Tile& k, const Tile& v, float* h, Between between) const {
+    constexpr int64_t kKeysBetween = 16;
+    const int64_t parts = k.width / kKeysBetween;
+    for (int64_t part = 0; part < parts; part++) {
+      between(part, parts);
+      float* of_part = h + part * kKeysBetween * v.width;
+      advance_from({k.data + part * kKeysBetween, k.stride, kKeysBetween}, v, of_part, of_part);
+    }
+  }
+  void advance(const Tile& k, const Tile& v, float* h) const { advance_from(k, v, h, h); }
+  // Again, for a state that has decayed already.
+  void advance_further(const Tile& k, const Tile& v, float* h) const;
+  // out = q h.
+  void read_out(const Tile& q, const float* h, const Worker::Room& out, int64_t width) const;
+  // Rows z_i = exp(g_i) z_{i-1} + k_i; the last one is the next z.
+  void running_sums(const Tile& k, float* z, float* rows) const;
+  void key_sum(const Tile& k, float* z) const;
+  void denominators(const Tile& q, const Tile& z, float* inv) const;
+  // Row by row: x . y; by x; x += by more.
+  void dots(const Tile& x, const Worker::Room& y, float* out) const;
+  void weigh(const Tile& x, const float* by, float* out) const;
+  void add(const Worker::Room& x, const Tile& more, const float* by) const;
+  const float* ones() const { return w_.at(b_.ones); }
+
+  // What a denominator's gradient is, of each row: -(q . dq) / (q . z + eps), or nothing where eps took its place.
+  // `dots` becomes it.
+  void denominator_gradients(const float* inv, float* dots) const;
+
+  // Where the gradient of mapped rows may be made: `room`, or where it belongs, if the map is none.
+  Worker::Room room_for_mapped(uint32_t role, const Step& step, int64_t head, float* room) const {
+    if (!unmapped(role)) return {room, d_.K};
+    return w_.room_for(gradient_of(role), step, s_, head, d_.K, room);
+  }
+  // From it to the gradients of the caller's rows and of the projection.
+  void finish_mapped(uint32_t role, const Step& step, int64_t head, int64_t key_head, const Worker::Room& dy) const;
+  Worker::Room room_for_values(const Step& step, int64_t head, float* room) const {
+    return w_.room_for(gradient_of(LATHE_V), step, s_, head, d_.V, room);
+  }
+  void finish_values(const Step& step, int64_t head, const Worker::Room& dv) const {
+    store(LATHE_V, step, head, dv, p_.sizes.V);
+  }
+  // Gradients of the gates of a chunk, in whose room they are also narrowed.
+  void finish_gates(const Step& step, int64_t head, float* gradients) const;
+  bool wants(uint32_t role) const { return p_[gradient_of(role)].present(); }
+  bool wants_mapped(uint32_t role) const { return wants(role) || wants(LATHE_PROJECTION); }
+
+  // A [K,V] state, and the same transposed.
+  void transpose_state(const float* state, float* transposed) const;
+  static Tile rows_of(const float* data, int64_t width) { return {data, width, width}; }
+  static Tile rows_of(const Worker::Room& room, int64_t width) { return {room.data, room.stride, width}; }
+
+ private:
+  void advance_from(const Tile& k, const Tile& v, const float* h, float* h_out) const;
+  static Tile tile(const Worker::Rows& rows, int64_t width) { return {rows.data, rows.stride, width}; }
+  bool gated() const { return plan_.meaning.gated(); }
+  bool unmapped(uint32_t role) const {
+    return plan_.meaning.map->identity() && (role == LATHE_K || plan_.meaning.scale == 1);
+  }
+  void store(uint32_t role, const Step& step, int64_t head, const Worker::Room& from, int64_t columns) const;
+  Buffer gate() const { return {w_.gate(), d_.C, 2, d_.C}; }
+
+  Worker& w_;
+  const Sequence& s_;
+  const Plan& plan_;
+  const Problem& p_;
+  const Padded& d_;
+  const BackwardLayout& b_;
+};
+
+// Rows of gradients that belong to no token: zero.
+void zero_padding(Worker& worker, const Sequence& s, const Unit& unit);
+
+}  // namespace lathe

@@ -1,0 +1,358 @@
+#include "backward.h"
+
+#include <cmath>
+#include <set>
+
+#include "maps.h"
+
+namespace reference {
+namespace {
+
+// Numbers with their sizes.
+struct Sized {
+  std::vector<double> value, size;
+  void assign(size_t n) {
+    value.assign(n, 0);
+    size.assign(n, 0);
+  }
+  void add(size_t i, double x, double x_size) {
+    value[i] += x;
+    size[i] += x_size;
+  }
+};
+
+struct Pairs {
+  const Problem& p;
+  const Given& given;
+  bool causal;
+  int64_t K = map_width(p), V = p.V, HS = p.state_heads(), HO = p.out_heads();
+  // by mapped queries and keys, values, gates and states
+  Sized q = {}, k = {}, v = {}, gate = {}, state = {}, z = {};
+
+  void run() {
+    const auto tokens = static_cast<size_t>(p.B * p.T), queries = static_cast<size_t>(p.B * p.queries());
+    q.assign(queries * static_cast<size_t>(p.HQ * K));
+    k.assign(tokens * static_cast<size_t>(p.HK * K));
+    v.assign(tokens * static_cast<size_t>(p.HV * V));
+    gate.assign(tokens * static_cast<size_t>(HS));
+    state.assign(static_cast<size_t>(p.rows() * HS * K * V));
+    z.assign(static_cast<size_t>(p.rows() * p.HK * K));
+    for (const Sequence& s : sequences(p))
+      for (int64_t head = 0; head < HS; ++head) walk(s, head);
+  }
+
+  double log_decay(int64_t token, int64_t head) const {
+    const double g = !p.decay.empty()  ? p.decay[static_cast<size_t>(head)]
+                     : !p.gate.empty() ? p.gate[static_cast<size_t>(token * HS + head)]
+                                       : 0;
+    return p.clamp && g > 0 ? 0 : g;
+  }
+
+  void walk(const Sequence& s, int64_t head) {
+    const int64_t kh = shared_head(p, head, HS, p.HK), vh = shared_head(p, head, HS, p.HV), T = s.count;
+    const bool first_of_keys = [&] {
+      for (int64_t other = 0; other < head; ++other)
+        if (shared_head(p, other, HS, p.HK) == kh) return false;
+      return true;
+    }();
+    const size_t state_at = static_cast<size_t>((s.state_row * HS + head) * K * V),
+                 z_at = static_cast<size_t>((s.state_row * p.HK + kh) * K);
+    std::vector<Feature> keys;
+    std::vector<double> g;
+    for (int64_t j = 0; j < T; ++j) {
+      const int64_t token = s.b * p.T + s.first + j;
+      keys.push_back(map_key(p, kh, s.position + j, &p.k[static_cast<size_t>((token * p.HK + kh) * p.D)], {}));
+      g.push_back(log_decay(token, head));
+    }
+    const auto weight = [&](int64_t i, int64_t j) {
+      double sum = 0;
+      for (int64_t l = j + 1; l <= i; ++l) sum += g[static_cast<size_t>(l)];
+      return std::exp(sum);
+    };
+    std::vector<double> flows(static_cast<size_t>(T) + 1);  // through a gate: what begins there, less what ends
+    const auto through = [&](int64_t from, int64_t to, double flow) {
+      flows[static_cast<size_t>(from)] += flow;
+      flows[static_cast<size_t>(to) + 1] -= flow;
+    };
+    const auto at = [](const std::vector<double>& all, size_t i) { return all.empty() ? 0 : all[i]; };
+
+    // from a number (c, e) of the state and c of the normaliser, weighed by w, to whatever they came from
+    const auto row_v = [&](int64_t j) { return static_cast<size_t>(((s.b * p.T + s.first + j) * p.HV + vh) * V); };
+    const auto row_k = [&](int64_t j) { return static_cast<size_t>(((s.b * p.T + s.first + j) * p.HK + kh) * K); };
+
+    const int64_t Tq = p.TQ < 0 ? T : p.queries();
+    for (int64_t h = 0; h < HO; ++h) {
+      if (shared_head(p, h, HO, HS) != head) continue;
+      const int64_t qh = shared_head(p, h, HO, p.HQ);
+      for (int64_t i = 0; i < Tq; ++i) {
+        const int64_t token = s.b * p.queries() + s.first + i;
+        const Feature query = map_query(p, qh, s.position + i, &p.q[static_cast<size_t>((token * p.HQ + qh) * p.D)]);
+        const double* d_o = &given.o[static_cast<size_t>((token * HO + h) * V)];
+        const int64_t last = causal ? i : T - 1;
+        const auto left = [&](int64_t j) { return causal ? weight(i, j) : 1; };
+        std::vector<double> numerator(static_cast<size_t>(V)), products(static_cast<size_t>(T)),
+            product_sizes(static_cast<size_t>(T));
+        double sum = 0, sum_size = 0;
+        for (int64_t c = 0; c < K; ++c) {
+          const size_t n = static_cast<size_t>(c);
+          const double w = left(-1) * query.value[n], w_size = left(-1) * query.size[n];
+          sum += w * at(p.z, z_at + n);
+          sum_size += w_size * std::abs(at(p.z, z_at + n));
+          for (int64_t e = 0; e < V; ++e)
+            numerator[static_cast<size_t>(e)] += w * at(p.state, state_at + static_cast<size_t>(c * V + e));
+        }
+        for (int64_t j = 0; j <= last; ++j) {
+          const size_t n = static_cast<size_t>(j);
+          for (size_t c = 0; c < static_cast<size_t>(K); ++c) {
+            products[n] += query.value[c] * keys[n].value[c];
+            product_sizes[n] += query.size[c] * keys[n].size[c];
+          }
+          sum += left(j) * products[n];
+          sum_size += left(j) * product_sizes[n];
+          for (size_t e = 0; e < static_cast<size_t>(V); ++e) numerator[e] += left(j) * products[n] * p.v[row_v(j) + e];
+        }
+        double denominator = 1, unsure = 0;
+        bool bounded = false;
+        if (p.normalise) {
+          bounded = p.denom_max && sum < p.eps;
+          denominator = bounded ? p.eps : p.denom_max ? sum : sum + p.eps;
+          unsure = (sum_size + p.eps) / std::abs(denominator);
+        }
+        std::vector<double> d_num(static_cast<size_t>(V)), d_num_size(static_cast<size_t>(V));
+        double d_den = 0, d_den_size = 0;
+        for (size_t e = 0; e < static_cast<size_t>(V); ++e) {
+          d_num[e] = d_o[e] / denominator;
+          d_num_size[e] = std::abs(d_num[e]) * (1 + unsure);
+          if (!p.normalise || bounded) continue;
+          d_den -= d_num[e] * numerator[e] / denominator;
+        }
+        if (p.normalise && !bounded) {
+          // the library finds it through the products with values
+          for (int64_t j = 0; j <= last; ++j)
+            for (size_t e = 0; e < static_cast<size_t>(V); ++e)
+              d_den_size += std::abs(left(j) * p.v[row_v(j) + e] / denominator) *
+                            product_sizes[static_cast<size_t>(j)] * d_num_size[e];
+          for (int64_t c = 0; c < K; ++c)
+            for (int64_t e = 0; e < V; ++e)
+              d_den_size += left(-1) * query.size[static_cast<size_t>(c)] *
+                            std::abs(at(p.state, state_at + static_cast<size_t>(c * V + e)) / denominator) *
+                            d_num_size[static_cast<size_t>(e)];
+          d_den_size *= 1 + unsure;
+        }
+        const size_t q_at = static_cast<size_t>((token * p.HQ + qh) * K);
+        for (int64_t j = 0; j <= last; ++j) {
+          const double w = left(j);
+          double flow = d_den, flow_size = d_den_size;
+          for (size_t e = 0; e < static_cast<size_t>(V); ++e) {
+            flow += d_num[e] * p.v[row_v(j) + e];
+            flow_size += d_num_size[e] * std::abs(p.v[row_v(j) + e]);
+            v.add(row_v(j) + e, w * products[static_cast<size_t>(j)] * d_num[e],
+                  w * product_sizes[static_cast<size_t>(j)] * d_num_size[e]);
+          }
+          const Feature& key = keys[static_cast<size_t>(j)];
+          for (size_t c = 0; c < static_cast<size_t>(K); ++c) {
+            q.add(q_at + c, w * flow * key.value[c], w * flow_size * key.size[c]);
+            k.add(row_k(j) + c, w * flow * query.value[c], w * flow_size * query.size[c]);
+          }
+          if (causal) through(j + 1, i, w * flow * products[static_cast<size_t>(j)]);
+        }
+        double carried = 0;
+        for (int64_t c = 0; c < K; ++c) {
+          const size_t n = static_cast<size_t>(c);
+          const double w = left(-1);
+          double flow = d_den * at(p.z, z_at + n), flow_size = d_den_size * std::abs(at(p.z, z_at + n));
+          for (int64_t e = 0; e < V; ++e) {
+            const size_t place = state_at + static_cast<size_t>(c * V + e), m = static_cast<size_t>(e);
+            flow += at(p.state, place) * d_num[m];
+            flow_size += std::abs(at(p.state, place)) * d_num_size[m];
+            state.add(place, w * query.value[n] * d_num[m], w * query.size[n] * d_num_size[m]);
+          }
+          z.add(z_at + n, w * query.value[n] * d_den, w * query.size[n] * d_den_size);
+          q.add(q_at + n, w * flow, w * flow_size);
+          carried += w * query.value[n] * flow;
+        }
+        if (causal) through(0, i, carried);
+      }
+    }
+
+    // what the state that leaves gives to keys, values and the state that came
+    for (int64_t j = -1; j < T; ++j) {
+      const double w = weight(T - 1, j);
+      double flow = 0;
+      for (int64_t c = 0; c < K; ++c) {
+        const size_t n = static_cast<size_t>(c);
+        const double key = j < 0 ? 0 : keys[static_cast<size_t>(j)].value[n],
+                     key_size = j < 0 ? 0 : keys[static_cast<size_t>(j)].size[n];
+        const double of_z = first_of_keys ? at(given.z, z_at + n) : 0;
+        double sum = of_z, size = std::abs(of_z);
+        for (int64_t e = 0; e < V; ++e) {
+          const size_t place = state_at + static_cast<size_t>(c * V + e), m = static_cast<size_t>(e);
+          const double d = at(given.state, place);
+          if (j < 0) {
+            state.add(place, w * d, w * std::abs(d));
+            flow += w * d * at(p.state, place);
+            continue;
+          }
+          sum += d * p.v[row_v(j) + m];
+          size += std::abs(d * p.v[row_v(j) + m]);
+          v.add(row_v(j) + m, w * d * key, w * std::abs(d) * key_size);
+        }
+        if (j < 0) {
+          z.add(z_at + n, w * of_z, w * std::abs(of_z));
+          flow += w * of_z * at(p.z, z_at + n);
+        } else {
+          k.add(row_k(j) + n, w * sum, w * size);
+          flow += w * sum * key;
+        }
+      }
+      if (causal && T > 0) through(j + 1, T - 1, flow);
+    }
+    finish_gates(s, head, keys, flows);
+  }
+
+  // The library takes a gate's gradient for the difference of two sums over all later tokens.
+  void finish_gates(const Sequence& s, int64_t head, const std::vector<Feature>& keys,
+                    const std::vector<double>& flows) {
+    const int64_t kh = shared_head(p, head, HS, p.HK);
+    std::set<int64_t> query_heads;
+    for (int64_t h = 0; h < HO; ++h)
+      if (shared_head(p, h, HO, HS) == head) query_heads.insert(shared_head(p, h, HO, p.HQ));
+    double all = 0;
+    std::vector<double> sums;
+    for (int64_t t = 0; t < s.count; ++t) sums.push_back(all += flows[static_cast<size_t>(t)]);
+    double size = 0;
+    for (int64_t c = 0; c < K * V; ++c) {
+      const size_t place = static_cast<size_t>((s.state_row * HS + head) * K * V + c);
+      size += std::abs(given.state.empty() ? 0 : given.state[place]) * last_size(s, head, keys, c);
+    }
+    for (int64_t c = 0; c < K && !given.z.empty(); ++c) {
+      double sum = p.z.empty() ? 0 : std::abs(p.z[static_cast<size_t>((s.state_row * p.HK + kh) * K + c)]);
+      for (const Feature& key : keys) sum += key.size[static_cast<size_t>(c)];
+      size += sum * std::abs(given.z[static_cast<size_t>((s.state_row * p.HK + kh) * K + c)]);
+    }
+    for (int64_t t = s.count - 1; t >= 0; --t) {
+      const int64_t token = s.b * p.T + s.first + t;
+      for (const int64_t h : query_heads) {
+        const Feature query = map_query(p, h, s.position + t, &p.q[static_cast<size_t>((token * p.HQ + h) * p.D)]);
+        for (int64_t c = 0; c < K; ++c)
+          size += query.size[static_cast<size_t>(c)] * q.size[static_cast<size_t>((token * p.HQ + h) * K + c)];
+      }
+      for (int64_t c = 0; c < K; ++c)
+        size += keys[static_cast<size_t>(t)].size[static_cast<size_t>(c)] *
+                k.size[static_cast<size_t>((token * p.HK + kh) * K + c)];
+      const double g = !p.gate.empty()    ? p.gate[static_cast<size_t>(token * HS + head)]
+                       : !p.decay.empty() ? p.decay[static_cast<size_t>(head)]
+                                          : 0;
+      gate.add(static_cast<size_t>(token * HS + head), p.clamp && g > 0 ? 0 : sums[static_cast<size_t>(t)], size);
+    }
+  }
+
+  // Of the number c of the last state, had nothing decayed.
+  double last_size(const Sequence& s, int64_t head, const std::vector<Feature>& keys, int64_t c) const {
+    const int64_t vh = shared_head(p, head, HS, p.HV);
+    double size = p.state.empty() ? 0 : std::abs(p.state[static_cast<size_t>((s.state_row * HS + head) * K * V + c)]);
+    for (int64_t j = 0; j < s.count; ++j)
+      size += keys[static_cast<size_t>(j)].size[static_cast<size_t>(c / V)] *
+              std::abs(p.v[static_cast<size_t>(((s.b * p.T + s.first + j) * p.HV + vh) * V + c % V)]);
+    return size;
+  }
+};
+
+constexpr double kStep = 1e-6;
+
+// From mapped rows to rows, and to the projection, by central differences.
+struct Rows {
+  const Problem& p;
+  int64_t heads, tokens;
+  Feature (*map)(const Problem&, int64_t head, int64_t position, const double* x);
+  const std::vector<double>& x;
+  const Sized& mapped;
+
+  template <typename Visit>
+  void each(const std::vector<Sequence>& all, Visit visit) const {
+    for (const Sequence& s : all)
+      for (int64_t t = 0; t < (tokens == p.T ? s.count : tokens); ++t)
+        for (int64_t h = 0; h < heads; ++h) visit((s.b * tokens + s.first + t) * heads + h, h, s.position + t);
+  }
+
+  Sized to_rows() const {
+    Sized out;
+    out.assign(x.size());
+    const int64_t D = p.D, K = map_width(p);
+    each(sequences(p), [&](int64_t row, int64_t h, int64_t position) {
+      std::vector<double> at(x.begin() + row * D, x.begin() + (row + 1) * D);
+      const Feature here = map(p, h, position, at.data());
+      for (int64_t d = 0; d < D; ++d) {
+        const double middle = at[static_cast<size_t>(d)];
+        at[static_cast<size_t>(d)] = middle + kStep;
+        const Feature above = map(p, h, position, at.data());
+        at[static_cast<size_t>(d)] = middle - kStep;
+        const Feature below = map(p, h, position, at.data());
+        at[static_cast<size_t>(d)] = middle;
+        for (int64_t c = 0; c < K; ++c) {
+          const size_t n = static_cast<size_t>(c), g = static_cast<size_t>(row * K + c);
+          const double slope = (above.value[n] - below.value[n]) / (2 * kStep);
+          const bool linear = p.map == "identity";
+          out.add(static_cast<size_t>(row * D + d), slope * mapped.value[g],
+                  (std::abs(slope) + (linear ? 0 : here.size[n])) * mapped.size[g]);
+        }
+      }
+    });
+    return out;
+  }
+
+  void to_projection(Sized& out) const {
+    const int64_t K = map_width(p);
+    Problem moved = p;
+    for (size_t w = 0; w < p.projection.size(); ++w) {
+      std::vector<Feature> sides[2];
+      for (int side = 0; side < 2; ++side) {
+        moved.projection[w] = p.projection[w] + (side == 0 ? kStep : -kStep);
+        each(sequences(p), [&](int64_t row, int64_t h, int64_t position) {
+          sides[side].push_back(map(moved, h, position, &x[static_cast<size_t>(row * p.D)]));
+        });
+      }
+      moved.projection[w] = p.projection[w];
+      size_t n = 0;
+      each(sequences(p), [&](int64_t row, int64_t, int64_t) {
+        for (int64_t c = 0; c < K; ++c) {
+          const size_t m = static_cast<size_t>(c), g = static_cast<size_t>(row * K + c);
+          const double slope = (sides[0][n].value[m] - sides[1][n].value[m]) / (2 * kStep);
+          out.add(w, slope * mapped.value[g], std::abs(slope) * mapped.size[g]);
+        }
+        ++n;
+      });
+    }
+  }
+};
+
+}  // namespace
+
+GradientAnswers backward(const Problem& p, const Given& given, bool causal) {
+  Pairs pairs{p, given, causal};
+  pairs.run();
+  const Rows queries{p, p.HQ, p.queries(), map_query, p.q, pairs.q};
+  const Rows keys{p,
+                  p.HK,
+                  p.T,
+                  [](const Problem& q, int64_t head, int64_t position, const double* x) {
+                    return map_key(q, head, position, x, {});
+                  },
+                  p.k,
+                  pairs.k};
+  const Sized q = queries.to_rows(), k = keys.to_rows();
+  Sized projection, decay;
+  projection.assign(p.projection.size());
+  if (p.M > 0) {
+    queries.to_projection(projection);
+    keys.to_projection(projection);
+  }
+  decay.assign(p.decay.size());
+  for (size_t i = 0; i < pairs.gate.value.size() && !p.decay.empty(); ++i)
+    decay.add(i % p.decay.size(), pairs.gate.value[i], pairs.gate.size[i]);
+  return {{q.value, k.value, pairs.v.value, pairs.gate.value, decay.value, pairs.state.value, pairs.z.value,
+           projection.value},
+          {q.size, k.size, pairs.v.size, pairs.gate.size, decay.size, pairs.state.size, pairs.z.size, projection.size}};
+}
+
+}  // namespace reference

@@ -1,0 +1,21 @@
+// The float64 oracle of gradients: every pair of tokens by itself, and feature maps by central differences.
+#pragma once
+
+#include "reference.h"
+
+namespace reference {
+
+// Gradients of a loss by what an operator puts out; empty: nothing depends on it.
+struct Given {
+  std::vector<double> o, state, z;
+};
+// By what it takes, in the shapes of Problem.
+struct Gradients {
+  std::vector<double> q, k, v, gate, decay, state, z, projection;
+};
+struct GradientAnswers {
+  Gradients value, size;
+};
+GradientAnswers backward(const Problem& p, const Given& given, bool causal);
+
+}  // namespace reference

@@ -1,0 +1,56 @@
+#include "gradients.h"
+
+#include <gtest/gtest.h>
+
+#include "tolerance.h"
+
+namespace support {
+namespace {
+
+// About twice the worst seen: sums over as many tokens as there are, twice, and a map's slope.
+constexpr double kEpsilons = 10;
+
+struct Part {
+  const char* name;
+  std::vector<double> Gradients::*values;
+  bool of_type;  // of the call; the others are float32
+};
+constexpr Part parts[] = {{"dq", &Gradients::q, true},          {"dk", &Gradients::k, true},
+                          {"dv", &Gradients::v, true},          {"dgate", &Gradients::gate, true},
+                          {"ddecay", &Gradients::decay, false}, {"dstate", &Gradients::state, false},
+                          {"dz", &Gradients::z, false},         {"dprojection", &Gradients::projection, false}};
+
+}  // namespace
+
+Gradients call_backward(const std::string& op, const Problem& problem, const Given& given, const Options& options) {
+  const Arguments arguments(backward_of(op), problem, options, &given);
+  const Context& context = shared_context(options.threads);
+  const Plan plan(context, arguments, options.free_extents);
+  const lathe_status status = plan.status == LATHE_OK ? run(context, plan, arguments) : plan.status;
+  if (status != LATHE_OK) ADD_FAILURE() << "status " << status << ": " << context.error() << "\n" << arguments.text();
+  for (const auto& [role, tensor] : arguments.tensors)
+    EXPECT_TRUE(tensor->surroundings_intact()) << "written outside role " << role << "\n" << arguments.text();
+  return arguments.gradients();
+}
+
+void check_backward(const std::string& op, const Problem& problem, const Given& given, const Options& options) {
+  const Gradients got = call_backward(op, problem, given, options);
+  const reference::GradientAnswers want = reference::backward(problem, given, op == "causal");
+  const std::string text = Arguments(backward_of(op), problem, options, &given).text();
+  for (const Part& part : parts)
+    if (!(got.*part.values).empty())
+      expect_values_near(got.*part.values, want.value.*part.values, want.size.*part.values,
+                         part.of_type ? options.type : Type::F32, kEpsilons, text + ": " + part.name);
+}
+
+void expect_same(const Gradients& got, const Gradients& want, const std::string& what) {
+  for (const Part& part : parts) expect_same(got.*part.values, want.*part.values, what + ": " + part.name);
+}
+
+void expect_exact(const Gradients& got, const Gradients& want, Type type, const std::string& what) {
+  for (const Part& part : parts)
+    if (!(got.*part.values).empty())
+      expect_exact(got.*part.values, want.*part.values, part.of_type ? type : Type::F32, what + ": " + part.name);
+}
+
+}  // namespace support

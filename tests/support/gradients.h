@@ -1,0 +1,16 @@
+// Calling a gradient: a problem and what is given become tensors, a plan and a run.
+#pragma once
+
+#include "support/call.h"
+
+namespace support {
+
+// op is the operator whose gradient it is: "causal" or "noncausal".
+Gradients call_backward(const std::string& op, const Problem& problem, const Given& given, const Options& options = {});
+
+// Compared as tolerance.h compares answers.
+void check_backward(const std::string& op, const Problem& problem, const Given& given, const Options& options = {});
+void expect_same(const Gradients& got, const Gradients& want, const std::string& what);
+void expect_exact(const Gradients& got, const Gradients& want, Type type, const std::string& what);
+
+}  // namespace support
