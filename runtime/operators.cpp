@@ -18,6 +18,7 @@ constexpr uint64_t kBackward = bits({LATHE_Q, LATHE_K, LATHE_V, gradient_of(LATH
 constexpr uint64_t kGradients = bits(
     {gradient_of(LATHE_Q), gradient_of(LATHE_K), gradient_of(LATHE_V), gradient_of(LATHE_STATE_IN),
      gradient_of(LATHE_STATE_OUT), gradient_of(LATHE_Z_IN), gradient_of(LATHE_Z_OUT), gradient_of(LATHE_PROJECTION)});
+constexpr uint64_t kScalarGates = bits({LATHE_GATE, LATHE_DECAY});
 constexpr uint64_t kGateGradients = bits({gradient_of(LATHE_GATE), gradient_of(LATHE_DECAY)});
 
 constexpr Operator kOperators[] = {

@@ -151,8 +151,9 @@ Meaning understand(const lathe_desc& desc) {
           "desc.flags: expected no STABILISE, since the map {} has nothing to stabilise, got {:#x}", map, desc.flags);
   if (m.variant->reads_before() && desc.flags & LATHE_STABILISE)
     fail(LATHE_UNSUPPORTED, "desc.flags: expected no STABILISE beside the variant {}, got {:#x}", variant, desc.flags);
-  if (m.op->backward() && (m.variant->keyed() || m.variant->reads_before()))
-    fail(LATHE_UNSUPPORTED, "desc.variant: \"{}\" has no gradient yet, got it for the operator \"{}\"", variant, desc.op);
+  if (m.op->backward() && !m.variant->has_gradient())
+    fail(LATHE_UNSUPPORTED, "desc.variant: \"{}\" has no gradient yet, got it for the operator \"{}\"", variant,
+         desc.op);
   if ((desc.flags & LATHE_STABILISE) && m.op->backward())
     fail(LATHE_UNSUPPORTED,
          "desc.flags: STABILISE has no gradient yet: expected features in range without it for the operator \"{}\"",

@@ -375,7 +375,7 @@ std::vector<Case> cases(const char* row) {
   for (const Operator& op : operators())
     for (const Variant& variant : variants())
       for (bool normalise : {false, true})
-        if (op.built() && (!variant.decays() || op.takes(LATHE_DECAY)))
+        if (op.built() && (!variant.decays() || op.takes(LATHE_DECAY)) && (!op.backward() || variant.has_gradient()))
           all.push_back({op, plainest, variant, Storage::kF32, normalise});
   const Operator& first = all.front().op;
   const Variant& plain = all.front().variant;

@@ -21,7 +21,8 @@ struct Variant {
   void (*log_decays)(const Gates& gates, int64_t n, float* out);  // of n tokens
   uint64_t inputs;                                                // bits 1 << role
   bool decays() const { return std::string_view(transition) != "plain"; }
-  bool reads_before() const { return (inputs >> LATHE_BONUS & 1) != 0; }     // a query reads the state before its token
+  bool reads_before() const { return (inputs >> LATHE_BONUS & 1) != 0; }  // a query reads the state before its token
+  bool has_gradient() const { return !keyed() && !reads_before(); }
   bool keyed() const { return std::string_view(transition) == "gate_key"; }  // a gate for each key dimension
 };
 

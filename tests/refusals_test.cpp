@@ -30,9 +30,8 @@ Problem whole() {
   return p;
 }
 
-bool has_direction(const std::string& op) {
-  return op != "noncausal" && op != "noncausal_backward" && op != "accumulate" && op != "readout";
-}
+bool scans(const std::string& op) { return op == "causal" || op == "decode"; }
+bool has_direction(const std::string& op) { return scans(op) || op == "causal_backward"; }
 
 struct Shape {
   const char* name;
@@ -77,8 +76,8 @@ const std::vector<Shape>& shapes() {
        [](const std::string& op) { return !is_backward(op); }},
       {"decaying", [](Problem& p) { p.variant = "decay"; }, has_direction},
       {"gated", [](Problem& p) { p.variant = "gate"; }, has_direction},
-      {"gatedbykey", [](Problem& p) { p.variant = "gate_key"; }, has_direction},
-      {"bonus", [](Problem& p) { p.variant = "rwkv6"; }, has_direction},
+      {"gatedbykey", [](Problem& p) { p.variant = "gate_key"; }, scans},
+      {"bonus", [](Problem& p) { p.variant = "rwkv6"; }, scans},
       {"snapshots", [](Problem& p) { p.snapshots = true; }, [](const std::string& op) { return op == "decode"; }},
   };
   return all;

@@ -34,14 +34,17 @@ void DrawnCall::draw_description() {
   map_ = map.name;
   attribute_ = map.attribute;
   normalise_ = bytes_.either();
-  const bool directed = op_ == "causal" || op_ == "decode";
-  const Variant& variant = directed ? bytes_.one_of(variants()) : variants().front();
+  backward_ = op_.ends_with("_backward");
+  const bool directed = op_ == "causal" || op_ == "decode" || op_ == "causal_backward";
+  const Variant& any = directed ? bytes_.one_of(variants()) : variants().front();
+  // gates for each key have no gradient
+  const Variant& variant = backward_ && (any.bonus || any.name == "gate_key") ? variants().front() : any;
   variant_ = variant.name;
   decay_ = variant.decay;
   gate_ = variant.gate;
   bonus_ = variant.bonus;
   keyed_ = variant_ == "gate_key" || bonus_;
-  stabilise_ = map_ == "favor_performer" && !bonus_ && bytes_.either();
+  stabilise_ = map_ == "favor_performer" && !bonus_ && !backward_ && bytes_.either();
   desc.size = sizeof desc;
   desc.op = op_.c_str();
   desc.variant = variant_ == "plain" && bytes_.either() ? nullptr : variant_.c_str();
@@ -73,7 +76,7 @@ void DrawnCall::draw_sizes() {
   Sizes& s = sizes_;
   s.B = bytes_.below(4);
   s.T = op_ == "decode" ? bytes_.below(6) : bytes_.below(150);
-  s.TQ = op_ == "noncausal" && bytes_.either() ? bytes_.below(60) : s.T;
+  s.TQ = op_.starts_with("noncausal") && bytes_.either() ? bytes_.below(60) : s.T;
   s.V = bytes_.between(1, 70);
   const auto too_wide = [&] {
     return lathe_map_width(map_.c_str(), s.D, s.M, attributes_.data(), attributes_.size(), &s.K) == LATHE_OK &&
@@ -115,8 +118,9 @@ Argument* DrawnCall::add(uint32_t role, Type type, std::vector<int64_t> shape, A
 
 // Any order of the outer dimensions, gaps, backwards; inputs also repeat what is one row.
 void DrawnCall::lay_out(Argument& a) {
-  const bool states = a.role == LATHE_SNAPSHOTS || a.role == LATHE_STATE_IN || a.role == LATHE_STATE_OUT;
-  const int64_t dense = states ? 2 : a.role == LATHE_GATE && a.shape.size() == 3 ? 0 : 1;
+  const uint32_t of = a.role & ~uint32_t{LATHE_GRAD};
+  const bool states = of == LATHE_SNAPSHOTS || of == LATHE_STATE_IN || of == LATHE_STATE_OUT;
+  const int64_t dense = states ? 2 : of == LATHE_GATE && a.shape.size() == 3 ? 0 : 1;
   const auto outer = static_cast<int64_t>(a.shape.size()) - dense;
   if (outer <= 0 || bytes_.either()) return;
   a.strides.assign(a.shape.size(), 1);
@@ -143,7 +147,8 @@ void DrawnCall::add_states(uint32_t in, uint32_t out, const std::vector<int64_t>
   };
   const bool first = in == kStates[0], updates = in == out;
   const bool reads = updates || (first ? must_read || bytes_.either() : came(kStates[0]));
-  const bool writes = !updates && op_ != "readout" && (first ? must_write || bytes_.either() : came(kStates[1]));
+  const bool writes =
+      !updates && op_ != "readout" && !backward_ && (first ? must_write || bytes_.either() : came(kStates[1]));
   if (reads) lay_out(*add(in, kFloat32, shape, updates ? Argument::kUpdated : Argument::kRead));
   if (writes) lay_out(*add(out, kFloat32, shape, Argument::kWritten));
 }
@@ -152,7 +157,10 @@ void DrawnCall::draw_tensors() {
   const Sizes& s = sizes_;
   if (op_ != "accumulate") {
     lay_out(*add(LATHE_Q, kFloat, {s.B, s.TQ, s.HQ, s.D}));
-    lay_out(*add(LATHE_O, kFloat, {s.B, s.TQ, s.out_heads(), s.V}, Argument::kWritten));
+    if (backward_)
+      lay_out(*add(LATHE_GRAD | LATHE_O, kFloat, {s.B, s.TQ, s.out_heads(), s.V}));
+    else
+      lay_out(*add(LATHE_O, kFloat, {s.B, s.TQ, s.out_heads(), s.V}, Argument::kWritten));
   }
   if (op_ != "readout") {
     lay_out(*add(LATHE_K, kFloat, {s.B, s.T, s.HK, s.D}));
@@ -173,10 +181,32 @@ void DrawnCall::draw_tensors() {
     lay_out(*add(LATHE_PROJECTION, kFloat32, {s.HQ, s.M, s.D}));
   else if (s.M > 0)
     lay_out(*add(LATHE_PROJECTION, kFloat32, {s.M, s.D}));
+  if (backward_) add_gradients();
   if (!lengths_.empty()) add(LATHE_LENGTHS, kInteger, {s.B});
   if (!cu_seqlens_.empty()) add(LATHE_CU_SEQLENS, kInteger, {s.N + 1});
   if (!slots_.empty()) add(LATHE_SLOTS, kInteger, {s.N});
   if (!positions_.empty()) add(LATHE_POSITION, kInteger, {s.N});
+}
+
+// Some of those that go out, and of states and normalisers those that come in.
+void DrawnCall::add_gradients() {
+  const Sizes& s = sizes_;
+  const std::vector<int64_t> state = {s.rows, s.state_heads(), s.K, s.V}, z = {s.rows, s.HK, s.K};
+  const auto some = [&](uint32_t role, Type type, const std::vector<int64_t>& shape, Argument::Use use) {
+    if (bytes_.either()) lay_out(*add(LATHE_GRAD | role, type, shape, use));
+  };
+  std::vector<std::pair<uint32_t, std::vector<int64_t>>> inputs;
+  for (const Argument& a : arguments_) inputs.emplace_back(a.role, a.shape);
+  for (const auto& [role, shape] : inputs)
+    if (role == LATHE_Q || role == LATHE_K || role == LATHE_V || role == LATHE_GATE)
+      some(role, kFloat, shape, Argument::kWritten);
+    else if (role == LATHE_DECAY || role == LATHE_PROJECTION)
+      some(role, kFloat32, shape, Argument::kWritten);
+  some(LATHE_STATE_IN, kFloat32, state, Argument::kWritten);
+  some(LATHE_STATE_OUT, kFloat32, state, Argument::kRead);
+  if (!normalise_) return;
+  some(LATHE_Z_IN, kFloat32, z, Argument::kWritten);
+  some(LATHE_Z_OUT, kFloat32, z, Argument::kRead);
 }
 
 std::vector<lathe_arg> DrawnCall::list() const {
@@ -189,8 +219,9 @@ std::vector<lathe_arg> DrawnCall::open_list() {
   std::vector<lathe_arg> args;
   for (const Argument& a : arguments_) {
     Argument& open = open_.emplace_back(Argument{a.role, a.use, a.shape, {}, a.view, {}, {}});
-    const bool of_tokens = a.role <= LATHE_O || a.role == LATHE_SNAPSHOTS || a.role == LATHE_GATE;
-    const bool of_sequences = a.role >= LATHE_STATE_IN && a.role <= LATHE_POSITION;
+    const uint32_t of = a.role & ~uint32_t{LATHE_GRAD};
+    const bool of_tokens = of <= LATHE_O || of == LATHE_SNAPSHOTS || of == LATHE_GATE;
+    const bool of_sequences = of >= LATHE_STATE_IN && of <= LATHE_POSITION;
     if (!open.shape.empty() && (of_tokens || of_sequences)) open.shape[0] = -1;
     if (open.shape.size() > 1 && of_tokens) open.shape[1] = -1;
     open.view.data = nullptr;

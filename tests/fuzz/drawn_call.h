@@ -53,6 +53,7 @@ class DrawnCall {
   void draw_sequences();
   void draw_tensors();
   Argument* add(uint32_t role, Type type, std::vector<int64_t> shape, Argument::Use use = Argument::kRead);
+  void add_gradients();
   void add_states(uint32_t in, uint32_t out, const std::vector<int64_t>& shape);
   void lay_out(Argument& argument);
   void spoil_description();
@@ -64,7 +65,8 @@ class DrawnCall {
   std::string op_, variant_, map_, attribute_;
   std::vector<lathe_attr> attributes_;
   Sizes sizes_{};
-  bool normalise_ = false, stabilise_ = false, decay_ = false, gate_ = false, bonus_ = false, keyed_ = false;
+  bool normalise_ = false, stabilise_ = false, backward_ = false, decay_ = false, gate_ = false, bonus_ = false,
+       keyed_ = false;
   std::vector<int64_t> lengths_, cu_seqlens_, slots_, positions_;
   std::deque<Argument> arguments_;
   std::deque<Argument> open_;
