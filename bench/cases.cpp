@@ -29,6 +29,12 @@ constexpr Row kRows[] = {
     {"headline", "noncausal", "plain", "elu1", "f32", kBhtd, true, 1},
     {"headline", "noncausal", "plain", "elu1", "f32", kBthd, true, 1},
     {"headline", "noncausal", "plain", "identity", "f32", kBhtd, false, 1},
+    {"headline", "causal_backward", "plain", "identity", "f32", kBhtd, false, 1},
+    {"headline", "causal_backward", "plain", "identity", "f32", kBthd, false, 1},
+    {"headline", "causal_backward", "plain", "elu1", "f32", kBhtd, true, 1},
+    {"headline", "causal_backward", "decay", "identity", "f32", kBthd, false, 1},
+    {"headline", "causal_backward", "gate", "identity", "f32", kBthd, false, 1},
+    {"headline", "noncausal_backward", "plain", "elu1", "f32", kBhtd, true, 1},
     {"headline", "causal", "plain", "elu1", "bf16", kBhtd, true, 1},
     {"headline", "causal", "plain", "elu1", "f16", kBhtd, true, 1},
     {"projected", "causal", "plain", "favor", "f32", kBhtd, true, 1},
@@ -45,6 +51,8 @@ constexpr Row kRows[] = {
     {"single_head", "causal", "plain", "elu1", "f32", kBhtd, true, 2},
     {"smoke", "causal", "plain", "elu1", "f32", kBthd, true, 1},
     {"smoke", "causal", "plain", "identity", "f32", kBthd, false, 1},
+    {"smoke", "causal_backward", "gate", "elu1", "f32", kBthd, true, 1},
+    {"smoke", "noncausal_backward", "plain", "elu1", "f32", kBthd, true, 1},
     {"smoke_decode", "decode", "plain", "identity", "f32", kBthd, false, 1},
 };
 
@@ -90,6 +98,10 @@ std::optional<Baseline> baseline(const Case& c) {
     base.variant = "plain";
     return Baseline{"vs_plain", base};
   }
+  if (is_backward(c) && c.layout == Layout::kBhtd) {
+    base.op = c.op.substr(0, c.op.find('_'));
+    return Baseline{"vs_forward", base};
+  }
   if (c.dtype != "f32") {
     base.dtype = "f32";
     return Baseline{"vs_f32", base};
@@ -108,10 +120,12 @@ int64_t gate_width(const Case& c) { return c.variant == "gate" ? 1 : c.variant =
 
 int64_t heads(const Case& c) { return std::max(c.shape.query_heads, c.shape.key_heads); }
 
+bool is_backward(const Case& c) { return c.op.ends_with("_backward"); }
+
 double useful_flops(const Case& c) {
   // A state is updated once for all queries that share it.
   const auto rows = static_cast<double>(c.shape.batch * c.shape.tokens * (heads(c) + c.shape.key_heads));
-  return 2 * rows * static_cast<double>(key_width(c) * c.shape.value_width);
+  return (is_backward(c) ? 5 : 2) * rows * static_cast<double>(key_width(c) * c.shape.value_width);
 }
 
 double actual_flops(const Case& c, int chunk) {
@@ -120,7 +134,7 @@ double actual_flops(const Case& c, int chunk) {
   const double projection = 2 * mapped * static_cast<double>(c.shape.width * c.shape.projections);
   const double triangle =
       tokens * static_cast<double>(heads(c)) * chunk * static_cast<double>(key_width(c) + c.shape.value_width);
-  return useful_flops(c) + projection + (c.op == "causal" ? triangle : 0);
+  return useful_flops(c) + projection + (c.op == "causal" ? triangle : c.op == "causal_backward" ? 3 * triangle : 0);
 }
 
 double state_bytes(const Case& c) {

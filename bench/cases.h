@@ -29,8 +29,9 @@ std::vector<Case> cases(int threads, bool smoke);
 
 // Without the contestant in front: "causal/elu1/f32/B1.T4096.H8.D64.K64.V64/BHTD/norm/threads:1".
 std::string case_name(const Case& c);
+bool is_backward(const Case& c);
 // The case that this one is held against, with the counter's name: several threads with one, a variant with the plain
-// scan, another dtype with float32, [B,T,H,D] with [B,H,T,D].
+// scan, a gradient with the operator whose gradient it is, another dtype with float32, [B,T,H,D] with [B,H,T,D].
 struct Baseline {
   std::string counter;
   Case base;
@@ -41,8 +42,8 @@ int64_t key_width(const Case& c);
 int64_t heads(const Case& c);
 // Gates of one token and key head that the variant brings.
 int64_t gate_width(const Case& c);
-// 4 T H K V (2 T (HQ + HK) K V where queries share keys): the recurrence itself. It does not reward a chunk that does
-// more work.
+// 4 T H K V (2 T (HQ + HK) K V where queries share keys): the recurrence itself; 10 T H K V of a gradient. It does not
+// reward a chunk that does more work.
 double useful_flops(const Case& c);
 // What a chunked kernel executes: the useful ones, the causal triangle of a chunk, the projection of the map. Padding,
 // masked lanes and pointwise maps never count. chunk = 0: no triangle.

@@ -84,6 +84,75 @@ void linear_head(const Problem& p, int64_t b, int64_t h, int steps, Out out) {
   }
 }
 
+double slope(const Problem& p, double x) { return p.what.map == "elu1" && x <= 0 ? std::exp(x) : 1; }
+
+// The gradients of one head by queries, keys and values, each token's in turn; no heads share another's.
+template <typename Out>
+void gradients_of_head(const Problem& p, int64_t b, int64_t h, Out out) {
+  const Case& c = p.what;
+  const auto K = static_cast<size_t>(key_width(c)), V = static_cast<size_t>(c.shape.value_width);
+  const bool causal = c.op == "causal_backward";
+  const int64_t T = c.shape.tokens;
+  const auto left = [&](int64_t t) { return std::exp(static_cast<double>(p.log_decay_at(b, t, h, 0))); };
+  const auto row_of_gradient = [&](int64_t t) {
+    Row row(V);
+    for (size_t j = 0; j < V; j++)
+      row[j] =
+          p.first(Tensor::kOutputGradient, p.row(b, t, h, heads(c), c.shape.value_width) + static_cast<int64_t>(j));
+    return row;
+  };
+  Row state(K * V), z(K), inverse(static_cast<size_t>(T), 1), by_denominator(static_cast<size_t>(T));
+  const auto absorb = [&](int64_t t) {
+    const Row k = mapped_row(p, Tensor::kKey, b, t, h), v = raw_row(p, Tensor::kValue, b, t, h);
+    const double a = left(t);
+    for (size_t i = 0; i < K; i++) {
+      z[i] = a * z[i] + k[i];
+      for (size_t j = 0; j < V; j++) state[i * V + j] = a * state[i * V + j] + k[i] * v[j];
+    }
+  };
+  for (int64_t t = 0; t < T && !causal; t++) absorb(t);
+  for (int64_t t = 0; t < T; t++) {
+    if (causal) absorb(t);
+    const auto n = static_cast<size_t>(t);
+    const Row q = mapped_row(p, Tensor::kQuery, b, t, h), x = raw_row(p, Tensor::kQuery, b, t, h);
+    double denominator = p.eps;
+    for (size_t i = 0; i < K; i++) denominator += q[i] * z[i];
+    if (c.normalise) inverse[n] = 1 / denominator;
+    Row d_q(K), d_o = row_of_gradient(t);
+    for (size_t i = 0; i < K; i++)
+      for (size_t j = 0; j < V; j++) d_q[i] += state[i * V + j] * d_o[j] * inverse[n];
+    for (size_t i = 0; i < K && c.normalise; i++) by_denominator[n] -= q[i] * d_q[i] * inverse[n];
+    for (size_t i = 0; i < K; i++) d_q[i] = slope(p, x[i]) * (d_q[i] + by_denominator[n] * z[i]);
+    out(0, t, d_q);
+  }
+  std::fill(state.begin(), state.end(), 0);
+  std::fill(z.begin(), z.end(), 0);
+  const auto collect = [&](int64_t t) {
+    const Row q = mapped_row(p, Tensor::kQuery, b, t, h), d_o = row_of_gradient(t);
+    const auto n = static_cast<size_t>(t);
+    const double a = causal && t + 1 < T ? left(t + 1) : 1;
+    for (size_t i = 0; i < K; i++) {
+      z[i] = a * z[i] + q[i] * by_denominator[n];
+      for (size_t j = 0; j < V; j++) state[i * V + j] = a * state[i * V + j] + q[i] * d_o[j] * inverse[n];
+    }
+  };
+  for (int64_t t = 0; t < T && !causal; t++) collect(t);
+  for (int64_t t = T - 1; t >= 0; t--) {
+    if (causal) collect(t);
+    const Row k = mapped_row(p, Tensor::kKey, b, t, h), v = raw_row(p, Tensor::kValue, b, t, h),
+              x = raw_row(p, Tensor::kKey, b, t, h);
+    Row d_k = z, d_v(V);
+    for (size_t i = 0; i < K; i++)
+      for (size_t j = 0; j < V; j++) {
+        d_k[i] += state[i * V + j] * v[j];
+        d_v[j] += state[i * V + j] * k[i];
+      }
+    for (size_t i = 0; i < K; i++) d_k[i] *= slope(p, x[i]);
+    out(1, t, d_k);
+    out(2, t, d_v);
+  }
+}
+
 template <typename Out>
 void softmax_head(const Problem& p, int64_t b, int64_t h, Out out) {
   const Shape& s = p.what.shape;
@@ -118,8 +187,7 @@ Verdict check_output(const Problem& problem, std::span<const float> output, cons
   double error = 0;
   for (auto [b, h] : {std::pair{int64_t{0}, int64_t{0}}, std::pair{c.shape.batch - 1, heads(c) - 1}}) {
     double difference = 0, largest = 1e-30;
-    const auto compare = [&, b = b, h = h](int64_t t, const Row& expected) {
-      const int64_t start = problem.row(b, t, h, heads(c), c.shape.value_width);
+    const auto compare = [&](int64_t start, const Row& expected) {
       for (size_t i = 0; i < expected.size(); i++) {
         const double d = std::fabs(output[static_cast<size_t>(start) + i] - expected[i]);
         // Not max(): that would drop a NaN.
@@ -127,10 +195,22 @@ Verdict check_output(const Problem& problem, std::span<const float> output, cons
         largest = std::max(largest, std::fabs(expected[i]));
       }
     };
-    if (op == "softmax")
-      softmax_head(problem, b, h, compare);
+    const auto compare_output = [&, b = b, h = h](int64_t t, const Row& expected) {
+      compare(problem.row(b, t, h, heads(c), c.shape.value_width), expected);
+    };
+    if (is_backward(c)) {
+      // one tensor of gradients behind the other
+      const Shape& s = c.shape;
+      const int64_t rows = s.batch * s.tokens * s.key_heads;
+      gradients_of_head(problem, b, h, [&, b = b, h = h](int part, int64_t t, const Row& expected) {
+        const auto width = static_cast<int64_t>(expected.size());
+        const int64_t before = part == 0 ? 0 : part == 1 ? rows * s.width : 2 * rows * s.width;
+        compare(before + problem.row(b, t, h, s.key_heads, width), expected);
+      });
+    } else if (op == "softmax")
+      softmax_head(problem, b, h, compare_output);
     else
-      linear_head(problem, b, h, steps, compare);
+      linear_head(problem, b, h, steps, compare_output);
     if (!(difference / largest <= error)) error = difference / largest;
   }
   if (error <= tolerance(c)) return {true, error, ""};

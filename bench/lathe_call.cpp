@@ -24,7 +24,14 @@ cli::Arguments arguments_of(Problem& p) {
   rows(LATHE_Q, p.q, s.query_heads, s.width);
   rows(LATHE_K, p.k, s.key_heads, s.width);
   rows(LATHE_V, p.v, s.key_heads, s.value_width);
-  rows(LATHE_O, p.o, heads(c), s.value_width);
+  if (is_backward(c)) {
+    rows(LATHE_GRAD | LATHE_O, p.d_o, heads(c), s.value_width);
+    rows(LATHE_GRAD | LATHE_Q, p.d_q, s.query_heads, s.width);
+    rows(LATHE_GRAD | LATHE_K, p.d_k, s.key_heads, s.width);
+    rows(LATHE_GRAD | LATHE_V, p.d_v, s.key_heads, s.value_width);
+  } else {
+    rows(LATHE_O, p.o, heads(c), s.value_width);
+  }
   if (c.op == "decode") {
     const std::vector<int64_t> states = {s.batch, s.key_heads, key_width(c), s.value_width};
     args.add(LATHE_STATE_IN, p.state.data(), states, "f32");
@@ -53,10 +60,12 @@ class Call : public LatheCall {
       decay_ = std::make_unique<Memory>(static_cast<size_t>(c.shape.key_heads) * sizeof(float));
       std::fill_n(decay_->floats(), c.shape.key_heads, problem.log_decay);
       args_.add(LATHE_DECAY, decay_->data(), {c.shape.key_heads}, "f32");
+      if (is_backward(c)) args_.add(LATHE_GRAD | LATHE_DECAY, problem.d_gate.data(), {c.shape.key_heads}, "f32");
     }
     std::vector<int64_t> gates = {c.shape.batch, c.shape.tokens, c.shape.key_heads};
     if (gate_width(c) > 1) gates.push_back(gate_width(c));
     if (gate_width(c) > 0) args_.add(LATHE_GATE, problem.gate.data(), gates, "f32");
+    if (gate_width(c) > 0 && is_backward(c)) args_.add(LATHE_GRAD | LATHE_GATE, problem.d_gate.data(), gates, "f32");
     lathe_desc desc = {};
     desc.size = sizeof desc;
     desc.op = c.op.c_str();

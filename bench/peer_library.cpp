@@ -82,6 +82,10 @@ class Library : public Solver {
     described.v = problem_.v.floats();
     described.state_in = state_.empty() ? nullptr : state_.data();
     described.o = problem_.o.floats();
+    described.d_o = problem_.d_o.floats();
+    described.d_q = problem_.d_q.floats();
+    described.d_k = problem_.d_k.floats();
+    described.d_v = problem_.d_v.floats();
     return described;
   }
 

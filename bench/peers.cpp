@@ -32,6 +32,7 @@ bool races(const Peer& peer, const Case& c) {
   if (c.dtype != "f32" || c.shape.query_heads != c.shape.key_heads || !(bare || c.map == "elu1")) return false;
   // States beyond the caches are held against the memory, and no peer takes a batch of them in place.
   if (c.op == "decode") return bare && c.shape.batch == 1 && is({"onnxruntime", "ggml"});
+  if (is_backward(c)) return bare && c.variant == "plain" && c.op == "causal_backward" && is({"fast-transformers"});
   if (c.variant != "plain") return by_token && is({"onnxruntime", "ggml"});
   if (c.op == "noncausal") return is({"numpy"});
   if (c.op != "causal") return false;

@@ -82,13 +82,19 @@ Problem::Problem(const Case& c)
       state(c.op == "decode" ? static_cast<size_t>(state_bytes(c)) : 0),
       z(static_cast<size_t>(c.shape.batch * c.shape.key_heads * key_width(c)) * sizeof(float)),
       projection(static_cast<size_t>(c.shape.projections * c.shape.width) * sizeof(float)),
-      gate(static_cast<size_t>(gates(c)) * sizeof(float)) {
+      gate(static_cast<size_t>(gates(c)) * sizeof(float)),
+      d_o(is_backward(c) ? tensor_bytes(c, heads(c), c.shape.value_width) : 0),
+      d_q(is_backward(c) ? tensor_bytes(c, c.shape.query_heads, c.shape.width) : 0),
+      d_k(is_backward(c) ? tensor_bytes(c, c.shape.key_heads, c.shape.width) : 0),
+      d_v(is_backward(c) ? tensor_bytes(c, c.shape.key_heads, c.shape.value_width) : 0),
+      d_gate(is_backward(c) ? static_cast<size_t>(gates(c) + c.shape.key_heads) * sizeof(float) : 0) {
   const Shape& s = c.shape;
   const int64_t rows = s.batch * s.tokens;
   fill(q, Tensor::kQuery, rows * s.query_heads * s.width);
   fill(k, Tensor::kKey, rows * s.key_heads * s.width);
   fill(v, Tensor::kValue, rows * s.key_heads * s.value_width);
   fill(gate, Tensor::kGate, gates(c));
+  if (is_backward(c)) fill(d_o, Tensor::kOutputGradient, rows * heads(c) * s.value_width);
   if (c.op == "decode") {
     fill(state, Tensor::kState, s.batch * s.key_heads * key_width(c) * s.value_width);
     fill(z, Tensor::kNormaliser, s.batch * s.key_heads * key_width(c));
@@ -118,6 +124,15 @@ int64_t Problem::output_size() const {
 }
 
 std::vector<float> Problem::output() const {
+  if (is_backward(what)) {
+    std::vector<float> all;
+    const Shape& s = what.shape;
+    const auto add = [&](const Memory& memory, int64_t width) {
+      all.insert(all.end(), memory.floats(), memory.floats() + s.batch * s.tokens * s.key_heads * width);
+    };
+    add(d_q, s.width), add(d_k, s.width), add(d_v, s.value_width);
+    return all;
+  }
   std::vector<float> values(static_cast<size_t>(output_size()));
   const auto* halves = static_cast<const uint16_t*>(o.data());
   for (size_t i = 0; i < values.size(); i++)

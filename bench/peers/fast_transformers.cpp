@@ -13,7 +13,8 @@
 namespace {
 
 struct CausalProduct {
-  torch::Tensor q, k, v, o;
+  torch::Tensor q, k, v, o, d_q, d_k, d_v;
+  bool backward;
   int threads;
 };
 
@@ -29,7 +30,8 @@ torch::Tensor view_of(const float* data, const PeerProblem& p, int64_t width) {
 
 void* peer_open(const PeerProblem* problem, char* why, size_t capacity) {
   const PeerProblem& p = *problem;
-  if (strcmp(p.op, "causal") != 0) {
+  const bool backward = strcmp(p.op, "causal_backward") == 0;
+  if (!backward && strcmp(p.op, "causal") != 0) {
     snprintf(why, capacity, "has no such operator");
     return nullptr;
   }
@@ -37,14 +39,22 @@ void* peer_open(const PeerProblem* problem, char* why, size_t capacity) {
     snprintf(why, capacity, "its compiled part has neither feature maps, nor a normaliser, nor a scale");
     return nullptr;
   }
-  return new CausalProduct{view_of(p.q, p, p.key_width), view_of(p.k, p, p.key_width), view_of(p.v, p, p.value_width),
-                           view_of(p.o, p, p.value_width), p.threads};
+  return new CausalProduct{view_of(p.q, p, p.key_width),
+                           view_of(p.k, p, p.key_width),
+                           view_of(p.v, p, p.value_width),
+                           view_of(backward ? p.d_o : p.o, p, p.value_width),
+                           view_of(p.d_q, p, p.key_width),
+                           view_of(p.d_k, p, p.key_width),
+                           view_of(p.d_v, p, p.value_width),
+                           backward,
+                           p.threads};
 }
 
 void peer_run(void* peer) {
   auto* product = static_cast<CausalProduct*>(peer);
   omp_set_num_threads(product->threads);
-  causal_dot_product(product->q, product->k, product->v, product->o);
+  if (!product->backward) return causal_dot_product(product->q, product->k, product->v, product->o);
+  causal_dot_backward(product->q, product->k, product->v, product->o, product->d_q, product->d_k, product->d_v);
 }
 
 void peer_close(void* peer) { delete static_cast<CausalProduct*>(peer); }

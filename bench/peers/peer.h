@@ -13,7 +13,7 @@ extern "C" {
 enum { PEER_BTHD = 0, PEER_BHTD = 1 };
 
 typedef struct {
-  const char* op;       // "causal", "noncausal", "decode"
+  const char* op;       // "causal", "noncausal", "decode", "causal_backward"
   const char* variant;  // "plain", "decay", "gate", "gate_key"
   const char* map;      // "identity", "elu1"
   int32_t normalise, layout, threads;
@@ -23,6 +23,8 @@ typedef struct {
   const float* log_gates;  // [B,T,H,gate_width]: of a variant that decays; null = none
   int64_t gate_width;      // 1, or key_width
   const float* state_in;   // [B,H,K,V]; null = zeros
+  const float* d_o;        // of a gradient, and what is made of it
+  float *d_q, *d_k, *d_v;
   float* o;  // the output, followed by room for one more state [B,H,K,V]: ggml writes both into one tensor
 } PeerProblem;
 
