@@ -52,7 +52,7 @@ const std::vector<Shape>& shapes() {
       {"packed",
        [](Problem& p) {
          p.B = 1;
-         p.cu_seqlens = {0, 2, 6};
+         p.cu_seqlens = {0, 2, 4, 6};
        },
        any},
       {"slots",
@@ -243,9 +243,9 @@ void contents(Spoils& all, uint32_t role, const SpoiledCall::Argument& argument)
       integers({6, x}, x);
     }
   if (role == LATHE_CU_SEQLENS) {
-    for (const int64_t x : {int64_t{1}, int64_t{-1}, low, high}) integers({x, 2, 6}, x);
-    for (const int64_t x : {int64_t{-1}, int64_t{7}, low, high}) integers({0, x, 6}, x);
-    for (const int64_t x : {int64_t{1}, int64_t{5}, int64_t{7}, low, high}) integers({0, 2, x}, x);
+    for (const int64_t x : {int64_t{1}, int64_t{-1}, low, high}) integers({x, 2, 4, 6}, x);
+    for (const int64_t x : {int64_t{-1}, int64_t{1}, int64_t{7}, low, high}) integers({0, 2, x, 6}, x);
+    for (const int64_t x : {int64_t{1}, int64_t{5}, int64_t{7}, low, high}) integers({0, 2, 4, x}, x);
   }
   if (role == LATHE_SLOTS)
     for (const int64_t x : {int64_t{-1}, int64_t{5}, low, high}) {
