@@ -62,7 +62,7 @@ INSTANTIATE_TEST_SUITE_P(All, Accuracy,
                          printed);
 
 // elu(x) + 1 computed as such is 0 for x <= -8 in bfloat16; the map itself is exp(x).
-TEST(AccuracyOfElu1, FarNegativeInBfloat16) {
+TEST(Lessons, Fla1261FarNegativeElu1InBfloat16) {
   Problem p = shape;
   p.map = "elu1";
   p.T = 5;

@@ -245,7 +245,7 @@ TEST(Together, LengthsAndSeqlens) {
                          {"LENGTHS", "CU_SEQLENS", "both"}});
 }
 
-TEST(Together, SeqlensAndABatch) {
+TEST(Lessons, Fla837PackedSequencesRefuseABatch) {
   Tensor offsets(Type::I64, {3});
   offsets.write({0, 2, 6});
   for (const char* op : {"causal", "noncausal", "accumulate", "readout", "decode"})

@@ -1,4 +1,5 @@
-// What users of other libraries reported, where no other test holds it already: docs/lessons.md has the whole list.
+// What users of other libraries reported; other files hold more of it beside what is like it, under the same name
+// Lessons. docs/lessons.md has the whole list.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -19,6 +20,90 @@ Problem shape_of(int64_t T) {
   p.D = 20;
   p.V = 24;
   return p;
+}
+
+// One sequence whole, in pieces that hand their states on, and token by token.
+TEST(Lessons, Fla494Fla547Fla20FormsOfARecurrenceAgree) {
+  for (const std::string& variant : reference::variant_names()) {
+    Problem p = shape_of(150);
+    p.variant = variant;
+    p = reals(p, Type::F32, 409, true);
+    const Answer whole = call("causal", p), size = reference::causal(p).size;
+    Answer before = call("causal", tokens_of(p, 0, 70, nullptr));
+    for (const char* op : {"causal", "decode"}) {
+      const Answer after = call(op, tokens_of(p, 70, 80, &before));
+      Answer split = whole;
+      put_rows(split.o, after.o, p.B, p.T, 70, 80);
+      split.state = after.state;
+      expect_near(split, whole, size, Type::F32, 2 * epsilons_of(p), variant + " " + op);
+    }
+    expect_near(call("decode", p), whole, size, Type::F32, 2 * epsilons_of(p), variant);
+  }
+}
+
+// A sum over the keys so far, a number for each of K features: lost at decode in one report, taken over V in another.
+TEST(Lessons, Fla267Fla594NormaliserOfDecode) {
+  for (const auto& [D, V] : {std::pair{20, 7}, {20, 20}, {32, 48}, {64, 33}}) {
+    Problem p = shape_of(1);
+    p.map = "elu1";
+    p.D = D;
+    p.V = V;
+    p.normalise = true;
+    p.eps = 1e-6;
+    p = reals(p, Type::F32, 410, true);
+    for (const char* op : {"decode", "causal"}) {
+      check(op, p);
+      Problem forgotten = p;
+      forgotten.z.assign(p.z.size(), 0);
+      EXPECT_NE(call(op, p).o, call(op, forgotten).o) << op;
+    }
+  }
+}
+
+TEST(Lessons, FlashAttention1537SequencesWithoutTokens) {
+  for (const std::string& op : operators()) {
+    Problem rows = shape_of(9), packed = rows;
+    rows.lengths = {0, 9};
+    check(op, reals(rows, Type::F32, 412, true));
+    packed.B = 1;
+    packed.cu_seqlens = {0, 0, 4, 4, 9, 9};
+    check(op, reals(packed, Type::F32, 413, true));
+    check(op, reals(shape_of(0), Type::F32, 414, true));
+  }
+}
+
+TEST(Lessons, FastTransformers32HalfTypes) {
+  for (const std::string& op : operators())
+    for (const Type type : {Type::F16, Type::BF16}) {
+      Options options;
+      options.type = type;
+      check(op, reals(shape_of(70), type, 415, true), options);
+    }
+}
+
+// No multiple of 32, and above the 128 or 256 at which others end.
+TEST(Lessons, MlxVlm2194FlashAttention67WidthsOfStates) {
+  for (const std::string& op : operators())
+    for (const auto& [D, V] : {std::pair{31, 31}, {33, 100}, {80, 65}, {257, 300}, {576, 40}}) {
+      Problem p = shape_of(5);
+      p.D = D;
+      p.V = V;
+      check(op, reals(p, Type::F32, 416, true));
+    }
+}
+
+// Query head h reads key head h / 3 in most libraries, h % 2 in ggml.
+TEST(Lessons, GgmlOnnxruntimeFlaBothOrdersOfGroupedQueries) {
+  for (const std::string& op : operators()) {
+    Problem p = shape_of(40);
+    p.HQ = op == "accumulate" ? 2 : 6;
+    p = reals(p, Type::F32, 417, true);
+    Problem tiled = p;
+    tiled.tiled = true;
+    check(op, p);
+    check(op, tiled);
+    EXPECT_TRUE(op == "accumulate" || call(op, p).o != call(op, tiled).o) << op;
+  }
 }
 
 // exp of a positive difference, and zero times infinity where the difference should come before exp.

@@ -84,7 +84,7 @@ TEST(Lists, RefuseOtherQuestions) {
   EXPECT_EQ(lathe_list(nullptr, nullptr, 0, &need), LATHE_INVALID);
 }
 
-TEST(Describe, NamesKernelTargetAndRecord) {
+TEST(Lessons, Transformers48718Mamba265TheChosenPathIsNamed) {
   const Arguments arguments("causal", small());
   const Plan plan(shared_context(1), arguments);
   ASSERT_EQ(plan.status, LATHE_OK) << shared_context(1).error();

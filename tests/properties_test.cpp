@@ -190,7 +190,7 @@ INSTANTIATE_TEST_SUITE_P(Ops, Causality,
                          });
 
 // A key that is padding leaks into a denominator when its value alone is masked: elu(0) + 1 is 1.
-TEST(Padding, DoesNotReachTheDenominator) {
+TEST(Lessons, Fla1263Fla1266PaddedKeysStayOutOfTheDenominator) {
   Problem p = shape_of("plain", "elu1", true);
   p.T = 50;
   p = reals(p, Type::F32, 35);

@@ -19,7 +19,7 @@ nlohmann::json self_test() {
   return nlohmann::json::parse(text.c_str());
 }
 
-TEST(SelfTest, PassesOnThisRow) {
+TEST(Lessons, FastTransformers58FastTransformers117SelfTestPasses) {
   const nlohmann::json said = self_test();
   for (const auto& check : said.at("checks")) EXPECT_TRUE(check.at("fault").is_null()) << check;
   EXPECT_TRUE(pinned_row().empty() || said.at("target") == pinned_row()) << said.at("target");

@@ -204,7 +204,7 @@ TEST(Gates, StrongOnesBeforeWeakOnes) {
     }
 }
 
-TEST(Gates, CountAsZeroAboveItWhereClamped) {
+TEST(Lessons, Fla215GatesAboveZeroCountAsZeroWhereClamped) {
   for (const char* variant : {"decay", "gate", "gate_key"}) {
     Problem p = problem_of("elu1", true);
     p.variant = variant;
