@@ -76,19 +76,17 @@ struct Memory {
   Maximum maximum;
   std::vector<double> state_ever = state_size, z_ever = z_size;  // the sizes, had nothing decayed
 
-  void scale(double factor) {
-    for (auto* part : {&state, &state_size, &z, &z_size})
-      for (double& y : *part) y *= factor;
-    for (size_t i = 0; i < state.size(); ++i) state_size[i] = std::max(state_size[i], kNothing * state_ever[i]);
-    for (size_t i = 0; i < z.size(); ++i) z_size[i] = std::max(z_size[i], kNothing * z_ever[i]);
+  void scale(double factor, int64_t V) {
+    for (int64_t c = 0; c < static_cast<int64_t>(z.size()); ++c) decay(c, factor, V);
   }
+  // Of one key dimension.
   void decay(int64_t c, double factor, int64_t V) {
-    z[c] *= factor;
-    z_size[c] *= factor;
-    for (int64_t e = 0; e < V; ++e) {
-      state[c * V + e] *= factor;
-      state_size[c * V + e] *= factor;
-    }
+    const auto shrink = [factor](double& y, double& size, double ever) {
+      y *= factor;
+      size = std::max(size * factor, kNothing * ever);
+    };
+    shrink(z[c], z_size[c], z_ever[c]);
+    for (int64_t i = c * V; i < (c + 1) * V; ++i) shrink(state[i], state_size[i], state_ever[i]);
   }
   void add(const Feature& k, const double* v, int64_t V) {
     for (size_t c = 0; c < k.value.size(); ++c) {
@@ -129,7 +127,7 @@ Answers scan(const Problem& p, const Decay& decay, const std::vector<double>& bo
         if (p.stabilise) {
           const Maximum maximum = key_maximum(p, kh, k);
           if (maximum.value > m.maximum.value) {
-            m.scale(std::exp(m.maximum.value - maximum.value));
+            m.scale(std::exp(m.maximum.value - maximum.value), p.V);
             m.maximum = maximum;
           }
         }
@@ -193,8 +191,8 @@ std::vector<std::string> variant_names() {
 }
 
 const std::vector<std::vector<double> Problem::*>& rows_of_tokens() {
-  static const std::vector<std::vector<double> Problem::*> all = {&Problem::q, &Problem::k, &Problem::v,
-                                                                  &Problem::gate};
+  static const std::vector<std::vector<double> Problem::*> all = {&Problem::q,    &Problem::k,  &Problem::v,
+                                                                  &Problem::gate, &Problem::dt, &Problem::out_gate};
   return all;
 }
 
