@@ -21,6 +21,9 @@ compare() {
 compare 'find_package, static' "$work/build/link_static"
 compare 'find_package, shared' "$work/build/link_shared"
 
+"$work/build/train" | awk '{ print } NR == 1 { first = $4 } END { exit !($4 < first / 5) }' ||
+  { echo "train: expected a fifth of the first loss at the end"; exit 1; }
+
 PKG_CONFIG_PATH=$(dirname "$(find "$work/prefix" -name lathe.pc)")
 export PKG_CONFIG_PATH
 told=$(pkg-config --modversion lathe)
