@@ -19,7 +19,6 @@ enum class Role {
   per_row,     // one number per row of a register tile
   per_token,   // an output with one number per token
   serial,      // an output in which each token follows from the one before
-  running,     // rows, each of which follows from the one before: (column, row)
   table,       // one number per token
   lanes,       // partial sums, one per lane
   row_sum,     // a reduction along a row to one number

@@ -24,7 +24,7 @@ LATHE_KERNEL(running_sums, transitions) {
     before *= left(row);
   }
   z_out(c, row) = before + k(c, row);
-  kernel.output(Role::running, z_out);
+  kernel.output(Role::carried, z_out);
 }
 
 // x_i . y_i. x(K, C), y(K, C), dots(C); K a multiple of 16.

@@ -217,10 +217,6 @@ void apply(Kernel& kernel, const Numbers& numbers, const Target& target) {
     f.vectorize(f.args()[0], roles.vector, TailStrategy::RoundUp);
     for (int u = 0; u < f.num_update_definitions(); u++) f.update(u).unscheduled();
   });
-  roles.each(Role::running, [&](Func f) {
-    Var c = f.args()[0];
-    f.update().reorder(c, f.rvars(0)[0]).vectorize(c, roles.vector, TailStrategy::RoundUp);
-  });
   roles.each(Role::column_sum, [&](Func f) { roles.column_sum(f, roles.find(Role::vector)); });
   roles.each(Role::lanes, [&](Func f) { roles.lane_sums(f, roles.find(Role::output)); });
   roles.each(Role::per_row, [&](Func f) {

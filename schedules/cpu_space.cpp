@@ -5,12 +5,9 @@
 namespace lathe::gen {
 
 bool is_causal(const std::string& kernel) { return kernel.starts_with("causal"); }
-// Those that walk rows, a vector at a time, have none.
+// The others walk rows, a vector at a time.
 bool has_tiles(const std::string& kernel) {
-  for (const char* walks : {"decode", "decode_keys", "key_step", "widen", "narrow", "recall_more", "update_keys",
-                            "exponentials", "running_sums", "row_dots", "weigh_rows", "add_rows"})
-    if (kernel == walks) return false;
-  return !kernel.starts_with("gate_");
+  return is_causal(kernel) || kernel == "state" || kernel == "readout" || kernel.starts_with("map");
 }
 
 namespace {

@@ -105,10 +105,6 @@ void apply(Kernel& kernel, const Numbers&, const Target&) {
     f.compute_root();
     for (int u = 0; u < f.num_update_definitions(); u++) f.update(u).gpu_single_thread();
   });
-  roles.each({Role::running}, [&](Func f) {
-    roles.squares(f);
-    roles.updates(f, 0);
-  });
   roles.each({Role::vector}, [&](Func f) {
     roles.line(f);
     roles.accumulate(roles.find(Role::column_sum), f);
