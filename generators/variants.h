@@ -3,12 +3,13 @@
 // LATHE_VARIANT(name, transition, log_decay, inputs)
 //   transition  the row of transitions.h whose kernels carry the state from one token to the next
 //   log_decay   log of what a token leaves of the state of head h of H, never above 0; g is the head's DECAY or the
-//               token's GATE
+//               token's GATE, dt its step
 //   inputs      what a call must bring besides: NONE, or tensors of lathe.h joined by |
 LATHE_VARIANT(plain, plain, 0, NONE)
-LATHE_VARIANT(decay, decay, g, DECAY)            // RetNet, Lightning
-LATHE_VARIANT(gate, decay, g, GATE)              // simple GLA, and Mamba-2 where the caller makes the gate
-LATHE_VARIANT(gate_key, gate_key, g, GATE)       // GLA, HGRN2
+LATHE_VARIANT(decay, decay, g, DECAY)                        // RetNet, Lightning
+LATHE_VARIANT(gate, decay, g, GATE)                          // simple GLA
+LATHE_VARIANT(ssd, decay, dt == 0 ? 0 : g * dt, DECAY | DT)  // Mamba-2, whose values are weighed by their steps too
+LATHE_VARIANT(gate_key, gate_key, g, GATE)                   // GLA, HGRN2
 LATHE_VARIANT(rwkv6, gate_key, g, GATE | BONUS)  // reads the state before the token, and the token by its bonus
 #ifdef LATHE_EXTRA_VARIANTS
 #include LATHE_EXTRA_VARIANTS

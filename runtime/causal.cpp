@@ -25,7 +25,7 @@ void walk_head(Worker& w, const Sequence& s, const Unit& unit, const Columns& co
   int64_t mapped = -1;
   for (int64_t value = 0; value < group.values(); value++) {
     const int64_t value_head = group.head(sizes.HV, key_head, value);
-    tiles.v = w.values(s, now.t, now.rows, value_head, w.v());
+    tiles.v = chunk.values(now, value_head);
     chunk.decay(now, value_head, before, tiles);
     float* state = w.state(carried, value);
     for (int64_t l = 0; outputs && l < group.outputs(); l++) {

@@ -15,6 +15,14 @@ Worker::Rows Chunk::keys(const Step& step, int64_t key_head, float& peak) const 
   return k;
 }
 
+Worker::Rows Chunk::values(const Step& step, int64_t head) const {
+  const Worker::Rows raw = w_.values(s_, step.t, step.rows, head, w_.v());
+  if (!plan_.meaning.variant->steps()) return raw;
+  const Tensor& dt = p_[LATHE_DT];
+  w_.load_steps(dt.at(s_.batch, s_.first + step.t, head), dt.stride[1], bias_of_steps(p_, head, 0), step.rows);
+  return w_.weigh(raw, d_.V, d_.C);
+}
+
 void Chunk::decay(const Step& step, int64_t head, float before, const ChunkTiles& tiles) const {
   if (key_gates_) {
     const float* peaks = plan_.meaning.stabilise() ? w_.peaks() : nullptr;
@@ -26,7 +34,7 @@ void Chunk::decay(const Step& step, int64_t head, float before, const ChunkTiles
 
 void Chunk::fill_gate(const Step& step, int64_t head, float before) const {
   float* fraction = w_.gate() + d_.C;
-  log_decays(plan_.meaning, p_, s_.batch, s_.first + step.t, step.rows, head, fraction);
+  log_decays(plan_.meaning, p_, s_.batch, s_.first + step.t, step.rows, head, fraction, w_.dt());
   std::fill(fraction + step.rows, fraction + d_.C, 0.f);
   sum_gate(plan_.meaning.stabilise() ? w_.peaks() : nullptr, before);
 }
@@ -77,6 +85,10 @@ void Chunk::outputs(const Step& step, const Worker::Rows& queries, const ChunkTi
     call(kernel, q, kt, v, h, b, out);
   else
     call(kernel, q, kt, v, h, out);
+  if (plan_.meaning.variant->options()) {
+    const int64_t value_head = Group{p_.sizes, plan_.meaning.tiled()}.state_of(head);
+    w_.finish(s_, step.t, step.rows, head, value_head, rows_out, stride, columns_);
+  }
   w_.store(rows_out, stride, to, o.stride[1], step.rows, columns_);
 }
 

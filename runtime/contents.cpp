@@ -110,6 +110,21 @@ int64_t first_above_zero(const Strided& row, int64_t n) {
   return -1;
 }
 
+// The same of steps: one below 0 would grow the state, and turn its value round.
+void check_steps(const Problem& p) {
+  const Tensor &steps = p[LATHE_DT], &bias = p[LATHE_DT_BIAS];
+  for (int64_t n = 0; n < p.sizes.N; n++) {
+    const Sequence s = sequence(p, n);
+    for (int64_t t = s.first; t < s.first + s.queries; t++) {
+      const Strided row{steps.at(s.batch, t), steps.stride[2], steps.storage};
+      for (int64_t h = 0; h < steps.shape[2]; h++) {
+        const float step = row[h] + (bias.present() ? *bias.floats(h) : 0.f);
+        require(!(step < 0), "DT[{},{},{}]: expected a step, with its bias at least 0, got {}", s.batch, t, h, step);
+      }
+    }
+  }
+}
+
 // Of the tokens that count. A NaN is an answer that is NaN; a gate above 0 is a mistake of sign, and ends in
 // infinities.
 void check_gate(const Problem& p) {
@@ -140,6 +155,7 @@ void check_contents(const Problem& p, const Meaning& meaning, SlotList& slots) {
   check_slots(p, slots);
   check_decay(p, meaning);
   if (p[LATHE_GATE].present() && !meaning.clamps()) check_gate(p);
+  if (p[LATHE_DT].present() && !meaning.clamps() && !meaning.softplus()) check_steps(p);
 }
 
 void check_workspace(const Problem& p, const char* workspace, size_t bytes) {

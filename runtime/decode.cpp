@@ -75,13 +75,16 @@ struct Token {
 
   // What the token leaves of the states of the value'th values.
   void fill_left(int64_t value) const {
+    const int64_t state = state_head(0, value), between = apart(p.sizes.state_heads());
+    if (const Tensor& dt = p[LATHE_DT]; dt.present())
+      w.load_steps(dt.at(s.batch, s.first + t, state), dt.stride[2] * between, bias_of_steps(p, state, between), heads);
     if (!keyed()) {
-      for (int64_t h = 0; h < heads; h++) w.gate()[h] = kept * left(state_head(h, value));
+      for (int64_t h = 0; h < heads; h++) w.gate()[h] = kept * left(state_head(h, value), w.dt() + h);
       return;
     }
     const Tensor& gate = p[LATHE_GATE];
-    const Worker::Rows rows = key_gate_rows(w, gate.at(s.batch, s.first + t, state_head(0, value)),
-                                            gate.stride[2] * apart(p.sizes.state_heads()), heads, left_of_keys(0));
+    const Worker::Rows rows =
+        key_gate_rows(w, gate.at(s.batch, s.first + t, state), gate.stride[2] * between, heads, left_of_keys(0));
     Buffer g(rows.data, plan.padded.K, heads, rows.stride), a(left_of_keys(0), plan.padded.K, heads, plan.padded.K);
     call(*plan.kernels.exponentials, g, a);
     for (int64_t i = 0; kept != 1 && i < heads * plan.padded.K; i++) left_of_keys(0)[i] *= kept;
@@ -95,10 +98,10 @@ struct Token {
   }
 
   // What the token leaves of a state.
-  float left(int64_t head) const {
+  float left(int64_t head, const float* dt) const {
     if (!plan.meaning.variant->decays()) return 1;
     float g;
-    log_decays(plan.meaning, p, s.batch, s.first + t, 1, head, &g);
+    log_decays(plan.meaning, p, s.batch, s.first + t, 1, head, &g, dt);
     return std::exp(g);
   }
 
@@ -176,8 +179,9 @@ struct Token {
     const Tensor& o = p[LATHE_O];
     const bool direct = o.storage == Storage::kF32 && width() == p.sizes.V;
     const int64_t outputs = group.outputs() / group.values();
-    const Worker::Rows k = keys(),
-                       v = w.value_heads(s, t, group.head(p.sizes.HV, first, value), apart(p.sizes.HV), heads, width());
+    const Worker::Rows k = keys();
+    Worker::Rows v = w.value_heads(s, t, group.head(p.sizes.HV, first, value), apart(p.sizes.HV), heads, width());
+    if (plan.meaning.variant->steps()) v = w.weigh(v, width(), heads);
     const auto output_head = [&](int64_t l) { return group.head(p.sizes.out_heads(), first, l); };
     const auto each_output = [&](auto visit) {
       int64_t n = 0;
@@ -202,6 +206,8 @@ struct Token {
           advance(from, state, h, inv, to);
         else
           recall(q, state, inv, to);
+        if (plan.meaning.variant->options())
+          w.finish(s, t, 1, output_head(l) + h * apart(p.sizes.out_heads()), head, to, width(), {0, width()});
       });
       hand_on(head, state);
     }

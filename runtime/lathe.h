@@ -74,8 +74,11 @@ enum {
                             [B,T,max(HK,HV),K] with a gate for each key dimension, which are dense       */
   LATHE_DECAY = 17,      /* float32 [max(HK,HV)]: log of the decay per token, <= 0 */
   LATHE_BETA = 18,
-  LATHE_BONUS = 19, /* float32 [max(HK,HV),K]: weight of a token's own key (RWKV-6) */
-  LATHE_DT = 20,
+  LATHE_BONUS = 19,    /* float32 [max(HK,HV),K]: weight of a token's own key (RWKV-6) */
+  LATHE_DT = 20,       /* float [B,T,max(HK,HV)]: a token's step (Mamba-2), >= 0              */
+  LATHE_DT_BIAS = 21,  /* float32 [max(HK,HV)]: added to DT; absent = 0                       */
+  LATHE_SKIP = 22,     /* float32 [max(HK,HV)]: O += SKIP V; absent = 0                       */
+  LATHE_OUT_GATE = 23, /* float, as O: O *= silu(OUT_GATE), last                              */
   LATHE_GRAD = 1 << 16 /* LATHE_GRAD | role is its gradient, with the role's own shape: of O, STATE_OUT and Z_OUT it
                           comes in, of the others it goes out                                         */
 };
@@ -91,11 +94,12 @@ typedef struct {
 } lathe_attr;
 
 enum {
-  LATHE_NORMALISE = 1,   /* divide by q.z + eps                                                                   */
-  LATHE_DENOM_MAX = 2,   /* ... by max(q.z, eps) instead (cosFormer)                                              */
-  LATHE_HEADS_TILED = 4, /* head h of the larger side uses head h mod n of the smaller; without it h / (group)    */
-  LATHE_STABILISE = 8,   /* FAVOR+: subtract the running maximum of the keys, kept in LATHE_STABILISER            */
-  LATHE_CLAMP_GATES = 16 /* a GATE or DECAY above 0 counts as 0; without it such a call is refused                */
+  LATHE_NORMALISE = 1,    /* divide by q.z + eps                                                                   */
+  LATHE_DENOM_MAX = 2,    /* ... by max(q.z, eps) instead (cosFormer)                                              */
+  LATHE_HEADS_TILED = 4,  /* head h of the larger side uses head h mod n of the smaller; without it h / (group)    */
+  LATHE_STABILISE = 8,    /* FAVOR+: subtract the running maximum of the keys, kept in LATHE_STABILISER            */
+  LATHE_CLAMP_GATES = 16, /* a GATE or DECAY above 0, or a step below it, counts as 0; else such a call is refused */
+  LATHE_SOFTPLUS = 32     /* a step is log(1 + exp(DT + DT_BIAS)) instead of DT + DT_BIAS                          */
 };
 
 /* op: "causal" | "noncausal" | "accumulate" | "readout" | "decode" | "causal_backward" | ...; variant: "plain" |

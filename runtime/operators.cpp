@@ -12,7 +12,8 @@ constexpr uint64_t kSequences = bits({LATHE_LENGTHS, LATHE_CU_SEQLENS, LATHE_SLO
 constexpr uint64_t kOut = bits({LATHE_STATE_OUT, LATHE_Z_OUT});
 constexpr uint64_t kIn = bits({LATHE_STATE_IN, LATHE_Z_IN});
 
-constexpr uint64_t kGates = bits({LATHE_GATE, LATHE_DECAY, LATHE_BONUS});
+constexpr uint64_t kGates =
+    bits({LATHE_GATE, LATHE_DECAY, LATHE_BONUS, LATHE_DT, LATHE_DT_BIAS, LATHE_SKIP, LATHE_OUT_GATE});
 constexpr uint64_t kTokens = bits({LATHE_Q, LATHE_K, LATHE_V, LATHE_O});
 constexpr uint64_t kBackward = bits({LATHE_Q, LATHE_K, LATHE_V, gradient_of(LATHE_O)});
 constexpr uint64_t kGradients = bits(
@@ -54,6 +55,10 @@ constexpr RoleRule kRules[] = {
     {LATHE_SNAPSHOTS, "SNAPSHOTS", "[B,T,max(HK,HV),K,V]", 5, 5, RoleRule::kFloat32, 2, 2, true},
     {LATHE_GATE, "GATE", "[B,T,max(HK,HV)] or [B,T,max(HK,HV),K]", 3, 4, RoleRule::kFloat, 0, 2, false},
     {LATHE_BONUS, "BONUS", "[max(HK,HV),K]", 2, 2, RoleRule::kFloat32, 1, 0, false},
+    {LATHE_DT, "DT", "[B,T,max(HK,HV)]", 3, 3, RoleRule::kFloat, 0, 2, false},
+    {LATHE_DT_BIAS, "DT_BIAS", "[max(HK,HV)]", 1, 1, RoleRule::kFloat32, 0, 0, false},
+    {LATHE_SKIP, "SKIP", "[max(HK,HV)]", 1, 1, RoleRule::kFloat32, 0, 0, false},
+    {LATHE_OUT_GATE, "OUT_GATE", "[B,T,max(HQ,HV),V]", 4, 4, RoleRule::kFloat, 1, 2, false},
     {LATHE_DECAY, "DECAY", "[max(HK,HV)]", 1, 1, RoleRule::kFloat32, 0, 0, false},
     {gradient_of(LATHE_Q), "GRAD_Q", "[B,T,HQ,D]", 4, 4, RoleRule::kFloat, 1, 2, true},
     {gradient_of(LATHE_K), "GRAD_K", "[B,T,HK,D]", 4, 4, RoleRule::kFloat, 1, 2, true},

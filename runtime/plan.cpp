@@ -70,6 +70,11 @@ Kernels choose_kernels(const Meaning& meaning, const char* row) {
     k.update_keys = pick("update_keys", "");
     k.exponentials = pick("exponentials", "");
   }
+  if (meaning.variant->steps()) {
+    k.softplus = pick("softplus", "");
+    k.skip_rows = pick("skip_rows", "");
+    k.gate_rows = pick("gate_rows", "");
+  }
   k.map = pick("map", meaning.map->name);
   k.transpose = pick("transpose", "");
   k.running_sums = pick("running_sums", transition);
@@ -142,7 +147,7 @@ Meaning understand(const lathe_desc& desc) {
          "\"{}\"",
          variant, desc.op);
   constexpr uint64_t known =
-      LATHE_NORMALISE | LATHE_DENOM_MAX | LATHE_HEADS_TILED | LATHE_STABILISE | LATHE_CLAMP_GATES;
+      LATHE_NORMALISE | LATHE_DENOM_MAX | LATHE_HEADS_TILED | LATHE_STABILISE | LATHE_CLAMP_GATES | LATHE_SOFTPLUS;
   require((desc.flags & ~known) == 0, "desc.flags: expected flags of this version, got the unknown bits {:#x}",
           desc.flags & ~known);
   require(!(desc.flags & LATHE_DENOM_MAX) || (desc.flags & LATHE_NORMALISE),
@@ -160,6 +165,8 @@ Meaning understand(const lathe_desc& desc) {
          desc.op);
   require(!(desc.flags & LATHE_CLAMP_GATES) || m.variant->decays(),
           "desc.flags: expected no CLAMP_GATES, since the variant {} has no gates, got {:#x}", variant, desc.flags);
+  require(!(desc.flags & LATHE_SOFTPLUS) || m.variant->steps(),
+          "desc.flags: expected no SOFTPLUS, since the variant {} has no steps, got {:#x}", variant, desc.flags);
   require(std::isfinite(desc.scale), "desc.scale: expected a finite number, got {}", desc.scale);
   require(std::isfinite(desc.eps) && desc.eps >= 0, "desc.eps: expected a number that is not negative, got {}",
           desc.eps);
@@ -204,9 +211,9 @@ Plan make_plan(const lathe_desc& desc, const lathe_arg* args, size_t n_args, int
   }
   plan.row = choose_row();
   plan.kernels = choose_kernels(plan.meaning, plan.row.row);
-  for (uint32_t role :
-       {uint32_t{LATHE_Q}, uint32_t{LATHE_K}, uint32_t{LATHE_V}, uint32_t{LATHE_O}, gradient_of(LATHE_Q),
-        gradient_of(LATHE_K), gradient_of(LATHE_V), gradient_of(LATHE_O), gradient_of(LATHE_GATE)})
+  for (uint32_t role : {uint32_t{LATHE_Q}, uint32_t{LATHE_K}, uint32_t{LATHE_V}, uint32_t{LATHE_O},
+                        uint32_t{LATHE_OUT_GATE}, gradient_of(LATHE_Q), gradient_of(LATHE_K), gradient_of(LATHE_V),
+                        gradient_of(LATHE_O), gradient_of(LATHE_GATE)})
     if (plan.present[role] && plan.storage[role] != Storage::kF32) {
       need(plan.row.row, "widen", name_of(plan.storage[role]));
       need(plan.row.row, "narrow", name_of(plan.storage[role]));
@@ -254,8 +261,8 @@ std::string describe(const Plan& plan) {
   if (op != Op::kReadout && op != Op::kDecode) add(k.state);
   if (op == Op::kCausal) add(k.transpose), add(k.causal);
   if (op == Op::kNoncausal || op == Op::kReadout) add(k.readout);
-  for (const Entry* e : {k.gate_sums, k.gate_queries, k.gate_keys, k.gate_pairs, k.exponentials, k.decode_keys,
-                         k.recall_more, k.update_keys, k.decode})
+  for (const Entry* e : {k.gate_sums, k.gate_queries, k.gate_keys, k.gate_pairs, k.exponentials, k.softplus,
+                         k.weigh_rows, k.skip_rows, k.gate_rows, k.decode_keys, k.recall_more, k.update_keys, k.decode})
     if (e) add(e);
   if (plan.meaning.normalise()) {
     if (op == Op::kCausal || op == Op::kNoncausal || op == Op::kAccumulate) add(k.key_sum);

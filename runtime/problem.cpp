@@ -192,9 +192,9 @@ void size_tokens(const Problem& p, Op op, Sizes& s) {
 // What some variant brings, this one needs or does not take.
 void check_inputs(const Problem& p, const Variant& variant) {
   uint64_t of_variants = 0;
-  for (const Variant& v : variants()) of_variants |= v.inputs;
+  for (const Variant& v : variants()) of_variants |= v.inputs | v.options();
   for (uint32_t role = 0; role < kRoles; role++) {
-    if (!(of_variants >> role & 1)) continue;
+    if (!(of_variants >> role & 1) || variant.options() >> role & 1) continue;
     const bool needed = variant.inputs >> role & 1;
     require(needed == p[role].present(), "{}: expected {} for the variant {}, got {}", find_role(role)->name,
             needed ? "one" : "none", variant.name, needed ? "none" : "one");
@@ -239,6 +239,9 @@ void check_shapes(const Problem& p, const Meaning& meaning) {
   expect(p, LATHE_DECAY, {s.state_heads()});
   check_gate_shape(p, *meaning.variant);
   expect(p, LATHE_BONUS, {s.state_heads(), s.K});
+  expect(p, LATHE_DT, {s.B, s.Tq, s.state_heads()});
+  for (uint32_t role : {LATHE_DT_BIAS, LATHE_SKIP}) expect(p, role, {s.state_heads()});
+  expect(p, LATHE_OUT_GATE, {s.B, s.Tq, s.out_heads(), s.V});
   expect(p, LATHE_STABILISER, {s.states, s.HK});
   expect(p, gradient_of(LATHE_Q), {s.B, s.Tq, s.HQ, s.D});
   expect(p, gradient_of(LATHE_K), {s.B, s.Tk, s.HK, s.D});
@@ -271,9 +274,12 @@ void check_shapes(const Problem& p, const Meaning& meaning) {
 
 }  // namespace
 
-void log_decays(const Meaning& meaning, const Problem& p, int64_t b, int64_t t, int64_t n, int64_t head, float* out) {
+void log_decays(const Meaning& meaning, const Problem& p, int64_t b, int64_t t, int64_t n, int64_t head, float* out,
+                const float* dt) {
   constexpr float none = 0;
-  Gates gates{{reinterpret_cast<const char*>(&none), 0, Storage::kF32}, head, p.sizes.state_heads()};
+  const Strided absent{reinterpret_cast<const char*>(&none), 0, Storage::kF32};
+  Gates gates{absent, absent, head, p.sizes.state_heads()};
+  if (meaning.variant->steps()) gates.dt = {reinterpret_cast<const char*>(dt), 1, Storage::kF32};
   if (const Tensor& decay = p[LATHE_DECAY]; decay.present()) gates.g.data = decay.at(head);
   if (const Tensor& gate = p[LATHE_GATE]; gate.present()) gates.g = {gate.at(b, t, head), gate.stride[1], gate.storage};
   meaning.variant->log_decays(gates, n, out);

@@ -37,6 +37,7 @@ struct Meaning {
   bool stabilise() const { return (flags & LATHE_STABILISE) != 0; }
   bool gated() const { return variant->decays() || stabilise(); }  // the state shrinks between tokens
   bool tiled() const { return (flags & LATHE_HEADS_TILED) != 0; }
+  bool softplus() const { return (flags & LATHE_SOFTPLUS) != 0; }
   bool clamps() const { return (flags & LATHE_CLAMP_GATES) != 0; }
 };
 
@@ -46,9 +47,10 @@ struct Problem {
   const Tensor& operator[](uint32_t role) const { return tensors[role]; }
 };
 
-// Log of what each of n tokens, from token t of row b of the batch on, leaves of the state of a head.
+// Log of what each of n tokens, from token t of row b of the batch on, leaves of the state of a head; dt are their
+// steps, where the variant has them.
 void log_decays(const Meaning& meaning, const Problem& problem, int64_t b, int64_t t, int64_t n, int64_t head,
-                float* out);
+                float* out, const float* dt = nullptr);
 
 // Throws Error naming the argument, what was expected and what came. With `planning`, extents may be free and data is
 // not looked at; without, data must be there and aligned.

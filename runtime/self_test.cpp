@@ -129,6 +129,11 @@ class Tensors {
       add(c, LATHE_GATE, c.storage, {1, tokens, 1, c.keys()});
     else if (c.variant.inputs >> LATHE_GATE & 1)
       add(c, LATHE_GATE, c.storage, {1, tokens, 1});
+    if (c.variant.steps()) {
+      add(c, LATHE_DT, c.storage, {1, tokens, 1});
+      for (uint32_t role : {LATHE_DT_BIAS, LATHE_SKIP}) add(c, role, f32, {1});
+      add(c, LATHE_OUT_GATE, c.storage, {1, tokens, kQueryHeads, c.width});
+    }
     if (c.variant.inputs >> LATHE_BONUS & 1) add(c, LATHE_BONUS, f32, {1, c.keys()});
     if (c.op.backward()) {
       add(c, gradient_of(LATHE_O), c.storage, {1, tokens, kQueryHeads, c.width});
@@ -210,12 +215,28 @@ class Expected {
     return apply_formula(c_.map.name, token);
   }
 
+  double step(int64_t t) {
+    return c_.variant.steps() ? std::log1p(std::exp(t_.at(LATHE_DT, t) + t_.at(LATHE_DT_BIAS, 0))) : 1;
+  }
+  double value(int64_t t, int64_t j) { return t_.at(LATHE_V, t * c_.width + j); }
+  // SKIP and OUT_GATE.
+  double finished(double sum, int64_t t, int64_t head, int64_t j) {
+    if (!c_.variant.steps()) return sum;
+    const double gate = t_.at(LATHE_OUT_GATE, (t * kQueryHeads + head) * c_.width + j);
+    return (sum + t_.at(LATHE_SKIP, 0) * value(t, j)) * gate / (1 + std::exp(-gate));
+  }
+
   double log_decay(int64_t t, int64_t key) {
     float g = 0, out;
+    const auto dt = static_cast<float>(step(t));
     if (c_.variant.inputs >> LATHE_DECAY & 1) g = static_cast<float>(t_.at(LATHE_DECAY, 0));
     if (c_.variant.inputs >> LATHE_GATE & 1)
       g = static_cast<float>(t_.at(LATHE_GATE, c_.variant.keyed() ? t * keys_ + key : t));
-    c_.variant.log_decays({{reinterpret_cast<const char*>(&g), 0, Storage::kF32}, 0, 1}, 1, &out);
+    c_.variant.log_decays({{reinterpret_cast<const char*>(&g), 0, Storage::kF32},
+                           {reinterpret_cast<const char*>(&dt), 0, Storage::kF32},
+                           0,
+                           1},
+                          1, &out);
     return static_cast<double>(out);
   }
 
@@ -228,12 +249,11 @@ class Expected {
       const double u = c_.variant.reads_before() ? t_.at(LATHE_BONUS, static_cast<int64_t>(i)) : 0;
       if (c_.normalise) read_z[i] += u * k[i];
       for (int64_t j = 0; j < c_.width; j++)
-        read_state[i * static_cast<size_t>(c_.width) + static_cast<size_t>(j)] +=
-            u * k[i] * t_.at(LATHE_V, t * c_.width + j);
+        read_state[i * static_cast<size_t>(c_.width) + static_cast<size_t>(j)] += u * k[i] * value(t, j);
       if (c_.normalise) z[i] = a * z[i] + k[i];
       for (int64_t j = 0; j < c_.width; j++) {
         double& s = state[i * static_cast<size_t>(c_.width) + static_cast<size_t>(j)];
-        s = a * s + k[i] * t_.at(LATHE_V, t * c_.width + j);
+        s = a * s + k[i] * step(t) * value(t, j);
       }
     }
   }
@@ -251,7 +271,7 @@ class Expected {
       for (size_t j = 0; j < static_cast<size_t>(c_.width); j++) {
         double sum = 0;
         for (size_t i = 0; i < q.size(); i++) sum += kScale * q[i] * seen[i * static_cast<size_t>(c_.width) + j];
-        o.push_back(sum / below);
+        o.push_back(finished(sum / below, t, head, static_cast<int64_t>(j)));
       }
     }
   }
@@ -352,7 +372,7 @@ std::string fault_of(const Case& c, int64_t tokens) {
   desc.map = c.map.name;
   desc.scale = static_cast<float>(kScale);
   desc.eps = static_cast<float>(kEps);
-  desc.flags = c.normalise ? LATHE_NORMALISE : 0;
+  desc.flags = (c.normalise ? LATHE_NORMALISE : 0) | (c.variant.steps() ? LATHE_SOFTPLUS : 0);
   desc.attrs = &attribute;
   desc.n_attrs = std::isnan(c.map.fallback(c.width)) ? 1 : 0;
   Call().make(desc, tensors.args());

@@ -45,6 +45,14 @@ inline Sequence sequence(const Problem& p, int64_t n) {
   return q;
 }
 
+// What is added to the steps of state heads from `head` on, `apart` heads from one to the next.
+inline Strided bias_of_steps(const Problem& p, int64_t head, int64_t apart) {
+  static constexpr float none = 0;
+  const Tensor& bias = p[LATHE_DT_BIAS];
+  if (!bias.present()) return {reinterpret_cast<const char*>(&none), 0, Storage::kF32};
+  return {bias.at(head), bias.stride[0] * apart, Storage::kF32};
+}
+
 // The query, value and output heads that belong to one key head. `l` counts within the group of that key head.
 struct Group {
   const Sizes& s;
@@ -57,6 +65,11 @@ struct Group {
   }
   int64_t value_of(int64_t output) const { return of(output, values()); }
   int64_t query_of(int64_t output) const { return of(output, s.HQ / s.HK); }
+  // Of an output head, among all.
+  int64_t state_of(int64_t output) const {
+    const int64_t states = s.state_heads();
+    return tiled ? output % states : output * states / s.out_heads();
+  }
 
  private:
   int64_t of(int64_t output, int64_t size) const { return tiled ? output % size : output * size / outputs(); }

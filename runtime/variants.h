@@ -5,7 +5,7 @@
 #include <span>
 #include <string_view>
 
-#include "lathe.h"
+#include "operators.h"
 #include "tensor.h"
 
 namespace lathe {
@@ -13,6 +13,7 @@ namespace lathe {
 // What a variant's formula reads of the tokens of one head.
 struct Gates {
   Strided g;     // the head's DECAY, for each token again, or the tokens' GATE
+  Strided dt;    // their steps
   int64_t h, H;  // the head, and how many there are
 };
 
@@ -21,8 +22,11 @@ struct Variant {
   void (*log_decays)(const Gates& gates, int64_t n, float* out);  // of n tokens
   uint64_t inputs;                                                // bits 1 << role
   bool decays() const { return std::string_view(transition) != "plain"; }
+  bool steps() const { return (inputs >> LATHE_DT & 1) != 0; }  // tokens have steps, which weigh their values too
+  // What a call may bring besides.
+  uint64_t options() const { return steps() ? bits({LATHE_DT_BIAS, LATHE_SKIP, LATHE_OUT_GATE}) : 0; }
   bool reads_before() const { return (inputs >> LATHE_BONUS & 1) != 0; }  // a query reads the state before its token
-  bool has_gradient() const { return !keyed() && !reads_before(); }
+  bool has_gradient() const { return !keyed() && !steps(); }
   bool keyed() const { return std::string_view(transition) == "gate_key"; }  // a gate for each key dimension
 };
 

@@ -48,6 +48,8 @@ Layout worker_layout(const Plan& plan, const Problem& problem) {
   layout.o = take(rows * w.V);
   layout.inv = take(rows + 16);
   layout.gate = take(2 * w.C + 16);
+  layout.dt = take(w.C + 16);
+  layout.raw = take(plan.meaning.variant->options() ? w.C * w.V : 0);
   layout.key_gates = take(KeyGates::floats(plan));
   layout.narrow = take(w.C * w.V);
   layout.z = static_cast<size_t>(states_of_value(plan) * values * w.K * w.V) * sizeof(float);
@@ -288,6 +290,49 @@ Worker::Rows Worker::value_heads(const Sequence& s, int64_t t, int64_t head, int
     std::memset(v() + h * width + p_.sizes.V, 0, static_cast<size_t>(width - p_.sizes.V) * 4);
   widen(x.storage, x.at(s.batch, s.first + t, head), x.stride[2] * apart, heads, p_.sizes.V, v(), width);
   return {v(), width};
+}
+
+void Worker::load_steps(const char* from, int64_t stride, const Strided& bias, int64_t n) {
+  const Strided raw{from, stride, p_[LATHE_DT].storage};
+  float* steps = at(layout_.dt);
+  for (int64_t i = 0; i < n; i++) steps[i] = raw[i] + bias[i];
+  std::fill(steps + n, steps + plan_.padded.C + 16, 0.f);
+  if (plan_.meaning.softplus()) {
+    Buffer x(steps, (n + 15) / 16 * 16), y(steps, (n + 15) / 16 * 16);
+    call(*plan_.kernels.softplus, x, y);
+    std::fill(steps + n, steps + plan_.padded.C + 16, 0.f);
+  }
+  for (int64_t i = 0; i < n && plan_.meaning.clamps(); i++) steps[i] = steps[i] < 0 ? 0 : steps[i];
+}
+
+Worker::Rows Worker::weigh(const Rows& rows, int64_t width, int64_t n) {
+  Buffer x(rows.data, width, n, rows.stride), by(dt(), n), y(v(), width, n, width);
+  call(*plan_.kernels.weigh_rows, x, by, y);
+  return {v(), width};
+}
+
+Worker::Rows Worker::option_rows(const Tensor& x, const char* from, int64_t rows) {
+  const int64_t V = plan_.padded.V;
+  if (x.storage == Storage::kF32 && p_.sizes.V == V && near(x.stride[1], rows))
+    return {reinterpret_cast<const float*>(from), x.stride[1]};
+  return {copy(x.storage, from, x.stride[1], rows, p_.sizes.V, at(layout_.raw), V, rows), V};
+}
+
+void Worker::finish(const Sequence& s, int64_t t, int64_t rows, int64_t output_head, int64_t value_head, float* o,
+                    int64_t stride, Columns columns) {
+  const Tensor &skip = p_[LATHE_SKIP], &gate = p_[LATHE_OUT_GATE], &v = p_[LATHE_V];
+  Buffer out(o + columns.first, columns.count, rows, stride);
+  if (skip.present()) {
+    const Rows values = option_rows(v, v.at(s.batch, s.first + t, value_head), rows);
+    Buffer raw(values.data + columns.first, columns.count, rows, values.stride);
+    float d = *skip.floats(value_head);
+    call(*plan_.kernels.skip_rows, out, raw, d, out);
+  }
+  if (gate.present()) {
+    const Rows gates = option_rows(gate, gate.at(s.batch, s.first + t, output_head), rows);
+    Buffer z(gates.data + columns.first, columns.count, rows, gates.stride);
+    call(*plan_.kernels.gate_rows, out, z, out);
+  }
 }
 
 void Worker::prefetch(uint32_t role, const Sequence& s, const Step& coming, int64_t key_head, int64_t part,

@@ -16,7 +16,7 @@ struct BackwardLayout {
 // Scratch is constant in T, but for a few numbers that a gradient keeps of each token. Offsets are bytes, 64-byte
 // aligned.
 struct Layout {
-  size_t staged, projected, peaks, q, k, kt, v, o, inv, gate, key_gates, narrow, states, total;
+  size_t staged, projected, peaks, q, k, kt, v, o, inv, gate, dt, raw, key_gates, narrow, states, total;
   size_t state_stride, z, heads;  // one key head's states and z, and where among them z is; how many heads are carried
   BackwardLayout backward;
 };
@@ -73,6 +73,14 @@ class Worker {
   // As float32; columns are neighbours.
   void widen(Storage storage, const char* from, int64_t stride, int64_t rows, int64_t columns, float* to,
              int64_t to_stride);
+  // n steps of tokens or heads, with `bias` for each, into dt(), and zeros for the rest of a chunk. Where there are
+  // steps.
+  void load_steps(const char* from, int64_t stride, const Strided& bias, int64_t n);
+  // Each row by its step, in v(). Where there are steps.
+  Rows weigh(const Rows& rows, int64_t width, int64_t n);
+  // What comes after the recurrence, in some columns of rows of outputs: SKIP, then OUT_GATE.
+  void finish(const Sequence& s, int64_t t, int64_t rows, int64_t output_head, int64_t value_head, float* o,
+              int64_t stride, Columns columns);
   Rows values(const Sequence& s, int64_t t, int64_t rows, int64_t head, float* v) {
     return unmapped(LATHE_V, {t, rows, 0}, s, head, plan_.padded.V, v);
   }
@@ -118,6 +126,7 @@ class Worker {
   const float* peaks() { return at(layout_.peaks); }
   float* inv() { return at(layout_.inv); }
   float* gate() { return at(layout_.gate); }
+  const float* dt() { return at(layout_.dt); }
   float* key_gates() { return at(layout_.key_gates); }
   float* state(size_t carried, int64_t value) {
     return at(layout_.states + carried * layout_.state_stride) + value * plan_.padded.K * plan_.padded.V;
@@ -173,6 +182,8 @@ class Worker {
   const float* copy(Storage storage, const char* from, int64_t stride, int64_t rows, int64_t columns, float* to,
                     int64_t width, int64_t tile_rows);
   void map(const Staged& x, int64_t tile_rows, const MapCall& m, float* y);
+  // Rows of an option: the caller's own, or copies.
+  Rows option_rows(const Tensor& x, const char* from, int64_t rows);
   // Whether a chunk of rows can be read where it lies; `far` rows too where they are read once.
   bool in_place(const Tensor& x, int64_t rows, int64_t padded, bool far = false) const;
 

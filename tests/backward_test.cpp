@@ -19,7 +19,7 @@ std::vector<OpAndVariant> cases() {
   std::vector<OpAndVariant> all;
   for (const auto& [op, variant] : reference::operators_and_variants())
     if (const reference::Variant& of = reference::variants().at(variant);
-        (op == "causal" || op == "noncausal") && !of.takes_key_gates && !of.takes_bonus)
+        (op == "causal" || op == "noncausal") && !of.takes_key_gates && !of.takes_steps)
       all.emplace_back(op, variant);
   return all;
 }

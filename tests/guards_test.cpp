@@ -55,7 +55,8 @@ TEST_P(Guards, InputsStay) {
   ASSERT_EQ(plan.status, LATHE_OK) << context.error();
   ASSERT_EQ(run(context, plan, arguments), LATHE_OK) << context.error();
   const Arguments fresh(op, p, options);
-  for (const uint32_t role : {LATHE_Q, LATHE_K, LATHE_V, LATHE_GATE, LATHE_STATE_IN, LATHE_Z_IN})
+  for (const uint32_t role :
+       {LATHE_Q, LATHE_K, LATHE_V, LATHE_GATE, LATHE_DT, LATHE_OUT_GATE, LATHE_STATE_IN, LATHE_Z_IN})
     if (arguments.tensors.contains(role))
       expect_same(arguments.tensors.at(role)->read(), fresh.tensors.at(role)->read(), fmt::format("role {}", role));
 }

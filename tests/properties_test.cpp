@@ -166,8 +166,7 @@ TEST_P(Causality, NothingBeforeAChangeChanges) {
         Problem changed = p;
         const int64_t width = static_cast<int64_t>((p.*part).size()) / p.T;
         if (width == 0) continue;
-        // a gate above 0 is refused
-        const double of_kind = part == &Problem::gate ? -std::abs(poison) : poison;
+        const double of_kind = legal(p, part, poison);
         for (int64_t i = 0; i < width; ++i) (changed.*part)[t * width + i] = of_kind;
         const Answer got = call(op, changed);
         expect_same(rows_between(got.o, 1, p.T, 0, t), rows_between(clean.o, 1, p.T, 0, t),

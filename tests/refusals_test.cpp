@@ -78,6 +78,7 @@ const std::vector<Shape>& shapes() {
       {"gated", [](Problem& p) { p.variant = "gate"; }, has_direction},
       {"gatedbykey", [](Problem& p) { p.variant = "gate_key"; }, scans},
       {"bonus", [](Problem& p) { p.variant = "rwkv6"; }, scans},
+      {"steps", [](Problem& p) { p.variant = "ssd"; }, scans},
       {"snapshots", [](Problem& p) { p.snapshots = true; }, [](const std::string& op) { return op == "decode"; }},
   };
   return all;
@@ -264,6 +265,16 @@ void contents(Spoils& all, uint32_t role, const SpoiledCall::Argument& argument)
                      LATHE_INVALID,
                      {fmt::format("{}", x)},
                      role});
+  if (role == LATHE_DT)
+    for (const float x : {-3.0F, -INFINITY}) {
+      std::vector<float> steps(static_cast<size_t>(argument.elements()), 1);
+      steps.back() = x;
+      all.push_back({fmt::format("holding {}", x),
+                     [=](SpoiledCall& c) { c.put_floats(role, steps); },
+                     LATHE_INVALID,
+                     {"DT[1,5,1]"},
+                     role});
+    }
   if (role == LATHE_GATE)
     for (const float x : {1e-30F, 0.25F, INFINITY}) {
       std::vector<float> gates(static_cast<size_t>(argument.elements()), -1);
@@ -280,7 +291,8 @@ void presence(Spoils& all, const std::string& op, uint32_t role) {
   all.push_back({"given twice", [=](SpoiledCall& c) { c.add(role, c[role].view); }, LATHE_INVALID, {"twice"}, role});
   // half of a pair of state and normaliser, and what a variant, a map or a flag needs, counts as well
   const bool paired = role != LATHE_LENGTHS && role != LATHE_CU_SEQLENS && role != LATHE_SLOTS &&
-                      role != LATHE_POSITION && role != LATHE_SNAPSHOTS && !(role & LATHE_GRAD);
+                      role != LATHE_POSITION && role != LATHE_SNAPSHOTS && role != LATHE_DT_BIAS &&
+                      role != LATHE_SKIP && role != LATHE_OUT_GATE && !(role & LATHE_GRAD);
   if (paired || needed_by(op).contains(role))
     all.push_back({"left out", [=](SpoiledCall& c) { c.drop(role); }, LATHE_INVALID, {"none"}, role, true});
 }

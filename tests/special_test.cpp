@@ -50,11 +50,7 @@ TEST_P(Poisoned, SpreadsAsTheRecurrenceSays) {
         Problem changed = p;
         const int64_t width = static_cast<int64_t>((p.*part).size()) / p.T;
         if (width == 0) continue;
-        // a gate above 0 is refused; there is one for each head
-        if (part == &Problem::gate)
-          changed.gate[t * width + 1] = -std::abs(poison);
-        else
-          (changed.*part)[t * width + 3] = poison;
+        (changed.*part)[t * width + std::min<int64_t>(3, width - 1)] = legal(p, part, poison);
         const Answer got = call(op, changed), want = reference::operators().at(op)(changed).value;
         const std::string what = fmt::format("{} {} {} at {}", op, map, poison, t);
         expect_same_kinds(got.o, want.o, std::isnan(poison), what + ": o");
@@ -202,6 +198,50 @@ TEST(Gates, StrongOnesBeforeWeakOnes) {
         p.gate[i] = rounded(Type::F32, i / stretch % 2 == 0 ? strong : -1e-3 * static_cast<double>(i % 7));
       for (const char* op : {"causal", "decode"}) check(op, p);
     }
+}
+
+// Each option of steps alone, and none.
+TEST(Steps, WithEachOptionAlone) {
+  for (const auto option : {&Problem::dt, &Problem::dt_bias, &Problem::skip, &Problem::out_gate})
+    for (const bool softplus : {false, true})
+      for (const char* op : {"causal", "decode"}) {
+        Problem p = problem_of("identity", false);
+        p.variant = "ssd";
+        p = reals(p, Type::F32, softplus ? 86 : 87, true);
+        for (const auto other : {&Problem::dt_bias, &Problem::skip, &Problem::out_gate})
+          if (other != option) (p.*other).clear();
+        check(op, p);
+      }
+}
+
+TEST(Steps, CountAsZeroBelowItWhereClamped) {
+  Problem p = problem_of("elu1", true);
+  p.variant = "ssd";
+  p = reals(p, Type::F32, 87, true);
+  for (double& dt : p.dt) dt = rounded(Type::F32, dt - 0.7);
+  for (double& g : p.decay) g = 0.25;
+  p.clamp = true;
+  for (const char* op : {"causal", "decode"}) check(op, p);
+}
+
+Problem of_steps(std::vector<double> steps, bool softplus, double decay) {
+  Problem p = problem_of("identity", false);
+  p.variant = "ssd";
+  p = reals(p, Type::F32, 86, true);
+  p.softplus = softplus;
+  p.dt_bias.clear();
+  p.decay.assign(p.decay.size(), rounded(Type::F32, decay));
+  for (size_t i = 0; i < p.dt.size(); ++i) p.dt[i] = steps[i % steps.size()];
+  return p;
+}
+
+// From where log(1 + e^x) is e^x to where it is x.
+TEST(Steps, OfAnySize) {
+  for (const char* op : {"causal", "decode"}) check(op, of_steps({-200, -80, -20, -1, 0, 3, 30}, true, -0.3));
+}
+
+TEST(Steps, AResetStandsStillWhereNoTimePasses) {
+  for (const char* op : {"causal", "decode"}) check(op, of_steps({0, 0, 0, 1, 0}, false, -double{INFINITY}));
 }
 
 TEST(Lessons, Fla215GatesAboveZeroCountAsZeroWhereClamped) {

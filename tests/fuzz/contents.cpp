@@ -72,10 +72,11 @@ void DrawnCall::fill(Argument& a) {
   };
   each_element(a, [&](int64_t i, int64_t offset) {
     unsigned char* to = first + offset * static_cast<int64_t>(bytes);
-    // multiples of 1/8 from -1 to 0, or to 1 where it is not the log of a decay
+    // multiples of 1/8 from -1 to 0, or to 1, or from 0 on, by what it is
     const auto mixed = static_cast<uint32_t>(i) * 2654435761u >> 13;
-    const float x =
-        static_cast<float>(mixed % 9) / (a.role == LATHE_DECAY || a.role == LATHE_GATE || mixed & 16 ? -8.f : 8.f);
+    const bool decays = a.role == LATHE_DECAY || a.role == LATHE_GATE;
+    const bool steps = a.role == LATHE_DT || a.role == LATHE_DT_BIAS;
+    const float x = static_cast<float>(mixed % 9) / (decays || (!steps && mixed & 16) ? -8.f : 8.f);
     uint32_t bits;
     std::memcpy(&bits, &x, 4);
     if (a.use == Argument::kWritten) {

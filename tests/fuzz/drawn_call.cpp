@@ -38,11 +38,12 @@ void DrawnCall::draw_description() {
   const bool directed = op_ == "causal" || op_ == "decode" || op_ == "causal_backward";
   const Variant& any = directed ? bytes_.one_of(variants()) : variants().front();
   // gates for each key have no gradient
-  const Variant& variant = backward_ && (any.bonus || any.name == "gate_key") ? variants().front() : any;
+  const Variant& variant = backward_ && (any.bonus || any.steps || any.name == "gate_key") ? variants().front() : any;
   variant_ = variant.name;
   decay_ = variant.decay;
   gate_ = variant.gate;
   bonus_ = variant.bonus;
+  steps_ = variant.steps;
   keyed_ = variant_ == "gate_key" || bonus_;
   stabilise_ = map_ == "favor_performer" && !bonus_ && !backward_ && bytes_.either();
   desc.size = sizeof desc;
@@ -53,7 +54,8 @@ void DrawnCall::draw_description() {
   desc.eps = static_cast<float>(bytes_.below(8)) / 1024.f;
   desc.flags = (normalise_ ? LATHE_NORMALISE : 0) | (normalise_ && bytes_.either() ? LATHE_DENOM_MAX : 0) |
                (bytes_.either() ? LATHE_HEADS_TILED : 0) | (stabilise_ ? LATHE_STABILISE : 0) |
-               (variant_ != "plain" && bytes_.below(4) == 0 ? LATHE_CLAMP_GATES : 0);
+               (variant_ != "plain" && bytes_.below(4) == 0 ? LATHE_CLAMP_GATES : 0) |
+               (steps_ && bytes_.either() ? LATHE_SOFTPLUS : 0);
   if (map.required || (!attribute_.empty() && bytes_.either()))
     attributes_.push_back(
         {attribute_.c_str(), static_cast<double>(map.required ? bytes_.between(1, 1000) : bytes_.between(1, 3))});
@@ -120,7 +122,7 @@ Argument* DrawnCall::add(uint32_t role, Type type, std::vector<int64_t> shape, A
 void DrawnCall::lay_out(Argument& a) {
   const uint32_t of = a.role & ~uint32_t{LATHE_GRAD};
   const bool states = of == LATHE_SNAPSHOTS || of == LATHE_STATE_IN || of == LATHE_STATE_OUT;
-  const int64_t dense = states ? 2 : of == LATHE_GATE && a.shape.size() == 3 ? 0 : 1;
+  const int64_t dense = states ? 2 : (of == LATHE_GATE && a.shape.size() == 3) || of == LATHE_DT ? 0 : 1;
   const auto outer = static_cast<int64_t>(a.shape.size()) - dense;
   if (outer <= 0 || bytes_.either()) return;
   a.strides.assign(a.shape.size(), 1);
@@ -176,6 +178,12 @@ void DrawnCall::draw_tensors() {
     lay_out(*add(LATHE_GATE, kFloat, {s.B, s.T, s.state_heads(), s.K}));
   else if (gate_)
     lay_out(*add(LATHE_GATE, kFloat, {s.B, s.T, s.state_heads()}));
+  if (steps_) {
+    lay_out(*add(LATHE_DT, kFloat, {s.B, s.T, s.state_heads()}));
+    if (bytes_.either()) add(LATHE_DT_BIAS, kFloat32, {s.state_heads()});
+    if (bytes_.either()) add(LATHE_SKIP, kFloat32, {s.state_heads()});
+    if (bytes_.either()) lay_out(*add(LATHE_OUT_GATE, kFloat, {s.B, s.T, s.out_heads(), s.V}));
+  }
   if (bonus_) lay_out(*add(LATHE_BONUS, kFloat32, {s.state_heads(), s.K}));
   if (s.M > 0 && s.HQ == s.HK && op_ != "readout" && bytes_.either())
     lay_out(*add(LATHE_PROJECTION, kFloat32, {s.HQ, s.M, s.D}));

@@ -21,11 +21,12 @@ struct Problem {
   int64_t state_rows = -1;  // rows of the state tensors where slots pick among them; -1: one per sequence
   bool tiled = false, normalise = false, denom_max = false, stabilise = false;
   bool snapshots = false;  // the state after every token is asked for
-  bool clamp = false;      // gates above 0 count as 0
+  bool clamp = false;      // gates above 0 and steps below it count as 0
+  bool softplus = false;   // of the steps
   double scale = 1, eps = 0;
   std::map<std::string, double> attrs;
   std::vector<int64_t> lengths, cu_seqlens, slots, position;
-  std::vector<double> q, k, v, gate, state, z, stabiliser, decay, bonus, projection;
+  std::vector<double> q, k, v, gate, state, z, stabiliser, decay, bonus, dt, dt_bias, skip, out_gate, projection;
 
   int64_t queries() const { return TQ < 0 ? T : TQ; }
   int64_t sequences() const { return cu_seqlens.empty() ? B : static_cast<int64_t>(cu_seqlens.size()) - 1; }
@@ -78,6 +79,7 @@ struct Variant {
   // What of the problem it reads: one for each state head; one for each token of such a head, or K of them; K weights
   // for each such head.
   bool takes_decay = false, takes_gate = false, takes_key_gates = false, takes_bonus = false;
+  bool takes_steps = false;  // and what goes with them: their bias, skip and out_gate, each of which may be absent
 };
 // Gates of one token and head.
 int64_t gate_width(const Problem& p);

@@ -50,11 +50,9 @@ Arguments::Arguments(const std::string& op, const Problem& problem, const Option
   desc.map = problem_.map.c_str();
   desc.scale = static_cast<float>(p.scale);
   desc.eps = static_cast<float>(p.eps);
-  const std::pair<bool, uint64_t> flags[] = {{p.normalise, LATHE_NORMALISE},
-                                             {p.denom_max, LATHE_DENOM_MAX},
-                                             {p.tiled, LATHE_HEADS_TILED},
-                                             {p.stabilise, LATHE_STABILISE},
-                                             {p.clamp, LATHE_CLAMP_GATES}};
+  const std::pair<bool, uint64_t> flags[] = {{p.normalise, LATHE_NORMALISE}, {p.denom_max, LATHE_DENOM_MAX},
+                                             {p.tiled, LATHE_HEADS_TILED},   {p.stabilise, LATHE_STABILISE},
+                                             {p.clamp, LATHE_CLAMP_GATES},   {p.softplus, LATHE_SOFTPLUS}};
   for (const auto& [set, flag] : flags) desc.flags |= set ? flag : 0;
   for (const auto& [name, value] : problem_.attrs) attrs_.push_back({name.c_str(), value});
   desc.attrs = attrs_.data();
@@ -94,6 +92,17 @@ Arguments::Arguments(const std::string& op, const Problem& problem, const Option
     Extents gate = {p.B, p.T, p.state_heads(), width}, strides = laid_out(options_.layout, gate);
     if (variant.takes_gate) gate.pop_back(), strides.pop_back();
     add(LATHE_GATE, options_.type, gate, strides, p.gate);
+  }
+  if (variant.takes_steps) {
+    Extents dt = {p.B, p.T, p.state_heads(), 1}, strides = laid_out(options_.layout, dt);
+    dt.pop_back(), strides.pop_back();
+    add(LATHE_DT, options_.type, dt, strides, p.dt);
+  }
+  for (const auto& [role, values] : {std::pair{LATHE_DT_BIAS, &p.dt_bias}, {LATHE_SKIP, &p.skip}})
+    if (!values->empty()) add(static_cast<uint32_t>(role), Type::F32, {p.state_heads()}, {1}, *values);
+  if (!p.out_gate.empty()) {
+    const Extents z = {p.B, p.T, p.out_heads(), p.V};
+    add(LATHE_OUT_GATE, options_.type, z, laid_out(options_.layout, z), p.out_gate);
   }
   if (variant.takes_bonus) {
     const Extents bonus = {p.state_heads(), reference::map_width(p)};

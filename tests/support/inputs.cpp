@@ -61,6 +61,15 @@ Problem reals(Problem p, Type type, uint64_t seed, bool states) {
     });
   if (variant.takes_bonus)
     fill(p.bonus, p.state_heads() * reference::map_width(p), [&] { return rounded(Type::F32, 2 * uniform()); });
+  if (variant.takes_steps) {
+    // half of all problems make steps of any number
+    p.softplus = seed % 2 == 0;
+    const Draw step = [&] { return p.softplus ? 2 * normal() - 1 : uniform(); };
+    fill(p.dt, p.B * p.T * p.state_heads(), [&] { return rounded(type, step()); });
+    fill(p.dt_bias, p.state_heads(), [&] { return rounded(Type::F32, step()); });
+    fill(p.skip, p.state_heads(), [&] { return rounded(Type::F32, normal()); });
+    fill(p.out_gate, p.B * p.T * p.out_heads() * p.V, [&] { return rounded(type, normal()); });
+  }
   const bool positive = p.normalise && reference::maps().at(p.map).negative;
   const Draw value = [&] { return rounded(type, normal()); };
   fill_all(
@@ -113,7 +122,18 @@ Problem integers(Problem p, int64_t magnitude, uint64_t seed, bool states) {
   if (const int64_t width = reference::gate_width(p); width > 0)
     fill(p.gate, p.B * p.T * p.state_heads() * width, [&] { return bits() % 8 == 0 ? -INFINITY : 0.0; });
   if (variant.takes_bonus) fill(p.bonus, p.state_heads() * reference::map_width(p), draw);
+  // no out_gate: silu is never exact
+  if (variant.takes_steps) {
+    fill(p.dt, p.B * p.T * p.state_heads(), [&] { return static_cast<double>(bits() % 2); });
+    fill(p.dt_bias, p.state_heads(), [&] { return static_cast<double>(bits() % 2); });
+    fill(p.skip, p.state_heads(), draw);
+  }
   return p;
+}
+
+double legal(const Problem& p, std::vector<double> Problem::*part, double x) {
+  if (part == &Problem::gate) return -std::abs(x);
+  return part == &Problem::dt && !p.softplus ? std::abs(x) : x;
 }
 
 Problem with_map(Problem p, const std::string& map) {

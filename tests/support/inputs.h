@@ -11,6 +11,9 @@ namespace support {
 
 using reference::Problem;
 
+// A number that may stand there: gates above 0 and steps below it are refused.
+double legal(const Problem& p, std::vector<double> Problem::*part, double x);
+
 // The problem with this map, and the widths and attributes that it needs.
 Problem with_map(Problem shape, const std::string& map);
 
