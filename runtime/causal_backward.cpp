@@ -12,24 +12,11 @@ namespace lathe {
 
 namespace {
 
-class CausalBackward {
+class CausalBackward : public GradientWalk {
  public:
-  CausalBackward(Worker& worker, const Unit& unit)
-      : w_(worker),
-        plan_(worker.plan()),
-        p_(worker.problem()),
-        d_(plan_.padded),
-        b_(worker.layout().backward),
-        unit_(unit),
-        group_{p_.sizes, plan_.meaning.tiled()},
-        forth_(sequence(p_, unit.sequence)),
-        back_(forth_.reversed()),
-        queries_(p_.sizes.HQ / p_.sizes.HK) {}
+  CausalBackward(Worker& worker, const Unit& unit) : GradientWalk(worker, unit), back_(forth_.reversed()) {}
 
   void run() {
-    std::fill_n(w_.at(b_.ones), d_.C, 1.f);
-    std::fill_n(w_.at(b_.zeros), d_.K * d_.V, 0.f);
-    zero_padding(w_, forth_, unit_);
     const bool gates = wants_gates();
     if (normalise() || gates || wants(LATHE_Q) || wants(LATHE_PROJECTION)) {
       for (int64_t h = 0; h < unit_.heads; h++) load_forth(h);
@@ -42,14 +29,8 @@ class CausalBackward {
   }
 
  private:
-  bool normalise() const { return plan_.meaning.normalise(); }
-  bool wants(uint32_t role) const { return p_[gradient_of(role)].present(); }
   bool wants_gates() const { return wants(LATHE_GATE) || wants(LATHE_DECAY); }
-  size_t carried(int64_t h) const { return static_cast<size_t>(h); }
   float* transposed(int64_t h, int64_t value) const { return w_.state(carried(h), group_.values() + value); }
-  int64_t value_head(int64_t h, int64_t value) const { return group_.head(p_.sizes.HV, unit_.head + h, value); }
-  int64_t query_head(int64_t h, int64_t query) const { return group_.head(p_.sizes.HQ, unit_.head + h, query); }
-  int64_t output_head(int64_t h, int64_t l) const { return group_.head(p_.sizes.out_heads(), unit_.head + h, l); }
 
   // What is kept of each token, by its place in the sequence: of a query its denominator's inverse and gradient, of a
   // value head q . dq, and before the first of those what the last state gives to every gate.
@@ -74,14 +55,6 @@ class CausalBackward {
   }
   void keep(const float* rows, const Step& now, float* list) const { std::copy_n(rows, now.rows, list + now.t); }
 
-  // Asks memory for rows of a coming step.
-  auto asking(const Sequence& s, const Step& next, bool once, std::initializer_list<uint32_t> roles) const {
-    return [this, &s, next, once, roles](int64_t part, int64_t parts) {
-      for (uint32_t role : roles)
-        if (once) w_.prefetch(role, s, next, unit_.head + next.head, part, parts);
-    };
-  }
-
   void load_forth(int64_t h) const {
     const Gradient g(w_, forth_);
     for (int64_t value = 0; value < group_.values(); value++) {
@@ -89,14 +62,14 @@ class CausalBackward {
       g.transpose_state(transposed(h, value), w_.state(carried(h), value));
       std::fill_n(products(h, value), p_.sizes.Tq, 0.f);
     }
-    w_.load_z(p_[LATHE_Z_IN], forth_.state, unit_.head + h, w_.z(carried(h)));
+    w_.load_z(p_[LATHE_Z_IN], forth_.state, key_head(h), w_.z(carried(h)));
   }
 
   void step_forth(const Step& now, const Step& next) const {
     const Gradient g(w_, forth_);
     const Chunk chunk(w_, forth_);
     const int64_t h = now.head;
-    const Tile keys = g.keys(now, unit_.head + h);
+    const Tile keys = g.keys(now, key_head(h));
     Tile values{};
     int64_t at_hand = -1;
     const auto hold = [&](int64_t value) {
@@ -142,7 +115,7 @@ class CausalBackward {
           for (int64_t i = 0; i < now.rows; i++) products(h, 0)[now.t + i] += dots[i];
         }
       }
-      g.finish_mapped(LATHE_Q, now, query_head(h, query), unit_.head + h, dq);
+      g.finish_mapped(LATHE_Q, now, query_head(h, query), key_head(h), dq);
     }
     for (int64_t value = 0; value < group_.values(); value++) {
       hold(value);
@@ -170,7 +143,7 @@ class CausalBackward {
       g.transpose_state(w_.state(carried(h), value), transposed(h, value));
     }
     float *z = w_.z(carried(h)), *gradient = w_.at(b_.row);
-    w_.load_z(p_[gradient_of(LATHE_Z_OUT)], back_.state, unit_.head + h, gradient);
+    w_.load_z(p_[gradient_of(LATHE_Z_OUT)], back_.state, key_head(h), gradient);
     for (int64_t key = 0; wants_gates() && normalise() && key < d_.K; key++)
       given(h, 0).gate += static_cast<double>(z[key]) * gradient[key];
     std::copy_n(gradient, d_.K, z);
@@ -179,9 +152,9 @@ class CausalBackward {
   void step_back(const Step& now, const Step& next) const {
     const Gradient g(w_, back_);
     const int64_t h = now.head;
-    const Tile keys = g.keys(now, unit_.head + h);
+    const Tile keys = g.keys(now, key_head(h));
     float* weights = w_.inv();
-    const Worker::Room dk = g.room_for_mapped(LATHE_K, now, unit_.head + h, w_.at(b_.dk));
+    const Worker::Room dk = g.room_for_mapped(LATHE_K, now, key_head(h), w_.at(b_.dk));
     Tile q{};
     int64_t at_hand = -1;
     const auto hold = [&](int64_t query) {
@@ -218,7 +191,7 @@ class CausalBackward {
       if (wants_gates()) finish_gates(g, now, value, keys, dk_of_value);
       if (value > 0) g.add(dk, g.rows_of(dk_of_value, d_.K), g.ones());
     }
-    g.finish_mapped(LATHE_K, now, unit_.head + h, unit_.head + h, dk);
+    g.finish_mapped(LATHE_K, now, key_head(h), key_head(h), dk);
   }
 
   // dk += r, the sum of the denominators' gradients times q, of each token and later ones.
@@ -286,18 +259,10 @@ class CausalBackward {
                     static_cast<size_t>(unit_.sequence * p_.sizes.state_heads() + head)] =
             static_cast<float>(given(h, value).decay);
     }
-    w_.save_z(w_.z(carried(h)), p_[gradient_of(LATHE_Z_IN)], forth_.state, unit_.head + h);
+    w_.save_z(w_.z(carried(h)), p_[gradient_of(LATHE_Z_IN)], forth_.state, key_head(h));
   }
 
-  Worker& w_;
-  const Plan& plan_;
-  const Problem& p_;
-  const Padded& d_;
-  const BackwardLayout& b_;
-  const Unit& unit_;
-  const Group group_;
-  const Sequence forth_, back_;
-  const int64_t queries_;
+  const Sequence back_;
 };
 
 }  // namespace

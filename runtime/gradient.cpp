@@ -172,24 +172,38 @@ void Gradient::transpose_state(const float* state, float* transposed) const {
   call(*plan_.kernels.transpose, from, to);
 }
 
-void zero_padding(Worker& w, const Sequence& s, const Unit& unit) {
-  const Problem& p = w.problem();
-  const Group group{p.sizes, w.plan().meaning.tiled()};
+GradientWalk::GradientWalk(Worker& worker, const Unit& unit)
+    : w_(worker),
+      plan_(worker.plan()),
+      p_(worker.problem()),
+      d_(plan_.padded),
+      b_(worker.layout().backward),
+      unit_(unit),
+      group_{p_.sizes, plan_.meaning.tiled()},
+      queries_(p_.sizes.HQ / p_.sizes.HK),
+      forth_(sequence(p_, unit.sequence)) {
+  std::fill_n(w_.at(b_.ones), d_.C, 1.f);
+  std::fill_n(w_.at(b_.zeros), d_.K * d_.V, 0.f);
+  zero_padding();
+}
+
+void GradientWalk::zero_padding() const {
   const auto zero = [&](uint32_t role, int64_t first, int64_t end, int64_t of_key_head) {
-    const Tensor& x = p[gradient_of(role)];
+    const Tensor& x = p_[gradient_of(role)];
     if (!x.present()) return;
     const int64_t dense = x.rank == 4 ? x.shape[3] : 1;
     for (int64_t t = first; t < end; t++)
-      for (int64_t h = unit.head; h < unit.head + unit.heads; h++)
+      for (int64_t h = 0; h < unit_.heads; h++)
         for (int64_t l = 0; l < of_key_head; l++)
-          std::memset(x.at(s.batch, s.first + t, group.head(x.shape[2], h, l)), 0,
+          std::memset(x.at(forth_.batch, forth_.first + t, group_.head(x.shape[2], key_head(h), l)), 0,
                       static_cast<size_t>(dense * size_of(x.storage)));
   };
-  const int64_t keys_end = p[LATHE_LENGTHS].present() ? p.sizes.Tk : s.keys;
-  zero(LATHE_Q, s.queries, s.queries + s.padding, p.sizes.HQ / p.sizes.HK);
-  zero(LATHE_K, s.keys, keys_end, 1);
-  zero(LATHE_V, s.keys, keys_end, group.values());
-  zero(LATHE_GATE, s.queries, s.queries + s.padding, group.values());
+  const int64_t queries_end = forth_.queries + forth_.padding;
+  const int64_t keys_end = p_[LATHE_LENGTHS].present() ? p_.sizes.Tk : forth_.keys;
+  zero(LATHE_Q, forth_.queries, queries_end, queries_);
+  zero(LATHE_K, forth_.keys, keys_end, 1);
+  zero(LATHE_V, forth_.keys, keys_end, group_.values());
+  zero(LATHE_GATE, forth_.queries, queries_end, group_.values());
 }
 
 }  // namespace lathe

@@ -105,7 +105,39 @@ class Gradient {
   const BackwardLayout& b_;
 };
 
-// Rows of gradients that belong to no token: zero.
-void zero_padding(Worker& worker, const Sequence& s, const Unit& unit);
+// What walks over the heads of a unit share: its tiles begin as they must, and rows that belong to no token are zero.
+class GradientWalk {
+ public:
+  GradientWalk(Worker& worker, const Unit& unit);
+
+ protected:
+  bool normalise() const { return plan_.meaning.normalise(); }
+  bool wants(uint32_t role) const { return p_[gradient_of(role)].present(); }
+  size_t carried(int64_t h) const { return static_cast<size_t>(h); }
+  int64_t key_head(int64_t h) const { return unit_.head + h; }
+  int64_t value_head(int64_t h, int64_t value) const { return group_.head(p_.sizes.HV, key_head(h), value); }
+  int64_t query_head(int64_t h, int64_t query) const { return group_.head(p_.sizes.HQ, key_head(h), query); }
+  int64_t output_head(int64_t h, int64_t l) const { return group_.head(p_.sizes.out_heads(), key_head(h), l); }
+  // Asks memory for rows of a coming step, if this is the head's first time round.
+  auto asking(const Sequence& s, const Step& next, bool once, std::initializer_list<uint32_t> roles) const {
+    return [this, &s, next, once, roles](int64_t part, int64_t parts) {
+      for (uint32_t role : roles)
+        if (once) w_.prefetch(role, s, next, key_head(next.head), part, parts);
+    };
+  }
+
+  Worker& w_;
+  const Plan& plan_;
+  const Problem& p_;
+  const Padded& d_;
+  const BackwardLayout& b_;
+  const Unit& unit_;
+  const Group group_;
+  const int64_t queries_;  // of a key head
+  const Sequence forth_;  // as its tokens come
+
+ private:
+  void zero_padding() const;
+};
 
 }  // namespace lathe
