@@ -135,6 +135,7 @@ def main():
         lab = Lab(tree, given.row)
         stands = {name for name, result in known.items() if result["killed"]}
         waiting = [m for m in chosen if given.only or m.name not in stands or known[m.name]["of"] != digest(tree, m)]
+        waiting.sort(key=lambda m: m.name in known)  # a run may be cut short: what was never tried comes first
         if waiting:
             lab.prepare()
         unbuilt = []
