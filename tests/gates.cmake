@@ -25,7 +25,7 @@ list(GET rows 0 row)
 lathe_install_test(tarball tarball configure ${means} ${LATHE_HALIDE_ROOT} ${row})
 lathe_install_test(tarball_built tarball build ${means} ${LATHE_HALIDE_ROOT} ${row})
 set_tests_properties(install/debs PROPERTIES SKIP_RETURN_CODE 77)
-set_tests_properties(install/tarball_built PROPERTIES LABELS all PROCESSORS 2)
+set_tests_properties(install/tarball_built PROPERTIES LABELS all PROCESSORS 2 TIMEOUT 3600)
 
 # The README's two commands on a machine that has nothing.
 add_test(NAME bare_machine COMMAND ${PROJECT_SOURCE_DIR}/.ci/bare-machine)
