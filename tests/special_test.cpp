@@ -240,6 +240,16 @@ TEST(Steps, OfAnySize) {
   for (const char* op : {"causal", "decode"}) check(op, of_steps({-200, -80, -20, -1, 0, 3, 30}, true, -0.3));
 }
 
+// Nothing else is there that could hide them.
+TEST(Steps, SmallOnesCount) {
+  for (const char* op : {"causal", "decode"}) {
+    Problem p = of_steps({-20, -16.5, -18, -60}, true, -0.3);
+    p.state.clear();
+    p.skip.clear();
+    check(op, p);
+  }
+}
+
 TEST(Steps, AResetStandsStillWhereNoTimePasses) {
   for (const char* op : {"causal", "decode"}) check(op, of_steps({0, 0, 0, 1, 0}, false, -double{INFINITY}));
 }
