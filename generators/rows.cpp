@@ -2,13 +2,13 @@
 // docs/operators.md.
 #include "decay.h"
 #include "kernel.h"
-#include "transitions.h"
 
 using namespace Halide;
 using namespace lathe::gen;
 
-// z_i = exp(g_i) z_{i-1} + k_i after each token of a chunk. k(K, C), z(K) enters, b(C, 2) as in causal.cpp.
-LATHE_KERNEL(running_sums, transitions) {
+// z_i = exp(g_i) z_{i-1} + k_i after each token of a chunk. k(K, C), z(K) enters, b(C, 2) as in causal.cpp: zeros where
+// nothing decays, which leave the sums exact.
+LATHE_KERNEL(running_sums, once) {
   auto k = kernel.buffer("k");
   auto z = kernel.buffer("z", 1);
   Var c("c"), i("i");
@@ -16,14 +16,11 @@ LATHE_KERNEL(running_sums, transitions) {
   Func z_out("z_out");
   z_out(c, i) = undef<float>();
   Expr before = select(row > 0, z_out(c, max(row - 1, 0)), z(c));
-  if (decays(kernel.axis())) {
-    const Decay decay(kernel);
-    Func left("left");
-    left(i) = select(i > 0, decay.between(i, max(i - 1, 0)), decay.since(i));
-    kernel.label(Role::table, left);
-    before *= left(row);
-  }
-  z_out(c, row) = before + k(c, row);
+  const Decay decay(kernel);
+  Func left("left");
+  left(i) = select(i > 0, decay.between(i, max(i - 1, 0)), decay.since(i));
+  kernel.label(Role::table, left);
+  z_out(c, row) = left(row) * before + k(c, row);
   kernel.output(Role::carried, z_out);
 }
 

@@ -83,10 +83,7 @@ void Gradient::read_out(const Tile& q, const float* h, const Worker::Room& out, 
 
 void Gradient::running_sums(const Tile& k, float* z, float* rows) const {
   Buffer keys(k.data, d_.K, d_.C, k.stride), before(z, d_.K), b = gate(), out(rows, d_.K, d_.C, d_.K);
-  if (gated())
-    call(*plan_.kernels.running_sums, keys, before, b, out);
-  else
-    call(*plan_.kernels.running_sums, keys, before, out);
+  call(*plan_.kernels.running_sums, keys, before, b, out);
   std::memcpy(z, rows + (d_.C - 1) * d_.K, static_cast<size_t>(d_.K) * sizeof(float));
 }
 
@@ -184,6 +181,7 @@ GradientWalk::GradientWalk(Worker& worker, const Unit& unit)
       forth_(sequence(p_, unit.sequence)) {
   std::fill_n(w_.at(b_.ones), d_.C, 1.f);
   std::fill_n(w_.at(b_.zeros), d_.K * d_.V, 0.f);
+  std::fill_n(w_.gate(), 2 * d_.C, 0.f);
   zero_padding();
 }
 

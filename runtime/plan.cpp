@@ -77,7 +77,7 @@ Kernels choose_kernels(const Meaning& meaning, const char* row) {
   }
   k.map = pick("map", meaning.map->name);
   k.transpose = pick("transpose", "");
-  k.running_sums = pick("running_sums", transition);
+  k.running_sums = pick("running_sums", "");
   for (const auto& [kernel, name] :
        {std::pair{&k.row_dots, "row_dots"}, {&k.weigh_rows, "weigh_rows"}, {&k.add_rows, "add_rows"}})
     *kernel = pick(name, "");
@@ -107,15 +107,12 @@ Padded pad(const Meaning& meaning, const Sizes& sizes, const Kernels& k) {
   int value = 16;  // what storage kernels ask for
   for (const Entry* e : {k.causal, k.state, k.readout, k.decode, k.decode_keys, k.recall_more})
     if (e) value = std::lcm(value, e->value_grain);
-  // a gradient is also the other way round: keys, and what is projected, become the columns of a product
+  // a gradient is also the other way round: keys, and what is projected, become the columns of a product; and no row is
+  // narrower than the keys that a map of columns makes of it
   const int turned = meaning.op->backward() ? value : 16;
   const int features = std::lcm(16, k.map->value_grain);
-  return {round_up(sizes.D, meaning.map->projects() ? turned : 16),
-          round_up(sizes.M, features),
-          round_up(padded_keys(meaning, sizes), turned),
-          round_up(sizes.V, value),
-          first_of(k).chunk,
-          value};
+  return {round_up(sizes.D, turned), round_up(sizes.M, features), round_up(padded_keys(meaning, sizes), turned),
+          round_up(sizes.V, value),  first_of(k).chunk,           value};
 }
 
 void same(const char* what, const char* role, int64_t planned, int64_t came) {

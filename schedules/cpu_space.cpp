@@ -5,9 +5,13 @@
 namespace lathe::gen {
 
 bool is_causal(const std::string& kernel) { return kernel.starts_with("causal"); }
-// The others walk rows, a vector at a time.
+// Those that walk rows, a vector at a time, have none.
 bool has_tiles(const std::string& kernel) {
-  return is_causal(kernel) || kernel == "state" || kernel == "readout" || kernel.starts_with("map");
+  for (const char* walks : {"decode", "decode_keys", "recall", "recall_more", "update_keys", "key_step", "key_sum",
+                            "fixed_denominator", "transpose", "widen", "narrow", "exponentials", "softplus",
+                            "skip_rows", "gate_rows", "running_sums", "row_dots", "weigh_rows", "add_rows"})
+    if (kernel == walks) return false;
+  return !kernel.starts_with("gate_");
 }
 
 namespace {
