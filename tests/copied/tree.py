@@ -12,7 +12,7 @@ import shutil
 import subprocess
 import sys
 
-PARTS = [".gitignore", "CMakeLists.txt", "LICENSE", "cli", "cmake", "examples", "generators", "runtime", "schedules",
+PARTS = [".gitignore", "CMakeLists.txt", "LICENSE", "bench/shapes.def", "cli", "cmake", "examples", "generators", "runtime", "schedules",
          "tests"]
 
 
