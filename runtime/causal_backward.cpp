@@ -14,11 +14,14 @@ namespace {
 
 class CausalBackward : public GradientWalk {
  public:
-  CausalBackward(Worker& worker, const Unit& unit) : GradientWalk(worker, unit), back_(forth_.reversed()) {}
+  CausalBackward(Worker& worker, const Unit& unit) : GradientWalk(worker, unit), back_(forth_.reversed()) {
+    std::fill_n(w_.at(b_.zeros), d_.K * d_.V, 0.f);
+    std::fill_n(w_.gate(), 2 * d_.C, 0.f);  // where nothing decays it stays so
+  }
 
   void run() {
     const bool gates = wants_gates();
-    if (normalise() || gates || wants(LATHE_Q) || wants(LATHE_PROJECTION)) {
+    if (normalise() || gates || p_.wants_gradient(LATHE_Q) || p_.wants_gradient(LATHE_PROJECTION)) {
       for (int64_t h = 0; h < unit_.heads; h++) load_forth(h);
       walk_chunks(0, forth_.queries, d_.C, unit_.heads,
                   [&](const Step& now, const Step& next) { step_forth(now, next); });
@@ -29,7 +32,7 @@ class CausalBackward : public GradientWalk {
   }
 
  private:
-  bool wants_gates() const { return wants(LATHE_GATE) || wants(LATHE_DECAY); }
+  bool wants_gates() const { return p_.wants_gradient(LATHE_GATE) || p_.wants_gradient(LATHE_DECAY); }
   float* transposed(int64_t h, int64_t value) const { return w_.state(carried(h), group_.values() + value); }
 
   // What is kept of each token, by its place in the sequence: of a query its denominator's inverse and gradient, of a
@@ -75,11 +78,13 @@ class CausalBackward : public GradientWalk {
     const auto hold = [&](int64_t value) {
       if (value != at_hand) {
         values = g.values(now, value_head(h, value));
+        g.turn(values);
         if (plan_.meaning.gated()) chunk.fill_gate(now, value_head(h, value), 0);
       }
       at_hand = value;
     };
     const Tile sums = g.rows_of(w_.at(b_.sums), d_.K);
+    const bool reads_queries = normalise() || wants_gates();
     if (normalise()) {
       hold(0);
       g.running_sums(keys, w_.z(carried(h)), w_.at(b_.sums));
@@ -87,7 +92,7 @@ class CausalBackward : public GradientWalk {
     float *inv = w_.inv(), *dots = w_.at(b_.row);
     const Worker::Room more{w_.at(b_.dk), d_.K};
     for (int64_t query = 0; query < queries_; query++) {
-      const Tile q = g.queries(now, query_head(h, query));
+      const Tile q = reads_queries ? g.queries(now, query_head(h, query)) : Tile{};
       const Worker::Room dq = g.room_for_mapped(LATHE_Q, now, query_head(h, query), w_.at(b_.dq));
       if (normalise()) g.denominators(q, sums, inv);
       bool first = true;
@@ -96,7 +101,7 @@ class CausalBackward : public GradientWalk {
         hold(group_.value_of(l));
         const Tile out = g.outputs(now, output_head(h, l), normalise() ? inv : nullptr);
         const Worker::Room& to = first ? dq : more;
-        g.attend(out, values, keys, w_.state(carried(h), at_hand), to);
+        g.attend(out, keys, w_.state(carried(h), at_hand), to);
         if (wants_gates() && !normalise()) {
           g.dots(q, to, dots);
           for (int64_t i = 0; i < now.rows; i++) products(h, at_hand)[now.t + i] += dots[i];
@@ -175,9 +180,11 @@ class CausalBackward : public GradientWalk {
         if (normalise()) take(inverses(h, at_hand), back_, now, weights);
         const Tile out = g.outputs(now, output_head(h, l), normalise() ? weights : nullptr);
         // the state counts once for all the outputs of a value
-        g.attend(keys, q, out, first ? state : w_.at(b_.zeros), first ? dv : more_v);
+        g.turn(q);
+        g.attend(keys, out, first ? state : w_.at(b_.zeros), first ? dv : more_v);
         if (!first) g.add(dv, g.rows_of(more_v, d_.V), g.ones());
-        g.attend(values, out, q, first ? turned : w_.at(b_.zeros), first ? dk_of_value : more_k);
+        g.turn(out);
+        g.attend(values, q, first ? turned : w_.at(b_.zeros), first ? dk_of_value : more_k);
         if (!first) g.add(dk_of_value, g.rows_of(more_k, d_.K), g.ones());
         if (first)
           g.advance(q, out, state, asking(back_, next, value == 0, {LATHE_Q, LATHE_K, LATHE_V, gradient_of(LATHE_O)}));
@@ -254,7 +261,7 @@ class CausalBackward : public GradientWalk {
       for (int64_t i = 0; i < d_.K * d_.V; i++) state[i] *= left;
       w_.save_state(state, p_[gradient_of(LATHE_STATE_IN)], forth_.state, head);
       for (int64_t key = 0; value == 0 && key < d_.K; key++) z[key] *= left;
-      if (wants(LATHE_DECAY))
+      if (p_.wants_gradient(LATHE_DECAY))
         w_.shared()[shared_layout(plan_, p_).decays +
                     static_cast<size_t>(unit_.sequence * p_.sizes.state_heads() + head)] =
             static_cast<float>(given(h, value).decay);

@@ -42,16 +42,10 @@ class Chunk {
                const float* z_entering, int64_t head) const;
   // The normaliser that enters becomes the one that leaves.
   void advance_z(const ChunkTiles& tiles, float* z_row) const;
-  // The state that enters becomes the one that leaves. `between(part, parts)` is called before each block of keys: a
-  // place to ask memory for what comes next. Asked for at once, it would stall where it is asked for.
+  // The state that enters becomes the one that leaves; `between` as in in_blocks_of_keys().
   template <typename Between>
   void advance(const ChunkTiles& tiles, float* state, Between between) const {
-    const int64_t parts = (d_.K + kKeysBetween - 1) / kKeysBetween;
-    for (int64_t part = 0; part < parts; part++) {
-      between(part, parts);
-      const int64_t first = part * kKeysBetween;
-      advance(tiles, first, std::min(kKeysBetween, d_.K - first), state);
-    }
+    in_blocks_of_keys(d_.K, between, [&](int64_t first, int64_t keys) { advance(tiles, first, keys, state); });
   }
   // Keys [first, first + keys) of it.
   void advance(const ChunkTiles& tiles, int64_t first, int64_t keys, float* state) const;
@@ -60,7 +54,6 @@ class Chunk {
   // The keys that the state is made of.
   Worker::Rows kept(const ChunkTiles& tiles) const { return key_gates_ ? key_gates_->kept() : tiles.k; }
 
-  static constexpr int64_t kKeysBetween = 16;
   // From the log decays in the second row of the gate, and what the stabiliser's maxima rise by.
   void sum_gate(const float* peaks, float before) const;
 

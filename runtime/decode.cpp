@@ -128,18 +128,14 @@ struct Token {
     }
     const Worker::Rows k_rows = keys();
     Buffer k(k_rows.data, K, heads, k_rows.stride), z(before.data, K, heads, before.stride), a(w.gate(), heads);
-    Buffer z_out(next, K, heads, stride), z_before(seen(0), K, heads, plan.padded.K);
+    Buffer z_out(next, K, heads, stride);
     if (keyed())
       step_key_sums(k_rows, before, K, next, stride);
     else
       call(*plan.kernels.key_step, k, z, a, z_out);
-    Buffer& z_seen = reads_before() ? z_before : z_out;
-    float eps = plan.meaning.eps;
-    int32_t at_least = plan.meaning.denom_max();
+    const Worker::Rows z_seen = reads_before() ? Worker::Rows{seen(0), plan.padded.K} : Worker::Rows{next, stride};
     for (int64_t query = 0; query < queries(); query++) {
-      const Worker::Rows rows = query_rows(query);
-      Buffer q(rows.data, K, heads, rows.stride), inv(w.inv() + query * heads, heads);
-      call(*plan.kernels.fixed_denominator, q, z_seen, eps, at_least, inv);
+      w.denominators(query_rows(query), z_seen, K, heads, w.inv() + query * heads);
     }
     for (int64_t h = 0; !own && t + 1 == s.queries && h < heads; h++)
       w.save_z(next + h * stride, out, s.state, first + h);

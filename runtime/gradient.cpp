@@ -48,10 +48,14 @@ Tile Gradient::outputs(const Step& step, int64_t head, const float* by) const {
   return rows_of(w_.at(b_.o), d_.V);
 }
 
-void Gradient::attend(const Tile& q, const Tile& k, const Tile& v, const float* h, const Worker::Room& out) const {
-  Buffer from(k.data, k.width, d_.C, k.stride), turned(w_.at(b_.turned), d_.C, k.width, d_.C);
-  call(*plan_.kernels.transpose, from, turned);
-  Buffer queries(q.data, q.width, d_.C, q.stride), columns(v.data, v.width, d_.C, v.stride);
+void Gradient::turn(const Tile& k) const {
+  Buffer from(k.data, k.width, d_.C, k.stride), to(w_.at(b_.turned), d_.C, k.width, d_.C);
+  call(*plan_.kernels.transpose, from, to);
+}
+
+void Gradient::attend(const Tile& q, const Tile& v, const float* h, const Worker::Room& out) const {
+  Buffer turned(w_.at(b_.turned), d_.C, q.width, d_.C), queries(q.data, q.width, d_.C, q.stride),
+      columns(v.data, v.width, d_.C, v.stride);
   Buffer state(h, v.width, q.width, v.width), b = gate(), o(out.data, v.width, d_.C, out.stride);
   if (gated())
     call(*plan_.kernels.causal, queries, turned, columns, state, b, o);
@@ -92,13 +96,6 @@ void Gradient::key_sum(const Tile& k, float* z) const {
   call(*plan_.kernels.key_sum, keys, sum, sum);
 }
 
-void Gradient::denominators(const Tile& q, const Tile& z, float* inv) const {
-  Buffer queries(q.data, d_.K, d_.C, q.stride), sums(z.data, d_.K, d_.C, z.stride), out(inv, d_.C);
-  float eps = plan_.meaning.eps;
-  int32_t at_least = plan_.meaning.denom_max();
-  call(*plan_.kernels.fixed_denominator, queries, sums, eps, at_least, out);
-}
-
 void Gradient::denominator_gradients(const float* inv, float* dots) const {
   const bool at_least = plan_.meaning.denom_max();
   for (int64_t i = 0; i < d_.C; i++) dots[i] = at_least && inv[i] >= 1 / plan_.meaning.eps ? 0 : -dots[i] * inv[i];
@@ -121,19 +118,20 @@ void Gradient::add(const Worker::Room& x, const Tile& more, const float* by) con
 
 void Gradient::finish_mapped(uint32_t role, const Step& step, int64_t head, int64_t key_head,
                              const Worker::Room& dy) const {
-  if (!wants_mapped(role)) return;
-  if (unmapped(role)) return store(role, step, head, dy, p_.sizes.D);
+  const bool wanted = p_.wants_gradient(role), of_projection = p_.wants_gradient(LATHE_PROJECTION);
+  if (!wanted && !of_projection) return;
+  if (w_.as_it_is(role)) return store(role, step, head, dy, p_.sizes.D);
   const Worker::Rows x = w_.unmapped(role, step, s_, head, d_.D, w_.at(b_.x));
   float* du = w_.at(b_.du);
   const Worker::Room dx = w_.room_for(gradient_of(role), step, s_, head, d_.D, w_.at(b_.dx));
   w_.map_backward(role, step, s_, head, x, {dy.data, dy.stride}, du, dx);
   if (plan_.meaning.map->projects()) {
     const Tile through = rows_of(du, d_.M);
-    if (wants(role)) {
+    if (wanted) {
       read_out(through, w_.projection_rows(head), {w_.at(b_.row), d_.D}, d_.D);
       add(dx, rows_of(w_.at(b_.row), d_.D), ones());
     }
-    if (wants(LATHE_PROJECTION)) {
+    if (of_projection) {
       Buffer keys(du, d_.M, d_.C, d_.M), columns(x.data, d_.D, d_.C, x.stride);
       Buffer sum(part_of_projection(plan_, p_, w_.shared(), s_.index, key_head), d_.D, d_.M, d_.D);
       call(*plan_.kernels.outer, keys, columns, sum, sum);
@@ -149,7 +147,7 @@ void Gradient::store(uint32_t role, const Step& step, int64_t head, const Worker
            step.rows, {0, columns}, w_.at(b_.narrow));
 }
 
-void Gradient::finish_gates(const Step& step, int64_t head, float* gradients) const {
+void Gradient::finish_gates(const Step& step, int64_t head, const float* gradients) const {
   const Tensor& to = p_[gradient_of(LATHE_GATE)];
   if (!to.present()) return;
   const char* from = reinterpret_cast<const char*>(gradients);
@@ -180,8 +178,6 @@ GradientWalk::GradientWalk(Worker& worker, const Unit& unit)
       queries_(p_.sizes.HQ / p_.sizes.HK),
       forth_(sequence(p_, unit.sequence)) {
   std::fill_n(w_.at(b_.ones), d_.C, 1.f);
-  std::fill_n(w_.at(b_.zeros), d_.K * d_.V, 0.f);
-  std::fill_n(w_.gate(), 2 * d_.C, 0.f);
   zero_padding();
 }
 

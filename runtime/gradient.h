@@ -19,7 +19,7 @@ class Gradient {
   Gradient(Worker& worker, const Sequence& s)
       : w_(worker), s_(s), plan_(worker.plan()), p_(worker.problem()), d_(plan_.padded), b_(worker.layout().backward) {}
 
-  // The tiles of a chunk. Queries, keys and values are the worker's; room of `to` is taken where they must be copied.
+  // The tiles of a chunk: the worker's, or the caller's own rows.
   Tile queries(const Step& step, int64_t head) const {
     return tile(w_.map_rows(LATHE_Q, step, s_, head, 0, w_.q()), d_.K);
   }
@@ -32,18 +32,16 @@ class Gradient {
   // dO, each row times `by` where it is given.
   Tile outputs(const Step& step, int64_t head, const float* by) const;
 
-  // out = q h + tril(q k^T) v, with the decays of the worker's gate.
-  void attend(const Tile& q, const Tile& k, const Tile& v, const float* h, const Worker::Room& out) const;
-  // h = h + k^T v, with the same decays. `between(part, parts)` as in Chunk::advance.
+  // Keys with a column for each token, which attend() then reads until others are turned.
+  void turn(const Tile& k) const;
+  // out = q h + tril(q k^T) v, with the decays of the worker's gate; k was turned.
+  void attend(const Tile& q, const Tile& v, const float* h, const Worker::Room& out) const;
+  // h = h + k^T v, with the same decays. `between` as in in_blocks_of_keys().
   template <typename Between>
   void advance(const Tile& k, const Tile& v, float* h, Between between) const {
-    constexpr int64_t kKeysBetween = 16;
-    const int64_t parts = k.width / kKeysBetween;
-    for (int64_t part = 0; part < parts; part++) {
-      between(part, parts);
-      float* of_part = h + part * kKeysBetween * v.width;
-      advance_from({k.data + part * kKeysBetween, k.stride, kKeysBetween}, v, of_part, of_part);
-    }
+    in_blocks_of_keys(k.width, between, [&](int64_t first, int64_t keys) {
+      advance_from({k.data + first, k.stride, keys}, v, h + first * v.width, h + first * v.width);
+    });
   }
   void advance(const Tile& k, const Tile& v, float* h) const { advance_from(k, v, h, h); }
   // Again, for a state that has decayed already.
@@ -53,7 +51,9 @@ class Gradient {
   // Rows z_i = exp(g_i) z_{i-1} + k_i; the last one is the next z.
   void running_sums(const Tile& k, float* z, float* rows) const;
   void key_sum(const Tile& k, float* z) const;
-  void denominators(const Tile& q, const Tile& z, float* inv) const;
+  void denominators(const Tile& q, const Tile& z, float* inv) const {
+    w_.denominators({q.data, q.stride}, {z.data, z.stride}, d_.K, d_.C, inv);
+  }
   // Row by row: x . y; by x; x += by more.
   void dots(const Tile& x, const Worker::Room& y, float* out) const;
   void weigh(const Tile& x, const float* by, float* out) const;
@@ -66,7 +66,7 @@ class Gradient {
 
   // Where the gradient of mapped rows may be made: `room`, or where it belongs, if the map is none.
   Worker::Room room_for_mapped(uint32_t role, const Step& step, int64_t head, float* room) const {
-    if (!unmapped(role)) return {room, d_.K};
+    if (!w_.as_it_is(role)) return {room, d_.K};
     return w_.room_for(gradient_of(role), step, s_, head, d_.K, room);
   }
   // From it to the gradients of the caller's rows and of the projection.
@@ -77,10 +77,7 @@ class Gradient {
   void finish_values(const Step& step, int64_t head, const Worker::Room& dv) const {
     store(LATHE_V, step, head, dv, p_.sizes.V);
   }
-  // Gradients of the gates of a chunk, in whose room they are also narrowed.
-  void finish_gates(const Step& step, int64_t head, float* gradients) const;
-  bool wants(uint32_t role) const { return p_[gradient_of(role)].present(); }
-  bool wants_mapped(uint32_t role) const { return wants(role) || wants(LATHE_PROJECTION); }
+  void finish_gates(const Step& step, int64_t head, const float* gradients) const;
 
   // A [K,V] state, and the same transposed.
   void transpose_state(const float* state, float* transposed) const;
@@ -91,9 +88,6 @@ class Gradient {
   void advance_from(const Tile& k, const Tile& v, const float* h, float* h_out) const;
   static Tile tile(const Worker::Rows& rows, int64_t width) { return {rows.data, rows.stride, width}; }
   bool gated() const { return plan_.meaning.gated(); }
-  bool unmapped(uint32_t role) const {
-    return plan_.meaning.map->identity() && (role == LATHE_K || plan_.meaning.scale == 1);
-  }
   void store(uint32_t role, const Step& step, int64_t head, const Worker::Room& from, int64_t columns) const;
   Buffer gate() const { return {w_.gate(), d_.C, 2, d_.C}; }
 
@@ -112,7 +106,6 @@ class GradientWalk {
 
  protected:
   bool normalise() const { return plan_.meaning.normalise(); }
-  bool wants(uint32_t role) const { return p_[gradient_of(role)].present(); }
   size_t carried(int64_t h) const { return static_cast<size_t>(h); }
   int64_t key_head(int64_t h) const { return unit_.head + h; }
   int64_t value_head(int64_t h, int64_t value) const { return group_.head(p_.sizes.HV, key_head(h), value); }
@@ -134,7 +127,7 @@ class GradientWalk {
   const Unit& unit_;
   const Group group_;
   const int64_t queries_;  // of a key head
-  const Sequence forth_;  // as its tokens come
+  const Sequence forth_;   // as its tokens come
 
  private:
   void zero_padding() const;

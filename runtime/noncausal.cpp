@@ -35,13 +35,6 @@ struct Halves {
     if (plan.meaning.normalise()) chunk.advance_z(tiles, w.z(carried));
   }
 
-  void denominators(size_t carried, const Worker::Rows& queries) const {
-    Buffer q(queries.data, d.K, d.C, queries.stride), z(w.z(carried), d.K, d.C, 0), inv(w.inv(), d.C);
-    float eps = plan.meaning.eps;
-    int32_t at_least = plan.meaning.denom_max();
-    call(*plan.kernels.fixed_denominator, q, z, eps, at_least, inv);
-  }
-
   void read_out(const Step& now, const Step& next) const {
     const size_t carried = static_cast<size_t>(now.head);
     const int64_t key_head = unit.head + now.head;
@@ -52,7 +45,7 @@ struct Halves {
       const int64_t query_head = group.head(p.sizes.HQ, key_head, group.query_of(l));
       if (query_head != mapped) {
         queries = w.map_rows(LATHE_Q, now, s, query_head, 0, w.q());
-        if (plan.meaning.normalise()) denominators(carried, queries);
+        if (plan.meaning.normalise()) w.denominators(queries, {w.z(carried), 0}, d.K, d.C, w.inv());
         mapped = query_head;
       }
       char* to = o.at(s.batch, s.first + now.t, group.head(p.sizes.out_heads(), key_head, l));

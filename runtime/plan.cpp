@@ -107,8 +107,8 @@ Padded pad(const Meaning& meaning, const Sizes& sizes, const Kernels& k) {
   int value = 16;  // what storage kernels ask for
   for (const Entry* e : {k.causal, k.state, k.readout, k.decode, k.decode_keys, k.recall_more})
     if (e) value = std::lcm(value, e->value_grain);
-  // a gradient is also the other way round: keys, and what is projected, become the columns of a product; and no row and no
-  // projection is narrower than the keys that a map of columns makes of it
+  // a gradient is also the other way round: keys, and what is projected, become the columns of a product; and no row
+  // and no projection is narrower than the keys that a map of columns makes of it
   const int turned = meaning.op->backward() ? value : 16;
   const int features = std::lcm(turned, k.map->value_grain);
   return {round_up(sizes.D, turned), round_up(sizes.M, features), round_up(padded_keys(meaning, sizes), turned),

@@ -45,6 +45,7 @@ struct Problem {
   std::array<Tensor, kRoles> tensors;
   Sizes sizes;
   const Tensor& operator[](uint32_t role) const { return tensors[role]; }
+  bool wants_gradient(uint32_t role) const { return tensors[gradient_of(role)].present(); }
 };
 
 // Log of what each of n tokens, from token t of row b of the batch on, leaves of the state of a head; dt are their

@@ -45,6 +45,18 @@ struct Columns {
   int64_t first, count;
 };
 
+// Keys of a state that a kernel advances at a time. visit(first, keys) for each block; before it between(part, parts):
+// a place to ask memory for what comes next. Asked for at once, it would stall where it is asked for.
+template <typename Between, typename Visit>
+void in_blocks_of_keys(int64_t keys, Between between, Visit visit) {
+  constexpr int64_t block = 16;
+  const int64_t parts = (keys + block - 1) / block;
+  for (int64_t part = 0; part < parts; part++) {
+    between(part, parts);
+    visit(part * block, std::min(block, keys - part * block));
+  }
+}
+
 class Worker {
  public:
   Worker(const Plan& plan, const Problem& problem, const Layout& layout, float* shared, char* scratch)
@@ -61,6 +73,12 @@ class Worker {
   void transpose(const Rows& k, float* kt) const;
   // One row for each of `heads` heads of a single token.
   void map_token(uint32_t role, const Sequence& s, int64_t t, int64_t head, int64_t heads, float before, float* y);
+  // Whether rows of Q or K are already what their map makes of them.
+  bool as_it_is(uint32_t role) const {
+    return plan_.meaning.map->identity() && (role == LATHE_K || plan_.meaning.scale == 1);
+  }
+  // One over what `rows` outputs are divided by; K is a multiple of 16. Rows that share a normaliser: a stride of 0.
+  void denominators(const Rows& q, const Rows& z, int64_t K, int64_t rows, float* inv) const;
   // Whether those rows already lie in the caller's tensor, as heads_of() gives them, and need no map_token.
   bool token_in_place(uint32_t role, int64_t heads) const;
   // Rows of a token's heads, `apart` heads from one to the next.

@@ -157,7 +157,7 @@ MUTATIONS = [
       why="asking for memory changes no number, and asking for what is not there never faults"),
     M("padding of queries not zeroed", "runtime/noncausal.cpp", "  w.zero_outputs(s, unit);\n", ""),
     M("denominators of the first query head for all", "runtime/noncausal.cpp",
-      "if (plan.meaning.normalise()) denominators(", "if (plan.meaning.normalise() && mapped < 0) denominators("),
+      "if (plan.meaning.normalise()) w.denominators(", "if (plan.meaning.normalise() && mapped < 0) w.denominators("),
     M("denominators left over", "runtime/noncausal.cpp",
       "std::fill_n(w.inv(), chunk, 1.f)", "std::fill_n(w.inv(), 1, 1.f)"),
     M("decode forgets its normaliser between tokens", "runtime/decode.cpp",

@@ -68,14 +68,18 @@ lathe_status run(const Context& context, const Plan& plan, const Arguments& argu
   return lathe_run(context.get(), plan.get(), args.data(), args.size(), exec);
 }
 
-Answer call(const std::string& op, const Problem& problem, const Options& options) {
-  const Arguments arguments(op, problem, options);
+void perform(const Arguments& arguments, const Options& options) {
   const Context& context = shared_context(options.threads);
   const Plan plan(context, arguments, options.free_extents);
   const lathe_status status = plan.status == LATHE_OK ? run(context, plan, arguments) : plan.status;
   if (status != LATHE_OK) ADD_FAILURE() << "status " << status << ": " << context.error() << "\n" << arguments.text();
   for (const auto& [role, tensor] : arguments.tensors)
     EXPECT_TRUE(tensor->surroundings_intact()) << "written outside role " << role << "\n" << arguments.text();
+}
+
+Answer call(const std::string& op, const Problem& problem, const Options& options) {
+  const Arguments arguments(op, problem, options);
+  perform(arguments, options);
   return arguments.outputs();
 }
 

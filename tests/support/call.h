@@ -106,6 +106,7 @@ class Plan {
 lathe_status run(const Context& context, const Plan& plan, const Arguments& arguments,
                  const lathe_exec* exec = nullptr);
 // The whole call; a refusal, or a byte written where none belongs, fails the test.
+void perform(const Arguments& arguments, const Options& options);
 Answer call(const std::string& op, const Problem& problem, const Options& options = {});
 
 nlohmann::json list(const char* what);

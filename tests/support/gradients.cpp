@@ -24,12 +24,7 @@ constexpr Part parts[] = {{"dq", &Gradients::q, true},          {"dk", &Gradient
 
 Gradients call_backward(const std::string& op, const Problem& problem, const Given& given, const Options& options) {
   const Arguments arguments(backward_of(op), problem, options, &given);
-  const Context& context = shared_context(options.threads);
-  const Plan plan(context, arguments, options.free_extents);
-  const lathe_status status = plan.status == LATHE_OK ? run(context, plan, arguments) : plan.status;
-  if (status != LATHE_OK) ADD_FAILURE() << "status " << status << ": " << context.error() << "\n" << arguments.text();
-  for (const auto& [role, tensor] : arguments.tensors)
-    EXPECT_TRUE(tensor->surroundings_intact()) << "written outside role " << role << "\n" << arguments.text();
+  perform(arguments, options);
   return arguments.gradients();
 }
 

@@ -1,0 +1,114 @@
+// Where in its memory a worker has what, and what workers share.
+#include <cstring>
+
+#include "key_gates.h"
+
+namespace lathe {
+
+namespace {
+
+// States that a worker walks together must stay in its second-level cache, of which half is left for the tiles.
+constexpr int64_t kStateBytes = int64_t{512} * 1024;
+
+// Heads of one token are neighbours, as in [B,T,H,D]: then the rows of one head are far apart, and heads are walked
+// together. In [B,H,T,D] the rows of a head are one stream.
+bool side_by_side(const Tensor& x) { return x.shape[2] > 1 && x.stride[2] < x.stride[1]; }
+
+int64_t heads_together(const Problem& p, int64_t state_bytes) {
+  const Tensor& k = p[LATHE_K].present() ? p[LATHE_K] : p[LATHE_Q];
+  return side_by_side(k) ? std::clamp<int64_t>(kStateBytes / state_bytes, 1, p.sizes.HK) : 1;
+}
+
+}  // namespace
+
+Layout worker_layout(const Plan& plan, const Problem& problem) {
+  const Padded& w = plan.padded;
+  const int64_t values = problem.sizes.HV / problem.sizes.HK;
+  Layout layout{};
+  size_t at = 0;
+  const auto take = [&](int64_t floats) {
+    const size_t offset = at;
+    at += static_cast<size_t>(floats) * sizeof(float);
+    at = (at + 63) / 64 * 64;
+    return offset;
+  };
+  layout.staged = take(w.C * w.D + 16);
+  layout.projected = take(w.C * w.M);
+  // a tile of features may run past the heads of one token
+  constexpr int64_t slack = 16;
+  const int64_t rows = std::max(w.C, problem.sizes.HQ / problem.sizes.HK);  // of a chunk, or of the heads of one token
+  layout.peaks = take(w.C + 16);
+  layout.q = take((rows + slack) * w.K);
+  layout.k = take((w.C + slack) * w.K);
+  layout.kt = take(w.C * w.K);
+  layout.v = take(w.C * w.V);
+  layout.o = take(rows * w.V);
+  layout.inv = take(rows + 16);
+  layout.gate = take(2 * w.C + 16);
+  layout.dt = take(w.C + 16);
+  layout.raw = take(plan.meaning.variant->options() ? w.C * w.V : 0);
+  layout.key_gates = take(KeyGates::floats(plan));
+  layout.narrow = take(w.C * w.V);
+  layout.z = static_cast<size_t>(states_of_value(plan) * values * w.K * w.V) * sizeof(float);
+  layout.state_stride = layout.z + static_cast<size_t>(w.K + 16) * sizeof(float);
+  layout.heads = static_cast<size_t>(heads_together(problem, static_cast<int64_t>(layout.state_stride)));
+  layout.states = take(static_cast<int64_t>(layout.heads * layout.state_stride / sizeof(float)));
+  if (plan.meaning.op->backward()) {
+    const Sizes& s = problem.sizes;
+    const int64_t queries = s.HQ / s.HK;
+    BackwardLayout& b = layout.backward;
+    b.o = take(w.C * w.V);
+    for (size_t* tile : {&b.dq, &b.dk, &b.sums, &b.weighed}) *tile = take((w.C + slack) * w.K);
+    b.dv = take(w.C * w.V);
+    for (size_t* tile : {&b.x, &b.dx, &b.row}) *tile = take(w.C * std::max({w.D, w.K, w.V}) + 16);
+    b.du = take((w.C + slack) * w.M);
+    b.turned = take(w.C * std::max(w.K, w.V));
+    b.narrow = take(w.C * std::max(w.D, w.V));
+    b.zeros = take(w.K * w.V);
+    b.part = take(w.K * w.V);
+    b.ones = take(w.C);
+    b.given = take(static_cast<int64_t>(layout.heads) * (4 * values + w.K));
+    b.tokens = take(static_cast<int64_t>(layout.heads) * (2 * queries + values) * s.Tq);
+  }
+  layout.total = at;
+  return layout;
+}
+
+namespace {
+
+int64_t projections(const Tensor& w) { return !w.present() ? 0 : w.rank == 3 ? w.shape[0] : 1; }
+
+}  // namespace
+
+Shared shared_layout(const Plan& plan, const Problem& p) {
+  const Sizes& s = p.sizes;
+  const int64_t one = plan.padded.M * plan.padded.D, all = projections(p[LATHE_PROJECTION]) * one;
+  Shared shared{};
+  const auto take = [&](int64_t floats) {
+    const size_t offset = shared.total;
+    shared.total += static_cast<size_t>((floats + 15) / 16 * 16);
+    return offset;
+  };
+  shared.projection = take(all);
+  if (!plan.meaning.op->backward()) return shared;
+  shared.rows = take(all);
+  shared.decays = take(p[gradient_of(LATHE_DECAY)].present() ? s.N * s.state_heads() : 0);
+  shared.projections = take(p[gradient_of(LATHE_PROJECTION)].present() ? s.N * s.HK * one : 0);
+  return shared;
+}
+
+void fill_projection(const Plan& plan, const Problem& problem, float* shared) {
+  const Tensor& w = problem[LATHE_PROJECTION];
+  const Shared layout = shared_layout(plan, problem);
+  const Padded& d = plan.padded;
+  std::memset(shared, 0, layout.total * sizeof(float));
+  for (int64_t h = 0; h < projections(w); h++)
+    for (int64_t m = 0; m < problem.sizes.M; m++) {
+      const float* row = w.rank == 3 ? w.floats(h, m) : w.floats(m);
+      for (int64_t i = 0; i < problem.sizes.D; i++) shared[(h * d.D + i) * d.M + m] = row[i];
+      if (layout.rows > 0)
+        std::copy_n(row, problem.sizes.D, shared + layout.rows + static_cast<size_t>((h * d.M + m) * d.D));
+    }
+}
+
+}  // namespace lathe
