@@ -54,7 +54,7 @@ struct Map {
       Expr column = Mapping::column(r);
       y(start + column, i) = valid(column < part.width, Mapping::in_part(part.value, words, column));
     } else {
-      const auto [r, behind, ahead, column, products] = m.triangle();
+      const auto [r, behind, ahead, column, products] = m.triangle(Mapping::Blocks::kWhole);
       // Halide does not see where the products end
       Expr last = y.output_buffer().dim(0).extent() - 1;
       Expr to = unsafe_promise_clamped(start + products + ahead, 0, last);

@@ -85,11 +85,12 @@ struct MapBackward {
            [&](const Expr& column, const Expr& g) { dx(Mapping::in_part(at, words, column), i) += g; });
   }
 
+  // A column past the last would be the caller's next row.
   void triangle(const Part& part, const Expr& start, const Words& words) {
     const auto with = [&](const std::string& name, auto add) {
-      const auto [r, behind, ahead, column, products] = m.triangle();
+      const auto [r, behind, ahead, column, products] = m.triangle(Mapping::Blocks::kCut);
       const Expr from = unsafe_promise_clamped(start + products + ahead, 0, dy.dim(0).extent() - 1);
-      add(column, behind, gradient(slope(part, name), words, column, behind, column < m.width, from));
+      add(column, behind, gradient(slope(part, name), words, column, behind, Internal::const_true(), from));
     };
     with("x.read", [&](const Expr& column, const Expr&, const Expr& g) { dx(column, i) += g; });
     with("behind.read", [&](const Expr&, const Expr& behind, const Expr& g) { dx(behind, i) += g; });

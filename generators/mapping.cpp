@@ -76,10 +76,10 @@ Words Mapping::words() {
   return words;
 }
 
-Mapping::Triangle Mapping::triangle() const {
+Mapping::Triangle Mapping::triangle(Blocks cut) const {
   RDom r(0, kBlock, 0, blocks(width), 0, width, "r");
-  r.where(r.y * kBlock + r.z + 1 < width);
   Expr ahead = r.y * kBlock + r.x;
+  r.where((cut == Blocks::kCut ? ahead : Expr(r.y * kBlock)) + r.z + 1 < width);
   // Halide does not see that the condition keeps a block within 16 columns of the end
   Expr column = unsafe_promise_clamped(r.z + 1 + ahead, 0, stored.dim(0).extent() - 1);
   return {r, r.z, ahead, column, r.z * width - r.z * (r.z + 1) / 2};

@@ -34,11 +34,13 @@ struct Mapping {
   Halide::RDom columns_of(const Part& part) const { return {0, kBlock, 0, blocks(part.width), "r"}; }
   static Expr column(const Halide::RDom& r) { return r.y * kBlock + r.x; }
   // Blocks of a triangle's rows: behind, how far ahead of the column after it, and where the products of behind begin.
+  // Whole blocks run past the last column.
   struct Triangle {
     Halide::RDom r;
     Expr behind, ahead, column, start;
   };
-  Triangle triangle() const;
+  enum class Blocks { kWhole, kCut };
+  Triangle triangle(Blocks blocks) const;
   // Of the values that a map divides by.
   Halide::Func total_of(const Formula& f, const Words& words);
 

@@ -95,6 +95,18 @@ TEST_P(Backward, Maps) {
     }
 }
 
+// Rows that kernels read and write where the caller has them end at the guard pages.
+TEST_P(Backward, MapsInPlace) {
+  shape.T = chunk();
+  Options options;
+  options.layout = Layout::Bhtd;
+  for (const std::string& map : reference::map_names()) {
+    Problem p = with_map(shape, map);
+    p.D = 16;
+    expect(reals(p, Type::F32, 8), 9, options);
+  }
+}
+
 TEST_P(Backward, Types) {
   shape.map = "elu1";
   for (const Type type : {Type::F16, Type::BF16})
