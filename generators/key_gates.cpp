@@ -6,24 +6,17 @@
 // A query and a key meet in sum_k q_k k_k exp(b_ik - b_jk). The fractions become factors of the two; the whole numbers
 // are subtracted exactly, and no difference above 0 is used: against the beginning, against the row where a block of
 // queries begins (causal.cpp), and within a block pair by pair.
-#include "kernel.h"
-#include "vmath.h"
+#include "key_gates.h"
 
 using namespace Halide;
 using namespace lathe::gen;
 
 namespace {
 
-struct Sums {
-  ImageParam whole, rest;
-  explicit Sums(Kernel& kernel) : whole(kernel.buffer("whole")), rest(kernel.buffer("rest")) {}
-};
-
-// A query in row i reads the state after token i, or, lagging, the state before it.
-struct Rows {
-  Param<int32_t> lag, block;
-  explicit Rows(Kernel& kernel) : lag(kernel.number<int32_t>("lag")), block(kernel.number<int32_t>("block")) {}
-  Expr seen(const Expr& i) const { return i + 1 - lag; }
+// Blocks of rows that walk the triangle together begin at multiples of `block`.
+struct Rows : Lag {
+  Param<int32_t> block;
+  explicit Rows(Kernel& kernel) : Lag(kernel), block(kernel.number<int32_t>("block")) {}
   Expr first(const Expr& i) const { return i / block * block; }
 };
 
@@ -58,7 +51,7 @@ LATHE_KERNEL(gate_sums, once) {
 // q(K, C) -> of the state that entered, of the row where its block begins, and with its own factor only.
 LATHE_KERNEL(gate_queries, once) {
   auto q = kernel.buffer("q");
-  const Sums b(kernel);
+  const GateSums b(kernel);
   const Rows rows(kernel);
   Var key("key"), i("i");
   Func gated("gated");
@@ -70,7 +63,7 @@ LATHE_KERNEL(gate_queries, once) {
 // k(K, C) -> with its own factor only, and as the last token leaves it, but for the factor `rise`.
 LATHE_KERNEL(gate_keys, once) {
   auto k = kernel.buffer("k");
-  const Sums b(kernel);
+  const GateSums b(kernel);
   Var key("key"), i("i");
   Func gated("gated");
   Expr down = k(key, i) * power_of_fraction(-b.rest(key, i + 1));
@@ -106,4 +99,39 @@ LATHE_KERNEL(gate_pairs, once) {
   for (const Func& f : {earlier_lanes, own_lanes}) kernel.label(Role::pair_lanes, f);
   for (const Func& f : {earlier_sum, own_sum}) kernel.label(Role::pair_sum, f);
   kernel.output(Role::pairs, pairs);
+}
+
+// The normaliser after each token, and as the token's query sees it. k(K, C), z(K) enters, g(K, C), u(K) as above;
+// sums(K, C), seen(K, C).
+LATHE_KERNEL(running_key_sums, once) {
+  auto k = kernel.buffer("k"), z = kernel.buffer("z", 1), g = kernel.buffer("g"), u = kernel.buffer("u", 1);
+  const Lag lag(kernel);
+  Var c("c"), i("i");
+  RDom row(0, k.dim(1).extent(), "row");
+  Func sums("sums"), seen("seen");
+  const auto before = [&](const Expr& n) { return select(n > 0, sums(c, max(n - 1, 0)), z(c)); };
+  sums(c, i) = undef<float>();
+  sums(c, row) = exponential_of_negative(g(c, row)) * before(row) + k(c, row);
+  seen(c, i) = select(lag.lags(), before(i) + u(c) * k(c, i), sums(c, i));
+  kernel.output(Role::carried, sums);
+  kernel.output(Role::copy, seen);
+}
+
+// Gradients of a chunk's gates, walked from the last token to the first: dg_t, the sum over this token and later ones
+// of q dq - k dk. products(K, C): q dq, k(K, C), dk(K, C), later(K): the sum over earlier rows. Where queries lag,
+// their token's own gate is none of theirs, but for `own`(K, C), what its key gives to its query by its weight. sums(K,
+// C): without `later`; dg(K, C).
+LATHE_KERNEL(gate_gradients, once) {
+  auto products = kernel.buffer("products"), k = kernel.buffer("k"), dk = kernel.buffer("dk");
+  auto own = kernel.buffer("own"), u = kernel.buffer("u", 1), later = kernel.buffer("later", 1);
+  const Lag lag(kernel);
+  Var c("c"), i("i");
+  RDom row(0, k.dim(1).extent(), "row");
+  Func sums("sums"), dg("dg");
+  sums(c, i) = undef<float>();
+  Expr before = select(row > 0, sums(c, max(row - 1, 0)), 0.f);
+  sums(c, row) = before + (products(c, row) - k(c, row) * dk(c, row));
+  dg(c, i) = later(c) + sums(c, i) + select(lag.lags(), u(c) * own(c, i) - products(c, i), 0.f);
+  kernel.output(Role::carried, sums);
+  kernel.output(Role::copy, dg);
 }

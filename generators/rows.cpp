@@ -57,3 +57,13 @@ LATHE_KERNEL(add_rows, once) {
   y(c, i) = x(c, i) + by(i) * more(c, i);
   kernel.output(Role::copy, y);
 }
+
+// y = x + by a b, a number for each row. x(K, C), a(K, C), b(K, C), by(C); y may be x.
+LATHE_KERNEL(add_products, once) {
+  auto x = kernel.buffer("x"), a = kernel.buffer("a"), b = kernel.buffer("b");
+  auto by = kernel.buffer("by", 1);
+  Var c("c"), i("i");
+  Func y("y");
+  y(c, i) = x(c, i) + by(i) * (a(c, i) * b(c, i));
+  kernel.output(Role::copy, y);
+}

@@ -1,7 +1,8 @@
 // Gradients of the causal scan. Two scans, neither of which keeps states: forward, S^T gives dQ; backward, R, the sum
 // of q^T dO of this token and later ones, gives dK and dV. Each is the causal kernel with its arguments in other
 // places, the second on rows that are walked from the last token to the first. A normaliser is a column of ones beside
-// the values, and is added row by row.
+// the values, and is added row by row. Where each key dimension has a gate, so do the columns of dQ and dK, which have
+// a kernel of their own; dV is the forward kernel again.
 #include <cmath>
 
 #include "chunk.h"
@@ -20,8 +21,7 @@ class CausalBackward : public GradientWalk {
   }
 
   void run() {
-    const bool gates = wants_gates();
-    if (normalise() || gates || p_.wants_gradient(LATHE_Q) || p_.wants_gradient(LATHE_PROJECTION)) {
+    if (normalise() || p_.wants_gate_gradients() || p_.wants_gradient(LATHE_Q) || p_.wants_gradient(LATHE_PROJECTION)) {
       for (int64_t h = 0; h < unit_.heads; h++) load_forth(h);
       walk_chunks(0, forth_.queries, d_.C, unit_.heads,
                   [&](const Step& now, const Step& next) { step_forth(now, next); });
@@ -32,7 +32,9 @@ class CausalBackward : public GradientWalk {
   }
 
  private:
-  bool wants_gates() const { return p_.wants_gradient(LATHE_GATE) || p_.wants_gradient(LATHE_DECAY); }
+  bool wants_gates() const { return p_.wants_gate_gradients(); }
+  bool keyed() const { return plan_.meaning.variant->keyed(); }
+  bool lags() const { return plan_.meaning.variant->reads_before(); }
   float* transposed(int64_t h, int64_t value) const { return w_.state(carried(h), group_.values() + value); }
 
   // What is kept of each token, by its place in the sequence: of a query its denominator's inverse and gradient, of a
@@ -52,6 +54,15 @@ class CausalBackward : public GradientWalk {
     return reinterpret_cast<Given*>(w_.at(b_.given))[h * group_.values() + value];
   }
 
+  // The same where each key dimension has a gate: q dq, row by row, and sums for each key.
+  float* product_rows(int64_t h, int64_t value) const {
+    return w_.at(b_.products) + (h * group_.values() + value) * (p_.sizes.Tq + d_.C) * d_.K;
+  }
+  double* given_keys(int64_t h, int64_t value) const {
+    return reinterpret_cast<double*>(w_.at(b_.given) + (h * group_.values() + value) * 3 * d_.K);
+  }
+  float* given_bonus(int64_t h, int64_t value) const { return reinterpret_cast<float*>(given_keys(h, value) + d_.K); }
+
   // Rows of a chunk from the tokens' list and back to it.
   void take(const float* list, const Sequence& s, const Step& now, float* rows) const {
     for (int64_t i = 0; i < d_.C; i++) rows[i] = i < now.rows ? list[s.token(now.t + i) - s.first] : 0;
@@ -64,22 +75,24 @@ class CausalBackward : public GradientWalk {
       w_.load_state(p_[LATHE_STATE_IN], forth_.state, value_head(h, value), transposed(h, value));
       g.transpose_state(transposed(h, value), w_.state(carried(h), value));
       std::fill_n(products(h, value), p_.sizes.Tq, 0.f);
+      if (keyed() && wants_gates()) std::fill_n(product_rows(h, value), (p_.sizes.Tq + d_.C) * d_.K, 0.f);
     }
     w_.load_z(p_[LATHE_Z_IN], forth_.state, key_head(h), w_.z(carried(h)));
   }
 
   void step_forth(const Step& now, const Step& next) const {
     const Gradient g(w_, forth_);
-    const Chunk chunk(w_, forth_);
     const int64_t h = now.head;
     const Tile keys = g.keys(now, key_head(h));
     Tile values{};
+    Worker::Rows gates{};
     int64_t at_hand = -1;
     const auto hold = [&](int64_t value) {
       if (value != at_hand) {
         values = g.values(now, value_head(h, value));
         g.turn(values);
-        if (plan_.meaning.gated()) chunk.fill_gate(now, value_head(h, value), 0);
+        gates = fill_gates(g, forth_, now, value_head(h, value));
+        g.take_keys(keys);
       }
       at_hand = value;
     };
@@ -87,7 +100,7 @@ class CausalBackward : public GradientWalk {
     const bool reads_queries = normalise() || wants_gates();
     if (normalise()) {
       hold(0);
-      g.running_sums(keys, w_.z(carried(h)), w_.at(b_.sums));
+      g.running_sums(keys, gates, w_.z(carried(h)), w_.at(b_.sums));
     }
     float *inv = w_.inv(), *dots = w_.at(b_.row);
     const Worker::Room more{w_.at(b_.dk), d_.K};
@@ -102,10 +115,7 @@ class CausalBackward : public GradientWalk {
         const Tile out = g.outputs(now, output_head(h, l), normalise() ? inv : nullptr);
         const Worker::Room& to = first ? dq : more;
         g.attend(out, keys, w_.state(carried(h), at_hand), to);
-        if (wants_gates() && !normalise()) {
-          g.dots(q, to, dots);
-          for (int64_t i = 0; i < now.rows; i++) products(h, at_hand)[now.t + i] += dots[i];
-        }
+        if (wants_gates() && !normalise()) keep_products(g, now, at_hand, q, to);
         if (!first) g.add(dq, g.rows_of(more, d_.K), g.ones());
         first = false;
       }
@@ -115,42 +125,54 @@ class CausalBackward : public GradientWalk {
         g.add(dq, sums, dots);
         keep(inv, now, inverses(h, query));
         keep(dots, now, denominators(h, query));
-        if (wants_gates()) {
-          g.dots(q, dq, dots);
-          for (int64_t i = 0; i < now.rows; i++) products(h, 0)[now.t + i] += dots[i];
-        }
+        if (wants_gates()) keep_products(g, now, 0, q, dq);
       }
       g.finish_mapped(LATHE_Q, now, query_head(h, query), key_head(h), dq);
     }
     for (int64_t value = 0; value < group_.values(); value++) {
       hold(value);
-      g.advance(values, keys, w_.state(carried(h), value),
+      // the state of gates for each key decays row by row; its transposed is what dQ reads
+      float *state = w_.state(carried(h), value), *rows = keyed() ? transposed(h, value) : state;
+      g.advance(keyed() ? keys : values, keyed() ? values : keys, rows,
                 asking(forth_, next, value == 0, {LATHE_K, LATHE_V, gradient_of(LATHE_O)}));
+      if (keyed()) g.transpose_state(rows, state);
     }
   }
 
+  void keep_products(const Gradient& g, const Step& now, int64_t value, const Tile& q, const Worker::Room& dq) const {
+    if (keyed())
+      return g.add_products({product_rows(now.head, value) + now.t * d_.K, d_.K}, q, g.rows_of(dq, d_.K), g.ones());
+    float *dots = w_.at(b_.row), *all = products(now.head, value) + now.t;
+    g.dots(q, dq, dots);
+    for (int64_t i = 0; i < now.rows; i++) all[i] += dots[i];
+  }
+
   // What the gradients of the last state give to every gate: the products of the one with the other.
-  double of_last_state(int64_t h, int64_t value) const {
+  void give_last_state(int64_t h, int64_t value) const {
     const float *last = w_.state(carried(h), value), *gradient = transposed(h, value);
-    double sum = 0;
-    for (int64_t x = 0; x < d_.V; x++)
-      for (int64_t key = 0; key < d_.K; key++)
-        sum += static_cast<double>(last[x * d_.K + key]) * gradient[key * d_.V + x];
-    return sum;
+    if (keyed()) std::fill_n(given_bonus(h, value), d_.K, 0.f);
+    double all = 0;
+    for (int64_t key = 0; key < d_.K; key++) {
+      double sum = 0;
+      for (int64_t x = 0; x < d_.V; x++) sum += static_cast<double>(last[x * d_.K + key]) * gradient[key * d_.V + x];
+      if (keyed()) given_keys(h, value)[key] = sum;
+      all += sum;
+    }
+    if (!keyed()) given(h, value) = {all, 0};
   }
 
   void load_back(int64_t h) const {
     const Gradient g(w_, back_);
     for (int64_t value = 0; value < group_.values(); value++) {
       w_.load_state(p_[gradient_of(LATHE_STATE_OUT)], back_.state, value_head(h, value), transposed(h, value));
-      given(h, value) = {wants_gates() ? of_last_state(h, value) : 0, 0};
+      if (wants_gates()) give_last_state(h, value);
       std::copy_n(transposed(h, value), d_.K * d_.V, w_.state(carried(h), value));
       g.transpose_state(w_.state(carried(h), value), transposed(h, value));
     }
     float *z = w_.z(carried(h)), *gradient = w_.at(b_.row);
     w_.load_z(p_[gradient_of(LATHE_Z_OUT)], back_.state, key_head(h), gradient);
     for (int64_t key = 0; wants_gates() && normalise() && key < d_.K; key++)
-      given(h, 0).gate += static_cast<double>(z[key]) * gradient[key];
+      (keyed() ? given_keys(h, 0)[key] : given(h, 0).gate) += static_cast<double>(z[key]) * gradient[key];
     std::copy_n(gradient, d_.K, z);
   }
 
@@ -168,7 +190,7 @@ class CausalBackward : public GradientWalk {
     };
     for (int64_t value = 0; value < group_.values(); value++) {
       const Tile values = g.values(now, value_head(h, value));
-      fill_gate_back(now, value_head(h, value));
+      const Worker::Rows gates = fill_gates(g, back_, now, value_head(h, value));
       float *state = w_.state(carried(h), value), *turned = transposed(h, value);
       const Worker::Room dv = g.room_for_values(now, value_head(h, value), w_.at(b_.dv)),
                          dk_of_value = value == 0 ? dk : Worker::Room{w_.at(b_.dq), d_.K}, more_v{w_.at(b_.row), d_.V},
@@ -180,8 +202,8 @@ class CausalBackward : public GradientWalk {
         if (normalise()) take(inverses(h, at_hand), back_, now, weights);
         const Tile out = g.outputs(now, output_head(h, l), normalise() ? weights : nullptr);
         // the state counts once for all the outputs of a value
-        g.turn(q);
-        g.attend(keys, out, first ? state : w_.at(b_.zeros), first ? dv : more_v);
+        g.take_keys(q);
+        g.attend_by_keys(keys, q, out, first ? state : w_.at(b_.zeros), first ? dv : more_v);
         if (!first) g.add(dv, g.rows_of(more_v, d_.V), g.ones());
         g.turn(out);
         g.attend(values, q, first ? turned : w_.at(b_.zeros), first ? dk_of_value : more_k);
@@ -190,11 +212,12 @@ class CausalBackward : public GradientWalk {
           g.advance(q, out, state, asking(back_, next, value == 0, {LATHE_Q, LATHE_K, LATHE_V, gradient_of(LATHE_O)}));
         else
           g.advance_further(q, out, state);
+        if (lags() && wants_gates()) add_own(g, now, at_hand, {keys, q, values, out}, first);
         first = false;
       }
       g.transpose_state(state, turned);
       g.finish_values(now, value_head(h, value), dv);
-      if (normalise() && value == 0) of_normaliser(g, now, hold, q, dk);
+      if (normalise() && value == 0) of_normaliser(g, now, hold, q, gates, dk);
       if (wants_gates()) finish_gates(g, now, value, keys, dk_of_value);
       if (value > 0) g.add(dk, g.rows_of(dk_of_value, d_.K), g.ones());
     }
@@ -203,7 +226,8 @@ class CausalBackward : public GradientWalk {
 
   // dk += r, the sum of the denominators' gradients times q, of each token and later ones.
   template <typename Hold>
-  void of_normaliser(const Gradient& g, const Step& now, Hold hold, const Tile& q, const Worker::Room& dk) const {
+  void of_normaliser(const Gradient& g, const Step& now, Hold hold, const Tile& q, const Worker::Rows& gates,
+                     const Worker::Room& dk) const {
     float *weighed = w_.at(b_.weighed), *weights = w_.inv();
     for (int64_t query = 0; query < queries_; query++) {
       hold(query);
@@ -213,8 +237,36 @@ class CausalBackward : public GradientWalk {
       else
         g.add({weighed, d_.K}, q, weights);
     }
-    g.running_sums(g.rows_of(weighed, d_.K), w_.z(carried(now.head)), w_.at(b_.sums));
+    g.running_sums(g.rows_of(weighed, d_.K), gates, w_.z(carried(now.head)), w_.at(b_.sums));
     g.add(dk, g.rows_of(w_.at(b_.sums), d_.K), g.ones());
+  }
+
+  // What the kernels want of a chunk's gates, and the rows of those of each key.
+  Worker::Rows fill_gates(const Gradient& g, const Sequence& s, const Step& now, int64_t head) const {
+    if (keyed()) {
+      const Worker::Rows gates = gate_rows(s, now, head);
+      g.take_gates(gates, head);
+      return gates;
+    }
+    if (s.step < 0)
+      fill_gate_back(now, head);
+    else if (plan_.meaning.gated())
+      Chunk(w_, s).fill_gate(now, head, 0);
+    return {};
+  }
+
+  // Row by row as they are walked. Back, each token has the gate of the one after it, as below; but where queries lag,
+  // a token's own gate stands between it and what later ones gave.
+  Worker::Rows gate_rows(const Sequence& s, const Step& now, int64_t head) const {
+    const Tensor& gate = p_[LATHE_GATE];
+    float* room = KeyGates(w_).room();
+    const int64_t after = s.step < 0 && !lags() ? 1 : 0, none = after == 1 && now.t == 0 ? 1 : 0;
+    const char* from = gate.at(s.batch, s.token(now.t) + after - none, head);
+    const int64_t stride = s.step * gate.stride[1];
+    if (now.rows == d_.C && none == 0) return key_gate_rows(w_, from, stride, d_.C, room);
+    std::fill_n(room, d_.C * d_.K, 0.f);
+    copy_key_gates(w_, from, stride, now.rows - none, room + none * d_.K);
+    return {room, d_.K};
   }
 
   // A token's gate stands between it and the one before: walking back, each token has that of the one after it.
@@ -228,8 +280,49 @@ class CausalBackward : public GradientWalk {
     Chunk(w_, back_).fill_gate(rows, now.rows);
   }
 
+  // What a token's key gives to its own query by the bonus.
+  struct Pair {
+    const Tile &k, &q, &v, &out;
+  };
+  void add_own(const Gradient& g, const Step& now, int64_t query, const Pair& pair, bool first) const {
+    float *own = w_.at(b_.own), *dots = w_.at(b_.row), *of_denominators = w_.inv();
+    if (first) std::fill_n(own, d_.C * d_.K, 0.f);
+    g.dots(pair.v, {const_cast<float*>(pair.out.data), pair.out.stride}, dots);
+    if (normalise()) take(denominators(now.head, query), back_, now, of_denominators);
+    for (int64_t i = 0; i < now.rows && normalise(); i++) dots[i] += of_denominators[i];
+    g.add_products({own, d_.K}, pair.q, pair.k, dots);
+  }
+
+  void finish_key_gates(const Gradient& g, const Step& now, int64_t value, const Tile& keys,
+                        const Worker::Room& dk) const {
+    const int64_t h = now.head, K = d_.K, head = value_head(h, value);
+    // of the chunk's last token first
+    const int64_t last = back_.token(now.t) - back_.first;
+    const float* products = product_rows(h, value) + last * K;
+    int64_t stride = -K;
+    if (now.rows < d_.C) {
+      float* rows = w_.at(b_.weighed);
+      std::fill_n(rows, d_.C * K, 0.f);
+      for (int64_t i = 0; i < now.rows; i++) std::copy_n(products - i * K, K, rows + i * K);
+      products = rows;
+      stride = K;
+    }
+    const Tile own = lags() ? g.rows_of(w_.at(b_.own), K) : Tile{w_.at(b_.zeros), 0, K};
+    float* rows = w_.at(b_.row);
+    g.key_gate_rows(products, stride, keys, dk, {own.data, own.stride}, given_keys(h, value), rows);
+    if (lags()) g.sum_rows(own, given_bonus(h, value));
+    const Tensor& gate = p_[LATHE_GATE];
+    for (int64_t i = 0; i < now.rows && plan_.meaning.clamps(); i++) {
+      const Strided given{gate.at(back_.batch, back_.token(now.t + i), head), 1, gate.storage};
+      for (int64_t key = 0; key < p_.sizes.K; key++)
+        if (given[key] > 0) rows[i * K + key] = 0;
+    }
+    g.finish_key_gates(now, head, rows);
+  }
+
   // Of dg_t, the sum over this token and later ones of q . dq - k . dk, and what the last state gives to all.
   void finish_gates(const Gradient& g, const Step& now, int64_t value, const Tile& keys, const Worker::Room& dk) const {
+    if (keyed()) return finish_key_gates(g, now, value, keys, dk);
     const int64_t h = now.head, head = value_head(h, value);
     float* dots = w_.at(b_.row);
     g.dots(keys, dk, dots);
@@ -253,20 +346,35 @@ class CausalBackward : public GradientWalk {
   void save_back(int64_t h) const {
     for (int64_t value = 0; value < group_.values(); value++) {
       const int64_t head = value_head(h, value);
-      // the first token's gate stands between it and the state that came in
-      float g = 0;
-      if (forth_.queries > 0) log_decays(plan_.meaning, p_, forth_.batch, forth_.first, 1, head, &g);
-      const float left = std::exp(g);
-      float *state = w_.state(carried(h), value), *z = w_.z(carried(h));
-      for (int64_t i = 0; i < d_.K * d_.V; i++) state[i] *= left;
+      float *state = w_.state(carried(h), value), *z = w_.z(carried(h)), *left = w_.at(b_.row);
+      first_left(head, left);
+      for (int64_t key = 0; key < d_.K; key++)
+        for (int64_t x = 0; x < d_.V; x++) state[key * d_.V + x] *= left[key];
       w_.save_state(state, p_[gradient_of(LATHE_STATE_IN)], forth_.state, head);
-      for (int64_t key = 0; value == 0 && key < d_.K; key++) z[key] *= left;
+      for (int64_t key = 0; value == 0 && key < d_.K; key++) z[key] *= left[key];
+      if (p_.wants_gradient(LATHE_BONUS))
+        std::copy_n(
+            given_bonus(h, value), d_.K,
+            w_.shared() + shared_layout(plan_, p_).bonuses + (unit_.sequence * p_.sizes.state_heads() + head) * d_.K);
       if (p_.wants_gradient(LATHE_DECAY))
         w_.shared()[shared_layout(plan_, p_).decays +
                     static_cast<size_t>(unit_.sequence * p_.sizes.state_heads() + head)] =
             static_cast<float>(given(h, value).decay);
     }
     w_.save_z(w_.z(carried(h)), p_[gradient_of(LATHE_Z_IN)], forth_.state, key_head(h));
+  }
+
+  // What the first token leaves of the state that came in, for each key: its gate stands between the two. Where queries
+  // lag it was walked over.
+  void first_left(int64_t head, float* left) const {
+    std::fill_n(left, d_.K, 0.f);
+    if (forth_.queries > 0 && keyed() && !lags())
+      copy_key_gates(w_, p_[LATHE_GATE].at(forth_.batch, forth_.first, head), 0, 1, left);
+    if (forth_.queries > 0 && !keyed()) {
+      log_decays(plan_.meaning, p_, forth_.batch, forth_.first, 1, head, left);
+      std::fill_n(left, d_.K, left[0]);
+    }
+    for (int64_t key = 0; key < d_.K; key++) left[key] = std::exp(left[key]);
   }
 
   const Sequence back_;

@@ -109,7 +109,7 @@ void Chunk::advance(const ChunkTiles& tiles, int64_t first, int64_t keys, float*
       v(tiles.v.data + columns_.first, columns_.count, d_.C, tiles.v.stride), b(w_.gate(), d_.C, 2, d_.C);
   Buffer h(state + first * d_.V + columns_.first, columns_.count, keys, d_.V);
   if (key_gates_)
-    key_gates_->advance(first, keys, k, v, h);
+    key_gates_->advance(first, keys, k, v, h, h);
   else if (gated_)
     call(*plan_.kernels.state, k, v, h, b, h);
   else

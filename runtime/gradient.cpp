@@ -24,6 +24,10 @@ void sum_parts(const Plan& plan, const Problem& p, const float* shared) {
   };
   if (const Tensor& decay = p[gradient_of(LATHE_DECAY)]; decay.present())
     for (int64_t h = 0; h < s.state_heads(); h++) *decay.floats(h) = sum(layout.decays, h, s.state_heads(), 1, 0);
+  if (const Tensor& bonus = p[gradient_of(LATHE_BONUS)]; bonus.present())
+    for (int64_t h = 0; h < s.state_heads(); h++)
+      for (int64_t key = 0; key < s.K; key++)
+        bonus.floats(h)[key] = sum(layout.bonuses, h, s.state_heads(), plan.padded.K, key);
   const Tensor& w = p[gradient_of(LATHE_PROJECTION)];
   if (!w.present()) return;
   const int64_t stride = plan.padded.M * plan.padded.D;
@@ -57,23 +61,40 @@ void Gradient::attend(const Tile& q, const Tile& v, const float* h, const Worker
   Buffer turned(w_.at(b_.turned), d_.C, q.width, d_.C), queries(q.data, q.width, d_.C, q.stride),
       columns(v.data, v.width, d_.C, v.stride);
   Buffer state(h, v.width, q.width, v.width), b = gate(), o(out.data, v.width, d_.C, out.stride);
-  if (gated())
+  if (key_gates_)
+    key_gates_->columns(queries, turned, {v.data, v.stride}, state, o);
+  else if (gated())
     call(*plan_.kernels.causal, queries, turned, columns, state, b, o);
   else
     call(*plan_.kernels.causal, queries, turned, columns, state, o);
 }
 
+void Gradient::attend_by_keys(const Tile& q, const Tile& k, const Tile& v, const float* h,
+                              const Worker::Room& out) const {
+  if (!key_gates_) {
+    turn(k);
+    return attend(q, v, h, out);
+  }
+  Buffer columns(v.data, v.width, d_.C, v.stride), state(h, v.width, q.width, v.width), none(nullptr, 0);
+  Buffer o(out.data, v.width, d_.C, out.stride);
+  key_gates_->turn();
+  key_gates_->outputs({q.data, q.stride}, {k.data, k.stride}, columns, state, none, o);
+}
+
 void Gradient::advance_further(const Tile& k, const Tile& v, float* h) const {
   if (!gated()) return advance(k, v, h);
   float* part = w_.at(b_.part);
-  advance_from(k, v, w_.at(b_.zeros), part);
+  advance_from(k, {0, k.width}, v, w_.at(b_.zeros), part);
   for (int64_t i = 0; i < k.width * v.width; i++) h[i] += part[i];
 }
 
-void Gradient::advance_from(const Tile& k, const Tile& v, const float* h, float* h_out) const {
-  Buffer keys(k.data, k.width, d_.C, k.stride), columns(v.data, v.width, d_.C, v.stride), b = gate();
-  Buffer state(h, v.width, k.width, v.width), next(h_out, v.width, k.width, v.width);
-  if (gated())
+void Gradient::advance_from(const Tile& k, const Columns& some, const Tile& v, const float* h, float* h_out) const {
+  const Worker::Rows rows = key_gates_ ? key_gates_->kept() : Worker::Rows{k.data, k.stride};
+  Buffer keys(rows.data + some.first, some.count, d_.C, rows.stride), columns(v.data, v.width, d_.C, v.stride);
+  Buffer state(h, v.width, some.count, v.width), next(h_out, v.width, some.count, v.width), b = gate();
+  if (key_gates_)
+    key_gates_->advance(some.first, some.count, keys, columns, state, next);
+  else if (gated())
     call(*plan_.kernels.state, keys, columns, state, b, next);
   else
     call(*plan_.kernels.state, keys, columns, state, next);
@@ -85,7 +106,8 @@ void Gradient::read_out(const Tile& q, const float* h, const Worker::Room& out, 
   call(*plan_.kernels.readout, queries, state, inv, o);
 }
 
-void Gradient::running_sums(const Tile& k, float* z, float* rows) const {
+void Gradient::running_sums(const Tile& k, const Worker::Rows& gates, float* z, float* rows) const {
+  if (key_gates_) return key_gates_->running_sums({k.data, k.stride}, gates, z, rows);
   Buffer keys(k.data, d_.K, d_.C, k.stride), before(z, d_.K), b = gate(), out(rows, d_.K, d_.C, d_.K);
   call(*plan_.kernels.running_sums, keys, before, b, out);
   std::memcpy(z, rows + (d_.C - 1) * d_.K, static_cast<size_t>(d_.K) * sizeof(float));
@@ -114,6 +136,17 @@ void Gradient::weigh(const Tile& x, const float* by, float* out) const {
 void Gradient::add(const Worker::Room& x, const Tile& more, const float* by) const {
   Buffer rows(x.data, more.width, d_.C, x.stride), others(more.data, more.width, d_.C, more.stride), weights(by, d_.C);
   call(*plan_.kernels.add_rows, rows, others, weights, rows);
+}
+
+void Gradient::add_products(const Worker::Room& x, const Tile& y, const Tile& z, const float* by) const {
+  Buffer rows(x.data, y.width, d_.C, x.stride), a(y.data, y.width, d_.C, y.stride), b(z.data, y.width, d_.C, z.stride);
+  Buffer weights(by, d_.C);
+  call(*plan_.kernels.add_products, rows, a, b, weights, rows);
+}
+
+void Gradient::sum_rows(const Tile& x, float* sum) const {
+  Buffer rows(x.data, x.width, d_.C, x.stride), all(sum, x.width);
+  call(*plan_.kernels.row_sums, rows, all, all);
 }
 
 void Gradient::finish_mapped(uint32_t role, const Step& step, int64_t head, int64_t key_head,

@@ -1,7 +1,9 @@
 // The steps that gradients of a chunk are made of, on the worker's tiles. docs/operators.md has the formulas.
 #pragma once
 
-#include "worker.h"
+#include <optional>
+
+#include "key_gates.h"
 
 namespace lathe {
 
@@ -17,7 +19,9 @@ struct Tile {
 class Gradient {
  public:
   Gradient(Worker& worker, const Sequence& s)
-      : w_(worker), s_(s), plan_(worker.plan()), p_(worker.problem()), d_(plan_.padded), b_(worker.layout().backward) {}
+      : w_(worker), s_(s), plan_(worker.plan()), p_(worker.problem()), d_(plan_.padded), b_(worker.layout().backward) {
+    if (plan_.meaning.variant->keyed()) key_gates_.emplace(worker);
+  }
 
   // The tiles of a chunk: the worker's, or the caller's own rows.
   Tile queries(const Step& step, int64_t head) const {
@@ -32,32 +36,45 @@ class Gradient {
   // dO, each row times `by` where it is given.
   Tile outputs(const Step& step, int64_t head, const float* by) const;
 
-  // Keys with a column for each token, which attend() then reads until others are turned.
+  // Log gates of a head, a row of them for each token, where each key dimension has one: what follows decays by them.
+  void take_gates(const Worker::Rows& gates, int64_t head) const { key_gates_->take_gates(gates, head); }
+  // Rows of keys, or of queries in their place, whose dimensions have those gates.
+  void take_keys(const Tile& k) const {
+    if (key_gates_) key_gates_->take_keys({k.data, k.stride});
+  }
+  // Rows with a column for each token, which attend() then reads until others are turned.
   void turn(const Tile& k) const;
-  // out = q h + tril(q k^T) v, with the decays of the worker's gate; k was turned.
+  // out = q h + tril(q k^T) v, with the decays of the worker's gate; k was turned. Where each key dimension has a gate,
+  // v are the keys that were taken.
   void attend(const Tile& q, const Tile& v, const float* h, const Worker::Room& out) const;
-  // h = h + k^T v, with the same decays. `between` as in in_blocks_of_keys().
+  // The same with gates in the sums over q's columns, k being the keys that were taken.
+  void attend_by_keys(const Tile& q, const Tile& k, const Tile& v, const float* h, const Worker::Room& out) const;
+  // h = h + k^T v, with the same decays; where each key has a gate, of the keys that were taken. `between` as in
+  // in_blocks_of_keys().
   template <typename Between>
   void advance(const Tile& k, const Tile& v, float* h, Between between) const {
     in_blocks_of_keys(k.width, between, [&](int64_t first, int64_t keys) {
-      advance_from({k.data + first, k.stride, keys}, v, h + first * v.width, h + first * v.width);
+      advance_from(k, {first, keys}, v, h + first * v.width, h + first * v.width);
     });
   }
-  void advance(const Tile& k, const Tile& v, float* h) const { advance_from(k, v, h, h); }
+  void advance(const Tile& k, const Tile& v, float* h) const { advance_from(k, {0, k.width}, v, h, h); }
   // Again, for a state that has decayed already.
   void advance_further(const Tile& k, const Tile& v, float* h) const;
   // out = q h.
   void read_out(const Tile& q, const float* h, const Worker::Room& out, int64_t width) const;
-  // Rows z_i = exp(g_i) z_{i-1} + k_i; the last one is the next z.
-  void running_sums(const Tile& k, float* z, float* rows) const;
+  // Rows z_i = exp(g_i) z_{i-1} + k_i, as token i sees them; the last one is the next z. `gates` as they were taken.
+  void running_sums(const Tile& k, const Worker::Rows& gates, float* z, float* rows) const;
   void key_sum(const Tile& k, float* z) const;
   void denominators(const Tile& q, const Tile& z, float* inv) const {
     w_.denominators({q.data, q.stride}, {z.data, z.stride}, d_.K, d_.C, inv);
   }
-  // Row by row: x . y; by x; x += by more.
+  // Row by row: x . y; by x; x += by more; x += by y z.
   void dots(const Tile& x, const Worker::Room& y, float* out) const;
   void weigh(const Tile& x, const float* by, float* out) const;
   void add(const Worker::Room& x, const Tile& more, const float* by) const;
+  void add_products(const Worker::Room& x, const Tile& y, const Tile& z, const float* by) const;
+  // sum += the rows of x.
+  void sum_rows(const Tile& x, float* sum) const;
   const float* ones() const { return w_.at(b_.ones); }
 
   // What a denominator's gradient is, of each row: -(q . dq) / (q . z + eps), or nothing where eps took its place.
@@ -78,6 +95,14 @@ class Gradient {
     store(LATHE_V, step, head, dv, p_.sizes.V);
   }
   void finish_gates(const Step& step, int64_t head, const float* gradients) const;
+  // The same of gates for each key dimension, from rows of q dq, k and dk; `own` and `later` as KeyGates has them.
+  void key_gate_rows(const float* products, int64_t stride, const Tile& keys, const Worker::Room& dk,
+                     const Worker::Rows& own, double* later, float* rows) const {
+    key_gates_->gradients(products, stride, {keys.data, keys.stride}, {dk.data, dk.stride}, own, later, rows);
+  }
+  void finish_key_gates(const Step& step, int64_t head, const float* rows) const {
+    store(LATHE_GATE, step, head, {const_cast<float*>(rows), d_.K}, p_.sizes.K);
+  }
 
   // A [K,V] state, and the same transposed.
   void transpose_state(const float* state, float* transposed) const;
@@ -85,7 +110,7 @@ class Gradient {
   static Tile rows_of(const Worker::Room& room, int64_t width) { return {room.data, room.stride, width}; }
 
  private:
-  void advance_from(const Tile& k, const Tile& v, const float* h, float* h_out) const;
+  void advance_from(const Tile& k, const Columns& keys, const Tile& v, const float* h, float* h_out) const;
   static Tile tile(const Worker::Rows& rows, int64_t width) { return {rows.data, rows.stride, width}; }
   bool gated() const { return plan_.meaning.gated(); }
   void store(uint32_t role, const Step& step, int64_t head, const Worker::Room& from, int64_t columns) const;
@@ -97,6 +122,7 @@ class Gradient {
   const Problem& p_;
   const Padded& d_;
   const BackwardLayout& b_;
+  std::optional<KeyGates> key_gates_;
 };
 
 // What walks over the heads of a unit share: its tiles begin as they must, and rows that belong to no token are zero.

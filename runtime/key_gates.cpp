@@ -17,7 +17,8 @@ void copy_key_gates(Worker& w, const char* from, int64_t stride, int64_t rows, f
 Worker::Rows key_gate_rows(Worker& w, const char* from, int64_t stride, int64_t rows, float* room) {
   const int64_t K = w.plan().padded.K;
   const bool whole = w.problem()[LATHE_GATE].storage == Storage::kF32 && w.problem().sizes.K == K;
-  if (whole && !w.plan().meaning.clamps() && near(stride, rows)) return {reinterpret_cast<const float*>(from), stride};
+  if (whole && !w.plan().meaning.clamps() && near_either_way(stride, rows))
+    return {reinterpret_cast<const float*>(from), stride};
   copy_key_gates(w, from, stride, rows, room);
   return {room, K};
 }
@@ -38,6 +39,8 @@ KeyGates::Parts KeyGates::parts(const Plan& plan) {
     return at;
   };
   for (int64_t* part : {&p.g, &p.down, &p.kept, &p.columns, &p.entering, &p.near, &p.up}) *part = take(C * K);
+  p.sums = take(plan.meaning.op->backward() ? C * K : 0);
+  p.later = take(plan.meaning.op->backward() ? K : 0);
   for (int64_t* part : {&p.whole, &p.rest}) *part = take((C + 1) * K);
   for (int64_t* part : {&p.left, &p.rise, &p.bonus}) *part = take(K);
   p.pairs = take(C * C);
@@ -73,12 +76,25 @@ void KeyGates::take(const Sequence& s, const Step& step, int64_t head, const Wor
     for (int64_t key = 0; key < K_; key++) room[i * K_ + key] += fallen;
     peak = peaks[i];
   }
+  take_gates(g, head);
+  take_keys(keys);
+  turn();
+}
+
+void KeyGates::take_gates(const Worker::Rows& g, int64_t head) const {
   load_bonus(w_, head, base_ + at_.bonus);
   Buffer gates(g.data, K_, C_, g.stride), rest = rows(at_.rest, C_ + 1), whole = rows(at_.whole, C_ + 1);
   Buffer left(base_ + at_.left, K_), rise(base_ + at_.rise, K_);
   call(*plan_.kernels.gate_sums, gates, rest, whole, left, rise);
+}
+
+void KeyGates::take_keys(const Worker::Rows& keys) const {
+  Buffer rest = rows(at_.rest, C_ + 1), whole = rows(at_.whole, C_ + 1);
   Buffer k(keys.data, K_, C_, keys.stride), down = rows(at_.down, C_), kept_keys = rows(at_.kept, C_);
   call(*plan_.kernels.gate_keys, k, whole, rest, down, kept_keys);
+}
+
+void KeyGates::turn() const {
   w_.transpose({base_ + at_.down, K_}, w_.kt());
   w_.transpose({base_ + at_.whole + K_, K_}, base_ + at_.columns);
 }
@@ -96,15 +112,42 @@ void KeyGates::outputs(const Worker::Rows& queries, const Worker::Rows& keys, Bu
   Buffer reached(base_ + at_.whole, K_, C_ / block_, K_ * block_);
   float eps = plan_.meaning.eps;
   int32_t at_least = plan_.meaning.denom_max();
-  if (plan_.meaning.normalise())
+  if (plan_.meaning.normalise() && !plan_.meaning.op->backward())
     call(*plan_.kernels.causal, entering, keys_across, v, h, z, eps, at_least, near, columns, reached, pairs, out);
   else
     call(*plan_.kernels.causal, entering, keys_across, v, h, near, columns, reached, pairs, out);
 }
 
-void KeyGates::advance(int64_t first, int64_t keys, Buffer& k, Buffer& v, Buffer& h) const {
+void KeyGates::columns(Buffer& q, Buffer& kt, const Worker::Rows& v, Buffer& h, Buffer& out) const {
+  int32_t lag = lag_;
+  Buffer raw(v.data, K_, C_, v.stride), down = rows(at_.down, C_), bonus(base_ + at_.bonus, K_);
+  Buffer rest = rows(at_.rest, C_ + 1), whole = rows(at_.whole, C_ + 1);
+  call(*plan_.kernels.causal_columns, q, kt, raw, down, h, bonus, whole, rest, lag, out);
+}
+
+void KeyGates::running_sums(const Worker::Rows& keys, const Worker::Rows& gates, float* z, float* seen) const {
+  int32_t lag = lag_;
+  Buffer k(keys.data, K_, C_, keys.stride), before(z, K_), g(gates.data, K_, C_, gates.stride);
+  Buffer bonus(base_ + at_.bonus, K_), sums = rows(at_.sums, C_), out(seen, K_, C_, K_);
+  call(*plan_.kernels.running_key_sums, k, before, g, bonus, lag, sums, out);
+  std::memcpy(z, base_ + at_.sums + (C_ - 1) * K_, static_cast<size_t>(K_) * 4);
+}
+
+void KeyGates::gradients(const float* products, int64_t stride, const Worker::Rows& keys, const Worker::Rows& dk,
+                         const Worker::Rows& own, double* later, float* out) const {
+  int32_t lag = lag_;
+  float *before = base_ + at_.later, *sums = base_ + at_.sums;
+  for (int64_t key = 0; key < K_; key++) before[key] = static_cast<float>(later[key]);
+  Buffer of_queries(products, K_, C_, stride), k(keys.data, K_, C_, keys.stride), of_keys(dk.data, K_, C_, dk.stride);
+  Buffer by_bonus(own.data, K_, C_, own.stride), bonus(base_ + at_.bonus, K_), earlier(before, K_),
+      all(sums, K_, C_, K_), g(out, K_, C_, K_);
+  call(*plan_.kernels.gate_gradients, of_queries, k, of_keys, by_bonus, bonus, earlier, lag, all, g);
+  for (int64_t key = 0; key < K_; key++) later[key] += sums[(C_ - 1) * K_ + key];
+}
+
+void KeyGates::advance(int64_t first, int64_t keys, Buffer& k, Buffer& v, Buffer& h, Buffer& h_out) const {
   Buffer left(base_ + at_.left + first, keys), rise(base_ + at_.rise + first, keys);
-  call(*plan_.kernels.state, k, v, h, left, rise, h);
+  call(*plan_.kernels.state, k, v, h, left, rise, h_out);
 }
 
 void KeyGates::advance_z(Buffer& k, Buffer& z) const {

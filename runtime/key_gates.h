@@ -18,15 +18,29 @@ class KeyGates {
   // stabilises.
   void take(const Sequence& s, const Step& step, int64_t head, const Worker::Rows& keys, const float* peaks,
             float peak) const;
+  // The same from C rows of log gates, in steps: what is left of the state; what the state is made of; what outputs()
+  // wants besides.
+  void take_gates(const Worker::Rows& gates, int64_t head) const;
+  void take_keys(const Worker::Rows& keys) const;
+  void turn() const;
+  float* room() const { return base_ + at_.g; }  // for such rows
   Worker::Rows kept() const { return {base_ + at_.kept, K_}; }
   void outputs(const Worker::Rows& queries, const Worker::Rows& keys, Buffer& v, Buffer& h, Buffer& z,
                Buffer& out) const;
-  void advance(int64_t first, int64_t keys, Buffer& k, Buffer& v, Buffer& h) const;
+  // out = q h + tril(q k^T) v, each key dimension of v and h with its gate: v are the keys that were taken, kt(C, .)
+  // the other side's, transposed.
+  void columns(Buffer& q, Buffer& kt, const Worker::Rows& v, Buffer& h, Buffer& out) const;
+  // From z to the sums of keys after each token, and as its query sees them.
+  void running_sums(const Worker::Rows& keys, const Worker::Rows& gates, float* z, float* seen) const;
+  // Gradients of the gates, as generators/key_gates.cpp has it. `own` as there; `later` moves on.
+  void gradients(const float* products, int64_t stride, const Worker::Rows& keys, const Worker::Rows& dk,
+                 const Worker::Rows& own, double* later, float* out) const;
+  void advance(int64_t first, int64_t keys, Buffer& k, Buffer& v, Buffer& h, Buffer& h_out) const;
   void advance_z(Buffer& k, Buffer& z) const;
 
  private:
   struct Parts {  // of the scratch
-    int64_t g, whole, rest, down, kept, columns, entering, near, up, pairs, left, rise, bonus, floats;
+    int64_t g, whole, rest, sums, later, down, kept, columns, entering, near, up, pairs, left, rise, bonus, floats;
   };
   static Parts parts(const Plan& plan);
   Buffer rows(int64_t part, int64_t n) const { return {base_ + part, K_, n, K_}; }

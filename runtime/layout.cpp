@@ -63,11 +63,15 @@ Layout worker_layout(const Plan& plan, const Problem& problem) {
     for (size_t* tile : {&b.x, &b.dx, &b.row}) *tile = take(w.C * std::max({w.D, w.K, w.V}) + 16);
     b.du = take((w.C + slack) * w.M);
     b.turned = take(w.C * std::max(w.K, w.V));
-    b.narrow = take(w.C * std::max(w.D, w.V));
+    b.narrow = take(w.C * std::max({w.D, w.K, w.V}));
     b.zeros = take(w.K * w.V);
     b.part = take(w.K * w.V);
     b.ones = take(w.C);
-    b.given = take(static_cast<int64_t>(layout.heads) * (4 * values + w.K));
+    const bool keyed = plan.meaning.variant->keyed(), of_keys = keyed && problem.wants_gate_gradients();
+    b.given = take(static_cast<int64_t>(layout.heads) * (values * (keyed ? 3 * w.K : 4) + w.K));
+    // a chunk that ends the tokens is whole too
+    b.products = take(of_keys ? static_cast<int64_t>(layout.heads) * values * (s.Tq + w.C) * w.K : 0);
+    b.own = take(of_keys ? w.C * w.K : 0);
     b.tokens = take(static_cast<int64_t>(layout.heads) * (2 * queries + values) * s.Tq);
   }
   layout.total = at;
@@ -93,6 +97,7 @@ Shared shared_layout(const Plan& plan, const Problem& p) {
   if (!plan.meaning.op->backward()) return shared;
   shared.rows = take(all);
   shared.decays = take(p[gradient_of(LATHE_DECAY)].present() ? s.N * s.state_heads() : 0);
+  shared.bonuses = take(p[gradient_of(LATHE_BONUS)].present() ? s.N * s.state_heads() * plan.padded.K : 0);
   shared.projections = take(p[gradient_of(LATHE_PROJECTION)].present() ? s.N * s.HK * one : 0);
   return shared;
 }

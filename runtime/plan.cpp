@@ -62,6 +62,10 @@ Kernels choose_kernels(const Meaning& meaning, const char* row) {
     k.decode = pick("decode", "");
   } else {
     k.decode_keys = pick("decode_keys", "");
+    k.causal_columns = pick("causal_columns", "");
+    k.running_key_sums = pick("running_key_sums", "");
+    k.gate_gradients = pick("gate_gradients", "");
+    k.add_products = pick("add_products", "");
     k.gate_sums = pick("gate_sums", "");
     k.gate_queries = pick("gate_queries", "");
     k.gate_keys = pick("gate_keys", "");
@@ -81,7 +85,10 @@ Kernels choose_kernels(const Meaning& meaning, const char* row) {
   for (const auto& [kernel, name] :
        {std::pair{&k.row_dots, "row_dots"}, {&k.weigh_rows, "weigh_rows"}, {&k.add_rows, "add_rows"}})
     *kernel = pick(name, "");
-  if (meaning.op->backward()) k.outer = need(row, "state", "plain");
+  if (meaning.op->backward()) {
+    k.outer = need(row, "state", "plain");
+    k.row_sums = need(row, "key_sum", "plain");
+  }
   k.map_backward = pick("map_backward", meaning.map->name);
   for (Storage s : {Storage::kF32, Storage::kF16, Storage::kBF16}) {
     k.widen[static_cast<int>(s)] = find_kernel(row, "widen", name_of(s));
@@ -105,7 +112,7 @@ int64_t padded_keys(const Meaning& m, const Sizes& s) {
 
 Padded pad(const Meaning& meaning, const Sizes& sizes, const Kernels& k) {
   int value = 16;  // what storage kernels ask for
-  for (const Entry* e : {k.causal, k.state, k.readout, k.decode, k.decode_keys, k.recall_more})
+  for (const Entry* e : {k.causal, k.causal_columns, k.state, k.readout, k.decode, k.decode_keys, k.recall_more})
     if (e) value = std::lcm(value, e->value_grain);
   // a gradient is also the other way round: keys, and what is projected, become the columns of a product; and no row
   // and no projection is narrower than the keys that a map of columns makes of it

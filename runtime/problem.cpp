@@ -201,21 +201,24 @@ void check_inputs(const Problem& p, const Variant& variant) {
   }
 }
 
-void check_gate_shape(const Problem& p, const Variant& variant) {
-  const Tensor& gate = p[LATHE_GATE];
+// Of GATE, or of its gradient.
+void check_gate_shape(const Problem& p, uint32_t role, const Variant& variant) {
+  const Tensor& gate = p[role];
   const Sizes& s = p.sizes;
   if (!gate.present()) return;
   const int rank = variant.keyed() ? 4 : 3;
-  require(gate.rank == rank, "GATE: expected {} dimensions for the variant {}, got {}", rank, variant.name, gate.rank);
-  if (!variant.keyed()) return expect(p, LATHE_GATE, {s.B, s.Tq, s.state_heads()});
-  expect(p, LATHE_GATE, {s.B, s.Tq, s.state_heads(), s.K});
+  const char* name = find_role(role)->name;
+  require(gate.rank == rank, "{}: expected {} dimensions for the variant {}, got {}", name, rank, variant.name,
+          gate.rank);
+  if (!variant.keyed()) return expect(p, role, {s.B, s.Tq, s.state_heads()});
+  expect(p, role, {s.B, s.Tq, s.state_heads(), s.K});
   require(s.K == 1 || gate.stride[3] == 1,
-          "GATE: stride of dimension 3: expected 1 (the innermost dimension is dense), got {}", gate.stride[3]);
+          "{}: stride of dimension 3: expected 1 (the innermost dimension is dense), got {}", name, gate.stride[3]);
 }
 
 // There is no gradient of what is not an argument, unless it counts as zero.
 void check_gradients(const Problem& p, const Meaning& meaning) {
-  for (uint32_t role : {LATHE_PROJECTION, LATHE_GATE, LATHE_DECAY})
+  for (uint32_t role : {LATHE_PROJECTION, LATHE_GATE, LATHE_DECAY, LATHE_BONUS})
     require(!p[gradient_of(role)].present() || p[role].present(), "{}: expected none without {}, got one",
             find_role(gradient_of(role))->name, find_role(role)->name);
   for (uint32_t role : {LATHE_Z_IN, LATHE_Z_OUT})
@@ -237,8 +240,8 @@ void check_shapes(const Problem& p, const Meaning& meaning) {
   expect(p, LATHE_SLOTS, {s.N});
   expect(p, LATHE_POSITION, {s.N});
   expect(p, LATHE_DECAY, {s.state_heads()});
-  check_gate_shape(p, *meaning.variant);
-  expect(p, LATHE_BONUS, {s.state_heads(), s.K});
+  for (uint32_t role : {uint32_t{LATHE_GATE}, gradient_of(LATHE_GATE)}) check_gate_shape(p, role, *meaning.variant);
+  for (uint32_t role : {uint32_t{LATHE_BONUS}, gradient_of(LATHE_BONUS)}) expect(p, role, {s.state_heads(), s.K});
   expect(p, LATHE_DT, {s.B, s.Tq, s.state_heads()});
   for (uint32_t role : {LATHE_DT_BIAS, LATHE_SKIP}) expect(p, role, {s.state_heads()});
   expect(p, LATHE_OUT_GATE, {s.B, s.Tq, s.out_heads(), s.V});
@@ -251,7 +254,6 @@ void check_shapes(const Problem& p, const Meaning& meaning) {
     expect(p, gradient_of(role), {s.states, s.state_heads(), s.K, s.V});
   for (uint32_t role : {LATHE_Z_IN, LATHE_Z_OUT}) expect(p, gradient_of(role), {s.states, s.HK, s.K});
   expect(p, gradient_of(LATHE_DECAY), {s.state_heads()});
-  expect(p, gradient_of(LATHE_GATE), {s.B, s.Tq, s.state_heads()});
   check_gradients(p, meaning);
   const bool keeps_state = p[LATHE_STATE_IN].present() || p[LATHE_STATE_OUT].present(),
              stabiliser = p[LATHE_STABILISER].present();

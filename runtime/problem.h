@@ -46,6 +46,9 @@ struct Problem {
   Sizes sizes;
   const Tensor& operator[](uint32_t role) const { return tensors[role]; }
   bool wants_gradient(uint32_t role) const { return tensors[gradient_of(role)].present(); }
+  bool wants_gate_gradients() const {
+    return wants_gradient(LATHE_GATE) || wants_gradient(LATHE_DECAY) || wants_gradient(LATHE_BONUS);
+  }
 };
 
 // Log of what each of n tokens, from token t of row b of the batch on, leaves of the state of a head; dt are their

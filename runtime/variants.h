@@ -26,7 +26,7 @@ struct Variant {
   // What a call may bring besides.
   uint64_t options() const { return steps() ? bits({LATHE_DT_BIAS, LATHE_SKIP, LATHE_OUT_GATE}) : 0; }
   bool reads_before() const { return (inputs >> LATHE_BONUS & 1) != 0; }  // a query reads the state before its token
-  bool has_gradient() const { return !keyed() && !steps(); }
+  bool has_gradient() const { return !steps(); }
   bool keyed() const { return std::string_view(transition) == "gate_key"; }  // a gate for each key dimension
 };
 

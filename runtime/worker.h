@@ -10,7 +10,7 @@ namespace lathe {
 
 // What a gradient needs besides: offsets as in Layout.
 struct BackwardLayout {
-  size_t o, dq, dk, dv, dx, du, sums, weighed, x, narrow, zeros, part, ones, turned, row, tokens, given;
+  size_t o, dq, dk, dv, dx, du, sums, weighed, x, narrow, zeros, part, ones, turned, row, tokens, given, products, own;
 };
 
 // Scratch is constant in T, but for a few numbers that a gradient keeps of each token. Offsets are bytes, 64-byte
@@ -26,7 +26,7 @@ Layout worker_layout(const Plan& plan, const Problem& problem);
 // What workers share, in floats from the start of the workspace: projections as their map wants them, transposed and
 // padded, and padded as they come; and sums that meet over sequences, a part for each sequence.
 struct Shared {
-  size_t projection, rows, decays, projections, total;
+  size_t projection, rows, decays, bonuses, projections, total;
 };
 Shared shared_layout(const Plan& plan, const Problem& problem);
 void fill_projection(const Plan& plan, const Problem& problem, float* shared);

@@ -18,7 +18,7 @@ using namespace support;
 std::vector<OpAndVariant> cases() {
   std::vector<OpAndVariant> all;
   for (const auto& [op, variant] : reference::operators_and_variants()) {
-    const bool known = variant == "plain" || variant == "decay" || variant == "gate";
+    const bool known = !reference::variants().at(variant).takes_steps;
     if ((op == "causal" || op == "noncausal") && known) all.emplace_back(op, variant);
   }
   return all;
@@ -195,6 +195,7 @@ TEST_P(Backward, OracleIsTheSlopeOfTheForwardOracle) {
   check(&Problem::v, all.v, "v");
   check(&Problem::gate, all.gate, "gate");
   check(&Problem::decay, all.decay, "decay");
+  check(&Problem::bonus, all.bonus, "bonus");
   check(&Problem::state, all.state, "state");
   check(&Problem::z, all.z, "z");
 }

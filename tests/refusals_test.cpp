@@ -76,8 +76,8 @@ const std::vector<Shape>& shapes() {
        [](const std::string& op) { return !is_backward(op); }},
       {"decaying", [](Problem& p) { p.variant = "decay"; }, has_direction},
       {"gated", [](Problem& p) { p.variant = "gate"; }, has_direction},
-      {"gatedbykey", [](Problem& p) { p.variant = "gate_key"; }, scans},
-      {"bonus", [](Problem& p) { p.variant = "rwkv6"; }, scans},
+      {"gatedbykey", [](Problem& p) { p.variant = "gate_key"; }, has_direction},
+      {"bonus", [](Problem& p) { p.variant = "rwkv6"; }, has_direction},
       {"steps", [](Problem& p) { p.variant = "ssd"; }, scans},
       {"snapshots", [](Problem& p) { p.snapshots = true; }, [](const std::string& op) { return op == "decode"; }},
   };
@@ -191,7 +191,7 @@ void strides(Spoils& all, uint32_t role, const SpoiledCall::Argument& argument) 
                    [=](SpoiledCall& c) { c[role].strides[d] = stride; }, LATHE_INVALID, words, role});
   };
   // the heads of gates need not be dense, their keys must
-  const int32_t dense = role == LATHE_GATE && argument.view.ndim == 4 ? 1 : rule.dense;
+  const int32_t dense = (role & ~uint32_t{LATHE_GRAD}) == LATHE_GATE && argument.view.ndim == 4 ? 1 : rule.dense;
   for (int32_t i = 0; i < argument.view.ndim; ++i) {
     const auto d = static_cast<size_t>(i);
     if (argument.shape[d] == 1) continue;

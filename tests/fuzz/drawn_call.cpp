@@ -37,8 +37,8 @@ void DrawnCall::draw_description() {
   backward_ = op_.ends_with("_backward");
   const bool directed = op_ == "causal" || op_ == "decode" || op_ == "causal_backward";
   const Variant& any = directed ? bytes_.one_of(variants()) : variants().front();
-  // gates for each key have no gradient
-  const Variant& variant = backward_ && (any.bonus || any.steps || any.name == "gate_key") ? variants().front() : any;
+  // steps have no gradient
+  const Variant& variant = backward_ && any.steps ? variants().front() : any;
   variant_ = variant.name;
   decay_ = variant.decay;
   gate_ = variant.gate;
@@ -208,7 +208,7 @@ void DrawnCall::add_gradients() {
   for (const auto& [role, shape] : inputs)
     if (role == LATHE_Q || role == LATHE_K || role == LATHE_V || role == LATHE_GATE)
       some(role, kFloat, shape, Argument::kWritten);
-    else if (role == LATHE_DECAY || role == LATHE_PROJECTION)
+    else if (role == LATHE_DECAY || role == LATHE_BONUS || role == LATHE_PROJECTION)
       some(role, kFloat32, shape, Argument::kWritten);
   some(LATHE_STATE_IN, kFloat32, state, Argument::kWritten);
   some(LATHE_STATE_OUT, kFloat32, state, Argument::kRead);

@@ -1,6 +1,7 @@
 #include "backward.h"
 
 #include <cmath>
+#include <functional>
 #include <set>
 
 #include "maps.h"
@@ -26,27 +27,50 @@ struct Pairs {
   const Given& given;
   bool causal;
   int64_t K = map_width(p), V = p.V, HS = p.state_heads(), HO = p.out_heads();
+  int64_t G = std::max<int64_t>(gate_width(p), 1);  // gates of a token and head: one, or K
+  int64_t lag = p.bonus.empty() ? 0 : 1;            // a query reads the state before its token
   // by mapped queries and keys, values, gates and states
-  Sized q = {}, k = {}, v = {}, gate = {}, state = {}, z = {};
+  Sized q = {}, k = {}, v = {}, gate = {}, bonus = {}, state = {}, z = {};
 
   void run() {
     const auto tokens = static_cast<size_t>(p.B * p.T), queries = static_cast<size_t>(p.B * p.queries());
     q.assign(queries * static_cast<size_t>(p.HQ * K));
     k.assign(tokens * static_cast<size_t>(p.HK * K));
     v.assign(tokens * static_cast<size_t>(p.HV * V));
-    gate.assign(tokens * static_cast<size_t>(HS));
+    gate.assign(tokens * static_cast<size_t>(HS * G));
+    bonus.assign(p.bonus.size());
     state.assign(static_cast<size_t>(p.rows() * HS * K * V));
     z.assign(static_cast<size_t>(p.rows() * p.HK * K));
     for (const Sequence& s : sequences(p))
       for (int64_t head = 0; head < HS; ++head) walk(s, head);
   }
 
-  double log_decay(int64_t token, int64_t head) const {
-    const double g = !p.decay.empty()  ? p.decay[static_cast<size_t>(head)]
-                     : !p.gate.empty() ? p.gate[static_cast<size_t>(token * HS + head)]
-                                       : 0;
-    return p.clamp && g > 0 ? 0 : g;
+  double given_gate(int64_t token, int64_t head, int64_t c) const {
+    return !p.decay.empty()  ? p.decay[static_cast<size_t>(head)]
+           : !p.gate.empty() ? p.gate[static_cast<size_t>((token * HS + head) * G + c)]
+                             : 0;
   }
+
+  // exp of the sums of a head's log gates over tokens from + 1 to `to`, each for itself.
+  struct Weights {
+    int64_t T, G;
+    std::vector<double> all;
+    Weights(int64_t tokens, int64_t gates, const std::function<double(int64_t, int64_t)>& log_decay)
+        : T(tokens), G(gates), all(static_cast<size_t>(G * (T + 1) * (T + 1))) {
+      for (int64_t c = 0; c < G; ++c)
+        for (int64_t from = -1; from < T; ++from) {
+          double sum = 0;
+          for (int64_t to = from; to < T; ++to) {
+            if (to > from) sum += log_decay(to, c);
+            all[index(from, to, c)] = std::exp(sum);
+          }
+        }
+    }
+    size_t index(int64_t from, int64_t to, int64_t c) const {
+      return static_cast<size_t>(((G == 1 ? 0 : c) * (T + 1) + from + 1) * (T + 1) + to + 1);
+    }
+    double operator()(int64_t from, int64_t to, int64_t c) const { return all[index(from, to, c)]; }
+  };
 
   void walk(const Sequence& s, int64_t head) {
     const int64_t kh = shared_head(p, head, HS, p.HK), vh = shared_head(p, head, HS, p.HV), T = s.count;
@@ -58,21 +82,20 @@ struct Pairs {
     const size_t state_at = static_cast<size_t>((s.state_row * HS + head) * K * V),
                  z_at = static_cast<size_t>((s.state_row * p.HK + kh) * K);
     std::vector<Feature> keys;
-    std::vector<double> g;
     for (int64_t j = 0; j < T; ++j) {
       const int64_t token = s.b * p.T + s.first + j;
       keys.push_back(map_key(p, kh, s.position + j, &p.k[static_cast<size_t>((token * p.HK + kh) * p.D)], {}));
-      g.push_back(log_decay(token, head));
     }
-    const auto weight = [&](int64_t i, int64_t j) {
-      double sum = 0;
-      for (int64_t l = j + 1; l <= i; ++l) sum += g[static_cast<size_t>(l)];
-      return std::exp(sum);
-    };
-    std::vector<double> flows(static_cast<size_t>(T) + 1);  // through a gate: what begins there, less what ends
-    const auto through = [&](int64_t from, int64_t to, double flow) {
-      flows[static_cast<size_t>(from)] += flow;
-      flows[static_cast<size_t>(to) + 1] -= flow;
+    const Weights weight(T, G, [&](int64_t t, int64_t c) {
+      const double g = given_gate(s.b * p.T + s.first + t, head, c);
+      return p.clamp && g > 0 ? 0 : g;
+    });
+    const auto own = [&](int64_t c) { return p.bonus[static_cast<size_t>(head * K + c)]; };
+    // through each gate: what begins there, less what ends
+    std::vector<double> flows(static_cast<size_t>((T + 1) * G));
+    const auto through = [&](int64_t from, int64_t to, int64_t c, double flow) {
+      flows[static_cast<size_t>(from * G + c % G)] += flow;
+      flows[static_cast<size_t>((to + 1) * G + c % G)] -= flow;
     };
     const auto at = [](const std::vector<double>& all, size_t i) { return all.empty() ? 0 : all[i]; };
 
@@ -89,13 +112,15 @@ struct Pairs {
         const Feature query = map_query(p, qh, s.position + i, &p.q[static_cast<size_t>((token * p.HQ + qh) * p.D)]);
         const double* d_o = &given.o[static_cast<size_t>((token * HO + h) * V)];
         const int64_t last = causal ? i : T - 1;
-        const auto left = [&](int64_t j) { return causal ? weight(i, j) : 1; };
+        const auto left = [&](int64_t j, int64_t c) {
+          return !causal ? 1 : lag == 1 && j == i ? own(c) : weight(j, i - lag, c);
+        };
         std::vector<double> numerator(static_cast<size_t>(V)), products(static_cast<size_t>(T)),
             product_sizes(static_cast<size_t>(T));
         double sum = 0, sum_size = 0;
         for (int64_t c = 0; c < K; ++c) {
           const size_t n = static_cast<size_t>(c);
-          const double w = left(-1) * query.value[n], w_size = left(-1) * query.size[n];
+          const double w = left(-1, c) * query.value[n], w_size = left(-1, c) * query.size[n];
           sum += w * at(p.z, z_at + n);
           sum_size += w_size * std::abs(at(p.z, z_at + n));
           for (int64_t e = 0; e < V; ++e)
@@ -103,13 +128,14 @@ struct Pairs {
         }
         for (int64_t j = 0; j <= last; ++j) {
           const size_t n = static_cast<size_t>(j);
-          for (size_t c = 0; c < static_cast<size_t>(K); ++c) {
-            products[n] += query.value[c] * keys[n].value[c];
-            product_sizes[n] += query.size[c] * keys[n].size[c];
+          for (int64_t c = 0; c < K; ++c) {
+            const size_t m = static_cast<size_t>(c);
+            products[n] += left(j, c) * query.value[m] * keys[n].value[m];
+            product_sizes[n] += std::abs(left(j, c)) * query.size[m] * keys[n].size[m];
           }
-          sum += left(j) * products[n];
-          sum_size += left(j) * product_sizes[n];
-          for (size_t e = 0; e < static_cast<size_t>(V); ++e) numerator[e] += left(j) * products[n] * p.v[row_v(j) + e];
+          sum += products[n];
+          sum_size += product_sizes[n];
+          for (size_t e = 0; e < static_cast<size_t>(V); ++e) numerator[e] += products[n] * p.v[row_v(j) + e];
         }
         double denominator = 1, unsure = 0;
         bool bounded = false;
@@ -130,36 +156,40 @@ struct Pairs {
           // the library finds it through the products with values
           for (int64_t j = 0; j <= last; ++j)
             for (size_t e = 0; e < static_cast<size_t>(V); ++e)
-              d_den_size += std::abs(left(j) * p.v[row_v(j) + e] / denominator) *
-                            product_sizes[static_cast<size_t>(j)] * d_num_size[e];
+              d_den_size +=
+                  std::abs(p.v[row_v(j) + e] / denominator) * product_sizes[static_cast<size_t>(j)] * d_num_size[e];
           for (int64_t c = 0; c < K; ++c)
             for (int64_t e = 0; e < V; ++e)
-              d_den_size += left(-1) * query.size[static_cast<size_t>(c)] *
+              d_den_size += left(-1, c) * query.size[static_cast<size_t>(c)] *
                             std::abs(at(p.state, state_at + static_cast<size_t>(c * V + e)) / denominator) *
                             d_num_size[static_cast<size_t>(e)];
           d_den_size *= 1 + unsure;
         }
         const size_t q_at = static_cast<size_t>((token * p.HQ + qh) * K);
         for (int64_t j = 0; j <= last; ++j) {
-          const double w = left(j);
           double flow = d_den, flow_size = d_den_size;
           for (size_t e = 0; e < static_cast<size_t>(V); ++e) {
             flow += d_num[e] * p.v[row_v(j) + e];
             flow_size += d_num_size[e] * std::abs(p.v[row_v(j) + e]);
-            v.add(row_v(j) + e, w * products[static_cast<size_t>(j)] * d_num[e],
-                  w * product_sizes[static_cast<size_t>(j)] * d_num_size[e]);
+            v.add(row_v(j) + e, products[static_cast<size_t>(j)] * d_num[e],
+                  product_sizes[static_cast<size_t>(j)] * d_num_size[e]);
           }
           const Feature& key = keys[static_cast<size_t>(j)];
-          for (size_t c = 0; c < static_cast<size_t>(K); ++c) {
-            q.add(q_at + c, w * flow * key.value[c], w * flow_size * key.size[c]);
-            k.add(row_k(j) + c, w * flow * query.value[c], w * flow_size * query.size[c]);
+          for (int64_t c = 0; c < K; ++c) {
+            const size_t n = static_cast<size_t>(c);
+            const double w = left(j, c), w_size = std::abs(w);
+            q.add(q_at + n, w * flow * key.value[n], w_size * flow_size * key.size[n]);
+            k.add(row_k(j) + n, w * flow * query.value[n], w_size * flow_size * query.size[n]);
+            if (lag == 1 && j == i)
+              bonus.add(static_cast<size_t>(head * K + c), flow * query.value[n] * key.value[n],
+                        flow_size * query.size[n] * key.size[n]);
+            else if (causal)
+              through(j + 1, i - lag, c, w * flow * query.value[n] * key.value[n]);
           }
-          if (causal) through(j + 1, i, w * flow * products[static_cast<size_t>(j)]);
         }
-        double carried = 0;
         for (int64_t c = 0; c < K; ++c) {
           const size_t n = static_cast<size_t>(c);
-          const double w = left(-1);
+          const double w = left(-1, c);
           double flow = d_den * at(p.z, z_at + n), flow_size = d_den_size * std::abs(at(p.z, z_at + n));
           for (int64_t e = 0; e < V; ++e) {
             const size_t place = state_at + static_cast<size_t>(c * V + e), m = static_cast<size_t>(e);
@@ -169,17 +199,16 @@ struct Pairs {
           }
           z.add(z_at + n, w * query.value[n] * d_den, w * query.size[n] * d_den_size);
           q.add(q_at + n, w * flow, w * flow_size);
-          carried += w * query.value[n] * flow;
+          if (causal) through(0, i - lag, c, w * query.value[n] * flow);
         }
-        if (causal) through(0, i, carried);
       }
     }
 
     // what the state that leaves gives to keys, values and the state that came
     for (int64_t j = -1; j < T; ++j) {
-      const double w = weight(T - 1, j);
-      double flow = 0;
       for (int64_t c = 0; c < K; ++c) {
+        const double w = weight(j, T - 1, c);
+        double flow = 0;
         const size_t n = static_cast<size_t>(c);
         const double key = j < 0 ? 0 : keys[static_cast<size_t>(j)].value[n],
                      key_size = j < 0 ? 0 : keys[static_cast<size_t>(j)].size[n];
@@ -204,8 +233,8 @@ struct Pairs {
           k.add(row_k(j) + n, w * sum, w * size);
           flow += w * sum * key;
         }
+        if (causal && T > 0) through(j + 1, T - 1, c, flow);
       }
-      if (causal && T > 0) through(j + 1, T - 1, flow);
     }
     finish_gates(s, head, keys, flows);
   }
@@ -217,33 +246,34 @@ struct Pairs {
     std::set<int64_t> query_heads;
     for (int64_t h = 0; h < HO; ++h)
       if (shared_head(p, h, HO, HS) == head) query_heads.insert(shared_head(p, h, HO, p.HQ));
-    double all = 0;
-    std::vector<double> sums;
-    for (int64_t t = 0; t < s.count; ++t) sums.push_back(all += flows[static_cast<size_t>(t)]);
-    double size = 0;
-    for (int64_t c = 0; c < K * V; ++c) {
-      const size_t place = static_cast<size_t>((s.state_row * HS + head) * K * V + c);
-      size += std::abs(given.state.empty() ? 0 : given.state[place]) * last_size(s, head, keys, c);
-    }
-    for (int64_t c = 0; c < K && !given.z.empty(); ++c) {
-      double sum = p.z.empty() ? 0 : std::abs(p.z[static_cast<size_t>((s.state_row * p.HK + kh) * K + c)]);
-      for (const Feature& key : keys) sum += key.size[static_cast<size_t>(c)];
-      size += sum * std::abs(given.z[static_cast<size_t>((s.state_row * p.HK + kh) * K + c)]);
-    }
-    for (int64_t t = s.count - 1; t >= 0; --t) {
-      const int64_t token = s.b * p.T + s.first + t;
-      for (const int64_t h : query_heads) {
-        const Feature query = map_query(p, h, s.position + t, &p.q[static_cast<size_t>((token * p.HQ + h) * p.D)]);
-        for (int64_t c = 0; c < K; ++c)
-          size += query.size[static_cast<size_t>(c)] * q.size[static_cast<size_t>((token * p.HQ + h) * K + c)];
+    for (int64_t n = 0; n < G; ++n) {
+      const int64_t first = G == 1 ? 0 : n, end = G == 1 ? K : n + 1;
+      double all = 0, size = 0;
+      std::vector<double> sums;
+      for (int64_t t = 0; t < s.count; ++t) sums.push_back(all += flows[static_cast<size_t>(t * G + n)]);
+      for (int64_t c = first; c < end; ++c) {
+        for (int64_t e = 0; e < V && !given.state.empty(); ++e)
+          size += std::abs(given.state[static_cast<size_t>((s.state_row * HS + head) * K * V + c * V + e)]) *
+                  last_size(s, head, keys, c * V + e);
+        if (given.z.empty()) continue;
+        const size_t z_at = static_cast<size_t>((s.state_row * p.HK + kh) * K + c);
+        double sum = p.z.empty() ? 0 : std::abs(p.z[z_at]);
+        for (const Feature& key : keys) sum += key.size[static_cast<size_t>(c)];
+        size += sum * std::abs(given.z[z_at]);
       }
-      for (int64_t c = 0; c < K; ++c)
-        size += keys[static_cast<size_t>(t)].size[static_cast<size_t>(c)] *
-                k.size[static_cast<size_t>((token * p.HK + kh) * K + c)];
-      const double g = !p.gate.empty()    ? p.gate[static_cast<size_t>(token * HS + head)]
-                       : !p.decay.empty() ? p.decay[static_cast<size_t>(head)]
-                                          : 0;
-      gate.add(static_cast<size_t>(token * HS + head), p.clamp && g > 0 ? 0 : sums[static_cast<size_t>(t)], size);
+      for (int64_t t = s.count - 1; t >= 0; --t) {
+        const int64_t token = s.b * p.T + s.first + t;
+        for (const int64_t h : query_heads) {
+          const Feature query = map_query(p, h, s.position + t, &p.q[static_cast<size_t>((token * p.HQ + h) * p.D)]);
+          for (int64_t c = first; c < end; ++c)
+            size += query.size[static_cast<size_t>(c)] * q.size[static_cast<size_t>((token * p.HQ + h) * K + c)];
+        }
+        for (int64_t c = first; c < end; ++c)
+          size += keys[static_cast<size_t>(t)].size[static_cast<size_t>(c)] *
+                  k.size[static_cast<size_t>((token * p.HK + kh) * K + c)];
+        const bool clamped = p.clamp && given_gate(token, head, n) > 0;
+        gate.add(static_cast<size_t>((token * HS + head) * G + n), clamped ? 0 : sums[static_cast<size_t>(t)], size);
+      }
     }
   }
 
@@ -350,9 +380,10 @@ GradientAnswers backward(const Problem& p, const Given& given, bool causal) {
   decay.assign(p.decay.size());
   for (size_t i = 0; i < pairs.gate.value.size() && !p.decay.empty(); ++i)
     decay.add(i % p.decay.size(), pairs.gate.value[i], pairs.gate.size[i]);
-  return {{q.value, k.value, pairs.v.value, pairs.gate.value, decay.value, pairs.state.value, pairs.z.value,
-           projection.value},
-          {q.size, k.size, pairs.v.size, pairs.gate.size, decay.size, pairs.state.size, pairs.z.size, projection.size}};
+  return {{q.value, k.value, pairs.v.value, pairs.gate.value, decay.value, pairs.bonus.value, pairs.state.value,
+           pairs.z.value, projection.value},
+          {q.size, k.size, pairs.v.size, pairs.gate.size, decay.size, pairs.bonus.size, pairs.state.size, pairs.z.size,
+           projection.size}};
 }
 
 }  // namespace reference

@@ -11,7 +11,7 @@ struct Given {
 };
 // By what it takes, in the shapes of Problem.
 struct Gradients {
-  std::vector<double> q, k, v, gate, decay, state, z, projection;
+  std::vector<double> q, k, v, gate, decay, bonus, state, z, projection;
 };
 struct GradientAnswers {
   Gradients value, size;

@@ -122,6 +122,7 @@ constexpr GradientPart gradient_parts[] = {{&Gradients::q, LATHE_Q},
                                            {&Gradients::v, LATHE_V},
                                            {&Gradients::gate, LATHE_GATE},
                                            {&Gradients::decay, LATHE_DECAY},
+                                           {&Gradients::bonus, LATHE_BONUS},
                                            {&Gradients::projection, LATHE_PROJECTION},
                                            {&Gradients::state, LATHE_STATE_IN},
                                            {&Gradients::z, LATHE_Z_IN}};
