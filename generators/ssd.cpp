@@ -35,3 +35,13 @@ LATHE_KERNEL(gate_rows, once) {
   y(c, i) = x(c, i) * (z(c, i) / (1.f + exponential(-z(c, i))));
   kernel.output(Role::copy, y);
 }
+
+// The gradient by z of x silu(z), d being that of the product. d(V, C), x(V, C), z(V, C); y may be x.
+LATHE_KERNEL(gate_slopes, once) {
+  auto d = kernel.buffer("d"), x = kernel.buffer("x"), z = kernel.buffer("z");
+  Var c("c"), i("i");
+  Expr sigmoid = 1.f / (1.f + exponential(-z(c, i)));
+  Func y("y");
+  y(c, i) = d(c, i) * x(c, i) * (sigmoid * (1.f + z(c, i) * (1.f - sigmoid)));
+  kernel.output(Role::copy, y);
+}

@@ -21,7 +21,8 @@ class CausalBackward : public GradientWalk {
   }
 
   void run() {
-    if (normalise() || p_.wants_gate_gradients() || p_.wants_gradient(LATHE_Q) || p_.wants_gradient(LATHE_PROJECTION)) {
+    if (normalise() || wants_gates() || of_out_gates() || p_.wants_gradient(LATHE_Q) ||
+        p_.wants_gradient(LATHE_PROJECTION)) {
       for (int64_t h = 0; h < unit_.heads; h++) load_forth(h);
       walk_chunks(0, forth_.queries, d_.C, unit_.heads,
                   [&](const Step& now, const Step& next) { step_forth(now, next); });
@@ -32,8 +33,16 @@ class CausalBackward : public GradientWalk {
   }
 
  private:
+  struct Rows {
+    const Tile &k, &q, &v;
+  };
+
   bool wants_gates() const { return p_.wants_gate_gradients(); }
   bool keyed() const { return plan_.meaning.variant->keyed(); }
+  bool steps() const { return plan_.meaning.variant->steps(); }
+  bool of_out_gates() const { return p_.wants_gradient(LATHE_OUT_GATE); }
+  // Whether the walk forth carries the state as it is, besides its transposed.
+  bool keeps_state() const { return keyed() || of_out_gates(); }
   bool lags() const { return plan_.meaning.variant->reads_before(); }
   float* transposed(int64_t h, int64_t value) const { return w_.state(carried(h), group_.values() + value); }
 
@@ -45,10 +54,10 @@ class CausalBackward : public GradientWalk {
   float* inverses(int64_t h, int64_t query) const { return kept(h, query); }
   float* denominators(int64_t h, int64_t query) const { return kept(h, queries_ + query); }
   float* products(int64_t h, int64_t value) const { return kept(h, 2 * queries_ + value); }
-  // Sums of the walk back: what later tokens and the last state give to a gate, and all that the head's decay was
-  // given.
+  // Sums of the walk back: what later tokens and the last state give to a gate, and all that the head's DECAY, DT_BIAS
+  // and SKIP were given.
   struct Given {
-    double gate, decay;
+    double gate, decay, bias, skip;
   };
   Given& given(int64_t h, int64_t value) const {
     return reinterpret_cast<Given*>(w_.at(b_.given))[h * group_.values() + value];
@@ -97,7 +106,7 @@ class CausalBackward : public GradientWalk {
       at_hand = value;
     };
     const Tile sums = g.rows_of(w_.at(b_.sums), d_.K);
-    const bool reads_queries = normalise() || wants_gates();
+    const bool reads_queries = normalise() || wants_gates() || of_out_gates();
     if (normalise()) {
       hold(0);
       g.running_sums(keys, gates, w_.z(carried(h)), w_.at(b_.sums));
@@ -112,10 +121,11 @@ class CausalBackward : public GradientWalk {
       for (int64_t l = 0; l < group_.outputs(); l++) {
         if (group_.query_of(l) != query) continue;
         hold(group_.value_of(l));
-        const Tile out = g.outputs(now, output_head(h, l), normalise() ? inv : nullptr);
+        const Tile out = g.weighed(g.outputs(now, output_head(h, l)), normalise() ? inv : nullptr);
         const Worker::Room& to = first ? dq : more;
         g.attend(out, keys, w_.state(carried(h), at_hand), to);
         if (wants_gates() && !normalise()) keep_products(g, now, at_hand, q, to);
+        if (of_out_gates()) finish_out_gates(g, now, l, {keys, q, values});
         if (!first) g.add(dq, g.rows_of(more, d_.K), g.ones());
         first = false;
       }
@@ -132,11 +142,22 @@ class CausalBackward : public GradientWalk {
     for (int64_t value = 0; value < group_.values(); value++) {
       hold(value);
       // the state of gates for each key decays row by row; its transposed is what dQ reads
-      float *state = w_.state(carried(h), value), *rows = keyed() ? transposed(h, value) : state;
-      g.advance(keyed() ? keys : values, keyed() ? values : keys, rows,
+      float *state = w_.state(carried(h), value), *rows = keeps_state() ? transposed(h, value) : state;
+      g.advance(keeps_state() ? keys : values, keeps_state() ? values : keys, rows,
                 asking(forth_, next, value == 0, {LATHE_K, LATHE_V, gradient_of(LATHE_O)}));
-      if (keyed()) g.transpose_state(rows, state);
+      if (keeps_state()) g.transpose_state(rows, state);
     }
+  }
+
+  // Outputs are needed once more; the values stay the ones that are turned.
+  void finish_out_gates(const Gradient& g, const Step& now, int64_t l, const Rows& rows) const {
+    const int64_t h = now.head, value = group_.value_of(l);
+    const Worker::Room o{w_.o(), d_.V};
+    g.turn(rows.k);
+    g.attend(rows.q, rows.v, transposed(h, value), o);
+    g.turn(rows.v);
+    if (normalise()) g.weigh(g.rows_of(o, d_.V), w_.inv(), o);
+    g.finish_out_gates(now, output_head(h, l), value_head(h, value), o);
   }
 
   void keep_products(const Gradient& g, const Step& now, int64_t value, const Tile& q, const Worker::Room& dq) const {
@@ -158,13 +179,14 @@ class CausalBackward : public GradientWalk {
       if (keyed()) given_keys(h, value)[key] = sum;
       all += sum;
     }
-    if (!keyed()) given(h, value) = {all, 0};
+    if (!keyed()) given(h, value).gate = all;
   }
 
   void load_back(int64_t h) const {
     const Gradient g(w_, back_);
     for (int64_t value = 0; value < group_.values(); value++) {
       w_.load_state(p_[gradient_of(LATHE_STATE_OUT)], back_.state, value_head(h, value), transposed(h, value));
+      if (!keyed()) given(h, value) = {};
       if (wants_gates()) give_last_state(h, value);
       std::copy_n(transposed(h, value), d_.K * d_.V, w_.state(carried(h), value));
       g.transpose_state(w_.state(carried(h), value), transposed(h, value));
@@ -189,8 +211,8 @@ class CausalBackward : public GradientWalk {
       at_hand = query;
     };
     for (int64_t value = 0; value < group_.values(); value++) {
-      const Tile values = g.values(now, value_head(h, value));
       const Worker::Rows gates = fill_gates(g, back_, now, value_head(h, value));
+      const Tile values = g.values(now, value_head(h, value));
       float *state = w_.state(carried(h), value), *turned = transposed(h, value);
       const Worker::Room dv = g.room_for_values(now, value_head(h, value), w_.at(b_.dv)),
                          dk_of_value = value == 0 ? dk : Worker::Room{w_.at(b_.dq), d_.K}, more_v{w_.at(b_.row), d_.V},
@@ -200,7 +222,9 @@ class CausalBackward : public GradientWalk {
         if (group_.value_of(l) != value) continue;
         hold(group_.query_of(l));
         if (normalise()) take(inverses(h, at_hand), back_, now, weights);
-        const Tile out = g.outputs(now, output_head(h, l), normalise() ? weights : nullptr);
+        Tile out = g.outputs(now, output_head(h, l));
+        if (p_[LATHE_SKIP].present()) add_skipped(g, out, first);
+        out = g.weighed(out, normalise() ? weights : nullptr);
         // the state counts once for all the outputs of a value
         g.take_keys(q);
         g.attend_by_keys(keys, q, out, first ? state : w_.at(b_.zeros), first ? dv : more_v);
@@ -212,10 +236,11 @@ class CausalBackward : public GradientWalk {
           g.advance(q, out, state, asking(back_, next, value == 0, {LATHE_Q, LATHE_K, LATHE_V, gradient_of(LATHE_O)}));
         else
           g.advance_further(q, out, state);
-        if (lags() && wants_gates()) add_own(g, now, at_hand, {keys, q, values, out}, first);
+        if (lags() && wants_gates()) add_own(g, now, at_hand, {keys, q, values}, out, first);
         first = false;
       }
       g.transpose_state(state, turned);
+      if (steps()) take_steps(g, now, value, dv);
       g.finish_values(now, value_head(h, value), dv);
       if (normalise() && value == 0) of_normaliser(g, now, hold, q, gates, dk);
       if (wants_gates()) finish_gates(g, now, value, keys, dk_of_value);
@@ -233,7 +258,7 @@ class CausalBackward : public GradientWalk {
       hold(query);
       take(denominators(now.head, query), back_, now, weights);
       if (query == 0)
-        g.weigh(q, weights, weighed);
+        g.weigh(q, weights, {weighed, d_.K});
       else
         g.add({weighed, d_.K}, q, weights);
     }
@@ -273,24 +298,66 @@ class CausalBackward : public GradientWalk {
   void fill_gate_back(const Step& now, int64_t head) const {
     if (!plan_.meaning.gated()) return;
     float *rows = w_.at(b_.row), *of_tokens = rows + d_.C;
-    const int64_t last = back_.token(now.t), after = now.t == 0 ? 0 : 1, n = now.rows - 1 + after;
-    log_decays(plan_.meaning, p_, back_.batch, last + after - n + 1, n, head, of_tokens);
+    const int64_t last = back_.token(now.t), after = now.t == 0 ? 0 : 1, n = now.rows - 1 + after,
+                  begin = last + after - n + 1;
+    Gradient(w_, back_).load_steps(begin, 1, n, head);
+    log_decays(plan_.meaning, p_, back_.batch, begin, n, head, of_tokens, w_.dt());
     if (after == 0) rows[0] = 0;
     std::reverse_copy(of_tokens, of_tokens + n, rows + 1 - after);
     Chunk(w_, back_).fill_gate(rows, now.rows);
   }
 
   // What a token's key gives to its own query by the bonus.
-  struct Pair {
-    const Tile &k, &q, &v, &out;
-  };
-  void add_own(const Gradient& g, const Step& now, int64_t query, const Pair& pair, bool first) const {
+  void add_own(const Gradient& g, const Step& now, int64_t query, const Rows& rows, const Tile& out, bool first) const {
     float *own = w_.at(b_.own), *dots = w_.at(b_.row), *of_denominators = w_.inv();
     if (first) std::fill_n(own, d_.C * d_.K, 0.f);
-    g.dots(pair.v, {const_cast<float*>(pair.out.data), pair.out.stride}, dots);
+    g.dots(rows.v, {const_cast<float*>(out.data), out.stride}, dots);
     if (normalise()) take(denominators(now.head, query), back_, now, of_denominators);
     for (int64_t i = 0; i < now.rows && normalise(); i++) dots[i] += of_denominators[i];
-    g.add_products({own, d_.K}, pair.q, pair.k, dots);
+    g.add_products({own, d_.K}, rows.q, rows.k, dots);
+  }
+
+  // What the outputs of a value give it past the recurrence.
+  void add_skipped(const Gradient& g, const Tile& out, bool first) const {
+    float* skipped = w_.at(b_.skipped);
+    if (first) std::fill_n(skipped, d_.C * d_.V, 0.f);
+    g.add({skipped, d_.V}, out, g.ones());
+  }
+
+  // dv of values by their steps becomes that of the values, and what each step is given by it is kept.
+  void take_steps(const Gradient& g, const Step& now, int64_t value, const Worker::Room& dv) const {
+    const int64_t head = value_head(now.head, value);
+    const Tile raw = g.raw_values(now, head), skipped = g.rows_of(w_.at(b_.skipped), d_.V);
+    float *by_steps = w_.at(b_.own), *dots = w_.at(b_.row);
+    g.dots(raw, dv, by_steps);
+    g.weigh(g.rows_of(dv, d_.V), w_.dt(), dv);
+    if (p_[LATHE_SKIP].present()) {
+      g.add_skip(dv, skipped, head);
+      g.dots(raw, {w_.at(b_.skipped), d_.V}, dots);
+      for (int64_t i = 0; i < now.rows; i++) given(now.head, value).skip += dots[i];
+    }
+  }
+
+  // From the gradients of the log decays to those of the steps that they are made of, DECAY and DT_BIAS.
+  void finish_steps(const Gradient& g, const Step& now, int64_t value, const float* of_decays) const {
+    const int64_t head = value_head(now.head, value);
+    float* by_steps = w_.at(b_.own);
+    const Strided bias = bias_of_steps(p_, head, 0);
+    const Tensor& steps = p_[LATHE_DT];
+    Given& sums = given(now.head, value);
+    for (int64_t i = 0; i < now.rows; i++) {
+      const float dt = w_.dt()[i];
+      sums.decay += dt * of_decays[i];
+      float d = by_steps[i] + *p_[LATHE_DECAY].floats(head) * of_decays[i];
+      if (plan_.meaning.softplus())
+        d *= -std::expm1(-dt);  // the sigmoid of what softplus was taken of
+      else if (plan_.meaning.clamps() &&
+               widened(steps.storage, steps.at(back_.batch, back_.token(now.t + i), head)) + bias[i] < 0)
+        d = 0;
+      sums.bias += d;
+      by_steps[i] = d;
+    }
+    g.finish_tokens(LATHE_DT, now, head, by_steps);
   }
 
   void finish_key_gates(const Gradient& g, const Step& now, int64_t value, const Tile& keys,
@@ -331,9 +398,10 @@ class CausalBackward : public GradientWalk {
       const int64_t token = back_.token(now.t + i);
       sums.gate += static_cast<double>(products(h, value)[token - back_.first]) - dots[i];
       dots[i] = clamped(token, head) ? 0 : static_cast<float>(sums.gate);
-      sums.decay += dots[i];
+      if (!steps()) sums.decay += dots[i];
     }
-    g.finish_gates(now, head, dots);
+    if (steps()) return finish_steps(g, now, value, dots);
+    g.finish_tokens(LATHE_GATE, now, head, dots);
   }
 
   // A gate above 0 that counts as 0 moves nothing.
@@ -356,10 +424,11 @@ class CausalBackward : public GradientWalk {
         std::copy_n(
             given_bonus(h, value), d_.K,
             w_.shared() + shared_layout(plan_, p_).bonuses + (unit_.sequence * p_.sizes.state_heads() + head) * d_.K);
-      if (p_.wants_gradient(LATHE_DECAY))
-        w_.shared()[shared_layout(plan_, p_).decays +
-                    static_cast<size_t>(unit_.sequence * p_.sizes.state_heads() + head)] =
-            static_cast<float>(given(h, value).decay);
+      if (keyed()) continue;
+      const Given& sums = given(h, value);
+      float* numbers = w_.shared() + shared_layout(plan_, p_).heads +
+                       (unit_.sequence * p_.sizes.state_heads() + head) * kNumbersOfHeads;
+      for (double sum : {sums.decay, sums.bias, sums.skip}) *numbers++ = static_cast<float>(sum);
     }
     w_.save_z(w_.z(carried(h)), p_[gradient_of(LATHE_Z_IN)], forth_.state, key_head(h));
   }
@@ -371,7 +440,8 @@ class CausalBackward : public GradientWalk {
     if (forth_.queries > 0 && keyed() && !lags())
       copy_key_gates(w_, p_[LATHE_GATE].at(forth_.batch, forth_.first, head), 0, 1, left);
     if (forth_.queries > 0 && !keyed()) {
-      log_decays(plan_.meaning, p_, forth_.batch, forth_.first, 1, head, left);
+      Gradient(w_, forth_).load_steps(forth_.first, 1, 1, head);
+      log_decays(plan_.meaning, p_, forth_.batch, forth_.first, 1, head, left, w_.dt());
       std::fill_n(left, d_.K, left[0]);
     }
     for (int64_t key = 0; key < d_.K; key++) left[key] = std::exp(left[key]);

@@ -22,8 +22,13 @@ void sum_parts(const Plan& plan, const Problem& p, const float* shared) {
       all += shared[offset + static_cast<size_t>(part * stride + at)];
     return static_cast<float>(all);
   };
-  if (const Tensor& decay = p[gradient_of(LATHE_DECAY)]; decay.present())
-    for (int64_t h = 0; h < s.state_heads(); h++) *decay.floats(h) = sum(layout.decays, h, s.state_heads(), 1, 0);
+  int64_t number = 0;
+  for (uint32_t role : {LATHE_DECAY, LATHE_DT_BIAS, LATHE_SKIP}) {
+    if (const Tensor& x = p[gradient_of(role)]; x.present())
+      for (int64_t h = 0; h < s.state_heads(); h++)
+        *x.floats(h) = sum(layout.heads, h, s.state_heads(), kNumbersOfHeads, number);
+    number++;
+  }
   if (const Tensor& bonus = p[gradient_of(LATHE_BONUS)]; bonus.present())
     for (int64_t h = 0; h < s.state_heads(); h++)
       for (int64_t key = 0; key < s.K; key++)
@@ -45,11 +50,53 @@ void sum_parts(const Plan& plan, const Problem& p, const float* shared) {
       }
 }
 
-Tile Gradient::outputs(const Step& step, int64_t head, const float* by) const {
+Tile Gradient::outputs(const Step& step, int64_t head) const {
   const Tile rows = tile(w_.unmapped(gradient_of(LATHE_O), step, s_, head, d_.V, w_.at(b_.o)), d_.V);
-  if (!by) return rows;
-  weigh(rows, by, w_.at(b_.o));
+  if (!p_[LATHE_OUT_GATE].present()) return rows;
+  const Tile gates = tile(w_.unmapped(LATHE_OUT_GATE, step, s_, head, d_.V, w_.at(b_.x)), d_.V);
+  Buffer x(rows.data, d_.V, d_.C, rows.stride), z(gates.data, d_.V, d_.C, gates.stride);
+  Buffer y(w_.at(b_.o), d_.V, d_.C, d_.V);
+  call(*plan_.kernels.gate_rows, x, z, y);
   return rows_of(w_.at(b_.o), d_.V);
+}
+
+Tile Gradient::weighed(const Tile& outputs, const float* by) const {
+  if (!by) return outputs;
+  weigh(outputs, by, {w_.at(b_.o), d_.V});
+  return rows_of(w_.at(b_.o), d_.V);
+}
+
+Tile Gradient::values(const Step& step, int64_t head) const {
+  if (!plan_.meaning.variant->steps()) return tile(w_.unmapped(LATHE_V, step, s_, head, d_.V, w_.v()), d_.V);
+  load_steps(s_.token(step.t), s_.step, step.rows, head);
+  const Tile raw = raw_values(step, head);
+  return tile(w_.weigh({raw.data, raw.stride}, d_.V, d_.C), d_.V);
+}
+
+Tile Gradient::raw_values(const Step& step, int64_t head) const {
+  return tile(w_.unmapped(LATHE_V, step, s_, head, d_.V, w_.raw()), d_.V);
+}
+
+void Gradient::load_steps(int64_t token, int64_t apart, int64_t n, int64_t head) const {
+  if (!plan_.meaning.variant->steps()) return;
+  const Tensor& dt = p_[LATHE_DT];
+  w_.load_steps(dt.at(s_.batch, token, head), apart * dt.stride[1], bias_of_steps(p_, head, 0), n);
+}
+
+void Gradient::finish_out_gates(const Step& step, int64_t head, int64_t value_head, const Worker::Room& o) const {
+  const Tile d = tile(w_.unmapped(gradient_of(LATHE_O), step, s_, head, d_.V, w_.at(b_.dx)), d_.V),
+             gates = tile(w_.unmapped(LATHE_OUT_GATE, step, s_, head, d_.V, w_.at(b_.x)), d_.V);
+  Buffer x(o.data, d_.V, d_.C, o.stride), gradient(d.data, d_.V, d_.C, d.stride),
+      z(gates.data, d_.V, d_.C, gates.stride);
+  if (p_[LATHE_SKIP].present()) add_skip(o, raw_values(step, value_head), value_head);
+  call(*plan_.kernels.gate_slopes, gradient, x, z, x);
+  store(LATHE_OUT_GATE, step, head, o, p_.sizes.V);
+}
+
+void Gradient::add_skip(const Worker::Room& x, const Tile& v, int64_t head) const {
+  Buffer rows(x.data, d_.V, d_.C, x.stride), values(v.data, d_.V, d_.C, v.stride);
+  float d = *p_[LATHE_SKIP].floats(head);
+  call(*plan_.kernels.skip_rows, rows, values, d, rows);
 }
 
 void Gradient::turn(const Tile& k) const {
@@ -128,8 +175,8 @@ void Gradient::dots(const Tile& x, const Worker::Room& y, float* out) const {
   call(*plan_.kernels.row_dots, rows, others, sums);
 }
 
-void Gradient::weigh(const Tile& x, const float* by, float* out) const {
-  Buffer rows(x.data, x.width, d_.C, x.stride), weights(by, d_.C), y(out, x.width, d_.C, x.width);
+void Gradient::weigh(const Tile& x, const float* by, const Worker::Room& out) const {
+  Buffer rows(x.data, x.width, d_.C, x.stride), weights(by, d_.C), y(out.data, x.width, d_.C, out.stride);
   call(*plan_.kernels.weigh_rows, rows, weights, y);
 }
 
@@ -180,8 +227,8 @@ void Gradient::store(uint32_t role, const Step& step, int64_t head, const Worker
            step.rows, {0, columns}, w_.at(b_.narrow));
 }
 
-void Gradient::finish_gates(const Step& step, int64_t head, const float* gradients) const {
-  const Tensor& to = p_[gradient_of(LATHE_GATE)];
+void Gradient::finish_tokens(uint32_t role, const Step& step, int64_t head, const float* gradients) const {
+  const Tensor& to = p_[gradient_of(role)];
   if (!to.present()) return;
   const char* from = reinterpret_cast<const char*>(gradients);
   if (to.storage != Storage::kF32) {
@@ -230,7 +277,8 @@ void GradientWalk::zero_padding() const {
   zero(LATHE_Q, forth_.queries, queries_end, queries_);
   zero(LATHE_K, forth_.keys, keys_end, 1);
   zero(LATHE_V, forth_.keys, keys_end, group_.values());
-  zero(LATHE_GATE, forth_.queries, queries_end, group_.values());
+  for (uint32_t role : {LATHE_GATE, LATHE_DT}) zero(role, forth_.queries, queries_end, group_.values());
+  zero(LATHE_OUT_GATE, forth_.queries, queries_end, group_.outputs());
 }
 
 }  // namespace lathe

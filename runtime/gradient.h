@@ -30,11 +30,14 @@ class Gradient {
   Tile keys(const Step& step, int64_t head) const {
     return tile(w_.map_rows(LATHE_K, step, s_, head, 0, w_.k()), d_.K);
   }
-  Tile values(const Step& step, int64_t head) const {
-    return tile(w_.unmapped(LATHE_V, step, s_, head, d_.V, w_.v()), d_.V);
-  }
-  // dO, each row times `by` where it is given.
-  Tile outputs(const Step& step, int64_t head, const float* by) const;
+  // Each by its token's step, where tokens have steps: those are then loaded.
+  Tile values(const Step& step, int64_t head) const;
+  Tile raw_values(const Step& step, int64_t head) const;
+  // Steps of n tokens, `apart` tokens from one to the next.
+  void load_steps(int64_t token, int64_t apart, int64_t n, int64_t head) const;
+  // The gradient of what OUT_GATE is applied to; and of rows before they were divided, where `by` is given.
+  Tile outputs(const Step& step, int64_t head) const;
+  Tile weighed(const Tile& outputs, const float* by) const;
 
   // Log gates of a head, a row of them for each token, where each key dimension has one: what follows decays by them.
   void take_gates(const Worker::Rows& gates, int64_t head) const { key_gates_->take_gates(gates, head); }
@@ -70,7 +73,7 @@ class Gradient {
   }
   // Row by row: x . y; by x; x += by more; x += by y z.
   void dots(const Tile& x, const Worker::Room& y, float* out) const;
-  void weigh(const Tile& x, const float* by, float* out) const;
+  void weigh(const Tile& x, const float* by, const Worker::Room& out) const;
   void add(const Worker::Room& x, const Tile& more, const float* by) const;
   void add_products(const Worker::Room& x, const Tile& y, const Tile& z, const float* by) const;
   // sum += the rows of x.
@@ -94,7 +97,12 @@ class Gradient {
   void finish_values(const Step& step, int64_t head, const Worker::Room& dv) const {
     store(LATHE_V, step, head, dv, p_.sizes.V);
   }
-  void finish_gates(const Step& step, int64_t head, const float* gradients) const;
+  // A number for each token: of GATE or DT.
+  void finish_tokens(uint32_t role, const Step& step, int64_t head, const float* gradients) const;
+  // From the outputs of the recurrence, which are lost, to the gradients of their gates.
+  void finish_out_gates(const Step& step, int64_t head, int64_t value_head, const Worker::Room& o) const;
+  // x += SKIP v.
+  void add_skip(const Worker::Room& x, const Tile& v, int64_t head) const;
   // The same of gates for each key dimension, from rows of q dq, k and dk; `own` and `later` as KeyGates has them.
   void key_gate_rows(const float* products, int64_t stride, const Tile& keys, const Worker::Room& dk,
                      const Worker::Rows& own, double* later, float* rows) const {

@@ -68,10 +68,11 @@ Layout worker_layout(const Plan& plan, const Problem& problem) {
     b.part = take(w.K * w.V);
     b.ones = take(w.C);
     const bool keyed = plan.meaning.variant->keyed(), of_keys = keyed && problem.wants_gate_gradients();
-    b.given = take(static_cast<int64_t>(layout.heads) * (values * (keyed ? 3 * w.K : 4) + w.K));
+    b.given = take(static_cast<int64_t>(layout.heads) * (values * (keyed ? 3 * w.K : 8) + w.K));
     // a chunk that ends the tokens is whole too
     b.products = take(of_keys ? static_cast<int64_t>(layout.heads) * values * (s.Tq + w.C) * w.K : 0);
-    b.own = take(of_keys ? w.C * w.K : 0);
+    b.own = take(of_keys ? w.C * w.K : plan.meaning.variant->steps() ? w.C : 0);
+    b.skipped = take(plan.meaning.variant->steps() ? w.C * w.V : 0);
     b.tokens = take(static_cast<int64_t>(layout.heads) * (2 * queries + values) * s.Tq);
   }
   layout.total = at;
@@ -96,7 +97,7 @@ Shared shared_layout(const Plan& plan, const Problem& p) {
   shared.projection = take(all);
   if (!plan.meaning.op->backward()) return shared;
   shared.rows = take(all);
-  shared.decays = take(p[gradient_of(LATHE_DECAY)].present() ? s.N * s.state_heads() : 0);
+  shared.heads = take(kNumbersOfHeads * s.N * s.state_heads());
   shared.bonuses = take(p[gradient_of(LATHE_BONUS)].present() ? s.N * s.state_heads() * plan.padded.K : 0);
   shared.projections = take(p[gradient_of(LATHE_PROJECTION)].present() ? s.N * s.HK * one : 0);
   return shared;

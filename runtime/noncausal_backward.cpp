@@ -61,7 +61,7 @@ class NoncausalBackward : public GradientWalk {
       for (int64_t l = 0; l < group_.outputs(); l++) {
         if (group_.query_of(l) != query) continue;
         const int64_t value = group_.value_of(l), out_head = output_head(h, l);
-        const Tile out = g_.outputs(now, out_head, normalise() ? inv : nullptr);
+        const Tile out = g_.weighed(g_.outputs(now, out_head), normalise() ? inv : nullptr);
         g_.read_out(out, turned(h, value), first ? dq : more, d_.K);
         if (!first) g_.add(dq, g_.rows_of(more, d_.K), g_.ones());
         g_.advance(q, out, gradient(h, value),
@@ -72,7 +72,7 @@ class NoncausalBackward : public GradientWalk {
         g_.dots(q, dq, dots);
         g_.denominator_gradients(inv, dots);
         g_.add(dq, z, dots);
-        g_.weigh(q, dots, w_.at(b_.weighed));
+        g_.weigh(q, dots, {w_.at(b_.weighed), d_.K});
         g_.key_sum(g_.rows_of(w_.at(b_.weighed), d_.K), z_gradient(h));
       }
       g_.finish_mapped(LATHE_Q, now, head, key_head(h), dq);

@@ -19,8 +19,7 @@ constexpr uint64_t kBackward = bits({LATHE_Q, LATHE_K, LATHE_V, gradient_of(LATH
 constexpr uint64_t kGradients = bits(
     {gradient_of(LATHE_Q), gradient_of(LATHE_K), gradient_of(LATHE_V), gradient_of(LATHE_STATE_IN),
      gradient_of(LATHE_STATE_OUT), gradient_of(LATHE_Z_IN), gradient_of(LATHE_Z_OUT), gradient_of(LATHE_PROJECTION)});
-constexpr uint64_t kStateGates = bits({LATHE_GATE, LATHE_DECAY, LATHE_BONUS});
-constexpr uint64_t kGateGradients = bits({gradient_of(LATHE_GATE), gradient_of(LATHE_DECAY), gradient_of(LATHE_BONUS)});
+constexpr uint64_t kGateGradients = kGates << (kRoles / 2);
 
 constexpr Operator kOperators[] = {
 #define LATHE_OPERATOR(name, op, required, optional, kernels) {#name, Op::op, required, optional, kernels},
@@ -72,6 +71,10 @@ constexpr RoleRule kRules[] = {
     {gradient_of(LATHE_GATE), "GRAD_GATE", "[B,T,max(HK,HV)] or [B,T,max(HK,HV),K]", 3, 4, RoleRule::kFloat, 0, 2,
      true},
     {gradient_of(LATHE_BONUS), "GRAD_BONUS", "[max(HK,HV),K]", 2, 2, RoleRule::kFloat32, 1, 0, true},
+    {gradient_of(LATHE_DT), "GRAD_DT", "[B,T,max(HK,HV)]", 3, 3, RoleRule::kFloat, 0, 2, true},
+    {gradient_of(LATHE_DT_BIAS), "GRAD_DT_BIAS", "[max(HK,HV)]", 1, 1, RoleRule::kFloat32, 0, 0, true},
+    {gradient_of(LATHE_SKIP), "GRAD_SKIP", "[max(HK,HV)]", 1, 1, RoleRule::kFloat32, 0, 0, true},
+    {gradient_of(LATHE_OUT_GATE), "GRAD_OUT_GATE", "[B,T,max(HQ,HV),V]", 4, 4, RoleRule::kFloat, 1, 2, true},
     {gradient_of(LATHE_DECAY), "GRAD_DECAY", "[max(HK,HV)]", 1, 1, RoleRule::kFloat32, 0, 0, true},
 };
 

@@ -15,7 +15,7 @@ struct Kernels {
       *exponentials;
   const Entry *running_sums, *row_dots, *weigh_rows, *add_rows, *map_backward, *outer;
   const Entry *causal_columns, *running_key_sums, *gate_gradients, *add_products, *row_sums;
-  const Entry *softplus, *skip_rows, *gate_rows;
+  const Entry *softplus, *skip_rows, *gate_rows, *gate_slopes;
   // By Storage. None for float32, nor for what was cut out; a map may read nothing but float32.
   const Entry *widen[3], *narrow[3], *map_from[3];
 };

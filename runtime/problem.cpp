@@ -218,7 +218,8 @@ void check_gate_shape(const Problem& p, uint32_t role, const Variant& variant) {
 
 // There is no gradient of what is not an argument, unless it counts as zero.
 void check_gradients(const Problem& p, const Meaning& meaning) {
-  for (uint32_t role : {LATHE_PROJECTION, LATHE_GATE, LATHE_DECAY, LATHE_BONUS})
+  for (uint32_t role :
+       {LATHE_PROJECTION, LATHE_GATE, LATHE_DECAY, LATHE_BONUS, LATHE_DT, LATHE_DT_BIAS, LATHE_SKIP, LATHE_OUT_GATE})
     require(!p[gradient_of(role)].present() || p[role].present(), "{}: expected none without {}, got one",
             find_role(gradient_of(role))->name, find_role(role)->name);
   for (uint32_t role : {LATHE_Z_IN, LATHE_Z_OUT})
@@ -239,12 +240,13 @@ void check_shapes(const Problem& p, const Meaning& meaning) {
   expect(p, LATHE_LENGTHS, {s.B});
   expect(p, LATHE_SLOTS, {s.N});
   expect(p, LATHE_POSITION, {s.N});
-  expect(p, LATHE_DECAY, {s.state_heads()});
   for (uint32_t role : {uint32_t{LATHE_GATE}, gradient_of(LATHE_GATE)}) check_gate_shape(p, role, *meaning.variant);
   for (uint32_t role : {uint32_t{LATHE_BONUS}, gradient_of(LATHE_BONUS)}) expect(p, role, {s.state_heads(), s.K});
-  expect(p, LATHE_DT, {s.B, s.Tq, s.state_heads()});
-  for (uint32_t role : {LATHE_DT_BIAS, LATHE_SKIP}) expect(p, role, {s.state_heads()});
-  expect(p, LATHE_OUT_GATE, {s.B, s.Tq, s.out_heads(), s.V});
+  for (uint32_t role : {uint32_t{LATHE_DT}, gradient_of(LATHE_DT)}) expect(p, role, {s.B, s.Tq, s.state_heads()});
+  for (uint32_t role : {LATHE_DECAY, LATHE_DT_BIAS, LATHE_SKIP})
+    for (uint32_t each : {uint32_t{role}, gradient_of(role)}) expect(p, each, {s.state_heads()});
+  for (uint32_t role : {uint32_t{LATHE_OUT_GATE}, gradient_of(LATHE_OUT_GATE)})
+    expect(p, role, {s.B, s.Tq, s.out_heads(), s.V});
   expect(p, LATHE_STABILISER, {s.states, s.HK});
   expect(p, gradient_of(LATHE_Q), {s.B, s.Tq, s.HQ, s.D});
   expect(p, gradient_of(LATHE_K), {s.B, s.Tk, s.HK, s.D});
@@ -253,7 +255,6 @@ void check_shapes(const Problem& p, const Meaning& meaning) {
   for (uint32_t role : {LATHE_STATE_IN, LATHE_STATE_OUT})
     expect(p, gradient_of(role), {s.states, s.state_heads(), s.K, s.V});
   for (uint32_t role : {LATHE_Z_IN, LATHE_Z_OUT}) expect(p, gradient_of(role), {s.states, s.HK, s.K});
-  expect(p, gradient_of(LATHE_DECAY), {s.state_heads()});
   check_gradients(p, meaning);
   const bool keeps_state = p[LATHE_STATE_IN].present() || p[LATHE_STATE_OUT].present(),
              stabiliser = p[LATHE_STABILISER].present();

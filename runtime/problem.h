@@ -47,7 +47,8 @@ struct Problem {
   const Tensor& operator[](uint32_t role) const { return tensors[role]; }
   bool wants_gradient(uint32_t role) const { return tensors[gradient_of(role)].present(); }
   bool wants_gate_gradients() const {
-    return wants_gradient(LATHE_GATE) || wants_gradient(LATHE_DECAY) || wants_gradient(LATHE_BONUS);
+    return wants_gradient(LATHE_GATE) || wants_gradient(LATHE_DECAY) || wants_gradient(LATHE_BONUS) ||
+           wants_gradient(LATHE_DT) || wants_gradient(LATHE_DT_BIAS);
   }
 };
 

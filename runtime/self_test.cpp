@@ -297,7 +297,7 @@ std::string compare(const char* name, const Field* got, const std::vector<double
 // What a step along a direction gives of the loss sum(dO * O), by O and by the gradient. A gradient that no direction
 // of its input shows to be wrong is right.
 std::string compare_gradients(const Case& c, Tensors& tensors) {
-  constexpr double step = 1e-4;
+  constexpr double step = 1e-3;  // what the formula of a log decay reads is float32
   const auto loss = [&](uint32_t role, double by) {
     tensors.move(role, by);
     const std::vector<double> o = Expected(c, tensors).o;
@@ -395,7 +395,7 @@ std::vector<Case> cases(const char* row) {
   for (const Operator& op : operators())
     for (const Variant& variant : variants())
       for (bool normalise : {false, true})
-        if (op.built() && (!variant.decays() || op.takes(LATHE_DECAY)) && (!op.backward() || variant.has_gradient()))
+        if (op.built() && (!variant.decays() || op.takes(LATHE_DECAY)))
           all.push_back({op, plainest, variant, Storage::kF32, normalise});
   const Operator& first = all.front().op;
   const Variant& plain = all.front().variant;

@@ -25,8 +25,7 @@ struct Variant {
   bool steps() const { return (inputs >> LATHE_DT & 1) != 0; }  // tokens have steps, which weigh their values too
   // What a call may bring besides.
   uint64_t options() const { return steps() ? bits({LATHE_DT_BIAS, LATHE_SKIP, LATHE_OUT_GATE}) : 0; }
-  bool reads_before() const { return (inputs >> LATHE_BONUS & 1) != 0; }  // a query reads the state before its token
-  bool has_gradient() const { return !steps(); }
+  bool reads_before() const { return (inputs >> LATHE_BONUS & 1) != 0; }     // a query reads the state before its token
   bool keyed() const { return std::string_view(transition) == "gate_key"; }  // a gate for each key dimension
 };
 

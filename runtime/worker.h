@@ -10,7 +10,8 @@ namespace lathe {
 
 // What a gradient needs besides: offsets as in Layout.
 struct BackwardLayout {
-  size_t o, dq, dk, dv, dx, du, sums, weighed, x, narrow, zeros, part, ones, turned, row, tokens, given, products, own;
+  size_t o, dq, dk, dv, dx, du, sums, weighed, x, narrow, zeros, part, ones, turned, row, tokens, given, products, own,
+      skipped;
 };
 
 // Scratch is constant in T, but for a few numbers that a gradient keeps of each token. Offsets are bytes, 64-byte
@@ -26,8 +27,10 @@ Layout worker_layout(const Plan& plan, const Problem& problem);
 // What workers share, in floats from the start of the workspace: projections as their map wants them, transposed and
 // padded, and padded as they come; and sums that meet over sequences, a part for each sequence.
 struct Shared {
-  size_t projection, rows, decays, bonuses, projections, total;
+  size_t projection, rows, heads, bonuses, projections, total;
 };
+// Numbers of a head that gradients sum over sequences: by DECAY, DT_BIAS and SKIP.
+constexpr int64_t kNumbersOfHeads = 3;
 Shared shared_layout(const Plan& plan, const Problem& problem);
 void fill_projection(const Plan& plan, const Problem& problem, float* shared);
 
@@ -146,6 +149,7 @@ class Worker {
   float* gate() { return at(layout_.gate); }
   const float* dt() { return at(layout_.dt); }
   float* key_gates() { return at(layout_.key_gates); }
+  float* raw() { return at(layout_.raw); }  // for values as they come, where there are steps
   float* state(size_t carried, int64_t value) {
     return at(layout_.states + carried * layout_.state_stride) + value * plan_.padded.K * plan_.padded.V;
   }

@@ -78,7 +78,7 @@ const std::vector<Shape>& shapes() {
       {"gated", [](Problem& p) { p.variant = "gate"; }, has_direction},
       {"gatedbykey", [](Problem& p) { p.variant = "gate_key"; }, has_direction},
       {"bonus", [](Problem& p) { p.variant = "rwkv6"; }, has_direction},
-      {"steps", [](Problem& p) { p.variant = "ssd"; }, scans},
+      {"steps", [](Problem& p) { p.variant = "ssd"; }, has_direction},
       {"snapshots", [](Problem& p) { p.snapshots = true; }, [](const std::string& op) { return op == "decode"; }},
   };
   return all;

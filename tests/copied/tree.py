@@ -12,8 +12,8 @@ import shutil
 import subprocess
 import sys
 
-PARTS = [".gitignore", "CMakeLists.txt", "LICENSE", "bench/shapes.def", "cli", "cmake", "examples", "generators",
-         "runtime", "schedules", "tests"]
+PARTS = [".gitignore", "CMakeLists.txt", "LICENSE", "bench/shapes.def", "cli", "cmake", "docs/operators.md", "examples",
+         "generators", "runtime", "schedules", "tests"]
 
 
 class Failed(Exception):

@@ -36,9 +36,7 @@ void DrawnCall::draw_description() {
   normalise_ = bytes_.either();
   backward_ = op_.ends_with("_backward");
   const bool directed = op_ == "causal" || op_ == "decode" || op_ == "causal_backward";
-  const Variant& any = directed ? bytes_.one_of(variants()) : variants().front();
-  // steps have no gradient
-  const Variant& variant = backward_ && any.steps ? variants().front() : any;
+  const Variant& variant = directed ? bytes_.one_of(variants()) : variants().front();
   variant_ = variant.name;
   decay_ = variant.decay;
   gate_ = variant.gate;
@@ -205,11 +203,22 @@ void DrawnCall::add_gradients() {
   };
   std::vector<std::pair<uint32_t, std::vector<int64_t>>> inputs;
   for (const Argument& a : arguments_) inputs.emplace_back(a.role, a.shape);
-  for (const auto& [role, shape] : inputs)
-    if (role == LATHE_Q || role == LATHE_K || role == LATHE_V || role == LATHE_GATE)
-      some(role, kFloat, shape, Argument::kWritten);
-    else if (role == LATHE_DECAY || role == LATHE_BONUS || role == LATHE_PROJECTION)
-      some(role, kFloat32, shape, Argument::kWritten);
+  for (const auto& [role, shape] : inputs) switch (role) {
+      case LATHE_Q:
+      case LATHE_K:
+      case LATHE_V:
+      case LATHE_GATE:
+      case LATHE_DT:
+      case LATHE_OUT_GATE:
+        some(role, kFloat, shape, Argument::kWritten);
+        break;
+      case LATHE_DECAY:
+      case LATHE_BONUS:
+      case LATHE_DT_BIAS:
+      case LATHE_SKIP:
+      case LATHE_PROJECTION:
+        some(role, kFloat32, shape, Argument::kWritten);
+    }
   some(LATHE_STATE_IN, kFloat32, state, Argument::kWritten);
   some(LATHE_STATE_OUT, kFloat32, state, Argument::kRead);
   if (!normalise_) return;

@@ -359,6 +359,7 @@ struct Rows {
 }  // namespace
 
 GradientAnswers backward(const Problem& p, const Given& given, bool causal) {
+  if (variants().at(p.variant).takes_steps) return backward_of_steps(p, given);
   Pairs pairs{p, given, causal};
   pairs.run();
   const Rows queries{p, p.HQ, p.queries(), map_query, p.q, pairs.q};
@@ -380,10 +381,21 @@ GradientAnswers backward(const Problem& p, const Given& given, bool causal) {
   decay.assign(p.decay.size());
   for (size_t i = 0; i < pairs.gate.value.size() && !p.decay.empty(); ++i)
     decay.add(i % p.decay.size(), pairs.gate.value[i], pairs.gate.size[i]);
-  return {{q.value, k.value, pairs.v.value, pairs.gate.value, decay.value, pairs.bonus.value, pairs.state.value,
-           pairs.z.value, projection.value},
-          {q.size, k.size, pairs.v.size, pairs.gate.size, decay.size, pairs.bonus.size, pairs.state.size, pairs.z.size,
-           projection.size}};
+  GradientAnswers all;
+  const auto put = [&](std::vector<double> Gradients::*part, const Sized& numbers) {
+    all.value.*part = numbers.value;
+    all.size.*part = numbers.size;
+  };
+  put(&Gradients::q, q);
+  put(&Gradients::k, k);
+  put(&Gradients::v, pairs.v);
+  put(&Gradients::gate, pairs.gate);
+  put(&Gradients::decay, decay);
+  put(&Gradients::bonus, pairs.bonus);
+  put(&Gradients::state, pairs.state);
+  put(&Gradients::z, pairs.z);
+  put(&Gradients::projection, projection);
+  return all;
 }
 
 }  // namespace reference

@@ -11,11 +11,13 @@ struct Given {
 };
 // By what it takes, in the shapes of Problem.
 struct Gradients {
-  std::vector<double> q, k, v, gate, decay, bonus, state, z, projection;
+  std::vector<double> q, k, v, gate, decay, bonus, dt, dt_bias, skip, out_gate, state, z, projection;
 };
 struct GradientAnswers {
   Gradients value, size;
 };
 GradientAnswers backward(const Problem& p, const Given& given, bool causal);
+// The same where tokens have steps.
+GradientAnswers backward_of_steps(const Problem& p, const Given& given);
 
 }  // namespace reference

@@ -8,20 +8,31 @@ namespace support {
 namespace {
 
 // About twice the worst seen: sums over as many tokens as there are, twice, and a map's slope. Sums of a gate for each
-// key dimension are carried in float32, and strong ones cost digits.
-double epsilons(const Problem& p) { return reference::variants().at(p.variant).takes_key_gates ? 45 : 10; }
+// key dimension are carried in float32, and strong ones cost digits; steps go through functions of their own.
+double epsilons(const Problem& p) {
+  const reference::Variant& variant = reference::variants().at(p.variant);
+  return variant.takes_key_gates ? 45 : variant.takes_steps ? 20 : 10;
+}
 
 struct Part {
   const char* name;
   std::vector<double> Gradients::*values;
   bool of_type;  // of the call; the others are float32
 };
-constexpr Part parts[] = {{"dq", &Gradients::q, true},          {"dk", &Gradients::k, true},
-                          {"dv", &Gradients::v, true},          {"dgate", &Gradients::gate, true},
+constexpr Part parts[] = {{"dq", &Gradients::q, true},
+                          {"dk", &Gradients::k, true},
+                          {"dv", &Gradients::v, true},
+                          {"dgate", &Gradients::gate, true},
                           {"dbonus", &Gradients::bonus, false},
+                          {"ddt", &Gradients::dt, true},
+                          {"ddt_bias", &Gradients::dt_bias, false},
+                          {"dskip", &Gradients::skip, false},
+                          {"dout_gate", &Gradients::out_gate, true},
 
-                          {"ddecay", &Gradients::decay, false}, {"dstate", &Gradients::state, false},
-                          {"dz", &Gradients::z, false},         {"dprojection", &Gradients::projection, false}};
+                          {"ddecay", &Gradients::decay, false},
+                          {"dstate", &Gradients::state, false},
+                          {"dz", &Gradients::z, false},
+                          {"dprojection", &Gradients::projection, false}};
 
 }  // namespace
 

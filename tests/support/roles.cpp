@@ -39,6 +39,10 @@ const std::map<uint32_t, Role>& roles() {
       {LATHE_GRAD | LATHE_PROJECTION, {"GRAD_PROJECTION", 2, 3, Kind::Float32, 1, 0, true}},
       {LATHE_GRAD | LATHE_GATE, {"GRAD_GATE", 3, 4, Kind::Float, 0, 2, true}},
       {LATHE_GRAD | LATHE_BONUS, {"GRAD_BONUS", 2, 2, Kind::Float32, 1, 0, true}},
+      {LATHE_GRAD | LATHE_DT, {"GRAD_DT", 3, 3, Kind::Float, 0, 2, true}},
+      {LATHE_GRAD | LATHE_DT_BIAS, {"GRAD_DT_BIAS", 1, 1, Kind::Float32, 0, 0, true}},
+      {LATHE_GRAD | LATHE_SKIP, {"GRAD_SKIP", 1, 1, Kind::Float32, 0, 0, true}},
+      {LATHE_GRAD | LATHE_OUT_GATE, {"GRAD_OUT_GATE", 4, 4, Kind::Float, 1, 2, true}},
       {LATHE_GRAD | LATHE_DECAY, {"GRAD_DECAY", 1, 1, Kind::Float32, 0, 0, true}},
   };
   return table;
