@@ -249,7 +249,7 @@ TEST(Together, LengthsAndSeqlens) {
 TEST(Lessons, Fla837PackedSequencesRefuseABatch) {
   Tensor offsets(Type::I64, {3});
   offsets.write({0, 2, 6});
-  for (const char* op : {"causal", "noncausal", "accumulate", "readout", "decode"})
+  for (const std::string& op : operators())
     Refuser(Arguments(op, good()))
         .expect_refused({"both",
                          [&](SpoiledCall& c) { c.add(LATHE_CU_SEQLENS, offsets.view); },
