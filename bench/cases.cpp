@@ -25,7 +25,9 @@ constexpr Row kRows[] = {
     {"headline", "causal", "plain", "identity", "f32", kBthd, false, 1},
     {"headline", "causal", "decay", "identity", "f32", kBthd, false, 1},
     {"headline", "causal", "gate", "identity", "f32", kBthd, false, 1},
+    {"headline", "causal", "ssd", "identity", "f32", kBthd, false, 1},
     {"headline", "causal", "gate_key", "identity", "f32", kBthd, false, 1},
+    {"headline", "causal", "rwkv6", "identity", "f32", kBthd, false, 1},
     {"headline", "noncausal", "plain", "elu1", "f32", kBhtd, true, 1},
     {"headline", "noncausal", "plain", "elu1", "f32", kBthd, true, 1},
     {"headline", "noncausal", "plain", "identity", "f32", kBhtd, false, 1},
@@ -34,6 +36,9 @@ constexpr Row kRows[] = {
     {"headline", "causal_backward", "plain", "elu1", "f32", kBhtd, true, 1},
     {"headline", "causal_backward", "decay", "identity", "f32", kBthd, false, 1},
     {"headline", "causal_backward", "gate", "identity", "f32", kBthd, false, 1},
+    {"headline", "causal_backward", "ssd", "identity", "f32", kBthd, false, 1},
+    {"headline", "causal_backward", "gate_key", "identity", "f32", kBthd, false, 1},
+    {"headline", "causal_backward", "rwkv6", "identity", "f32", kBthd, false, 1},
     {"headline", "noncausal_backward", "plain", "elu1", "f32", kBhtd, true, 1},
     {"headline", "causal", "plain", "elu1", "bf16", kBhtd, true, 1},
     {"headline", "causal", "plain", "elu1", "f16", kBhtd, true, 1},
@@ -41,7 +46,9 @@ constexpr Row kRows[] = {
     {"grouped", "causal", "plain", "elu1", "f32", kBthd, true, 1},
     {"decode_cached", "decode", "plain", "identity", "f32", kBthd, false, 1},
     {"decode_cached", "decode", "gate", "identity", "f32", kBthd, false, 1},
+    {"decode_cached", "decode", "ssd", "identity", "f32", kBthd, false, 1},
     {"decode_cached", "decode", "gate_key", "identity", "f32", kBthd, false, 1},
+    {"decode_cached", "decode", "rwkv6", "identity", "f32", kBthd, false, 1},
     {"decode_cached", "decode", "plain", "elu1", "f32", kBthd, true, 1},
     {"decode_memory", "decode", "plain", "identity", "f32", kBthd, false, 1},
     {"decode_memory", "decode", "plain", "elu1", "f32", kBthd, true, 1},
@@ -53,7 +60,11 @@ constexpr Row kRows[] = {
     {"smoke", "causal", "plain", "identity", "f32", kBthd, false, 1},
     {"smoke", "causal_backward", "gate", "elu1", "f32", kBthd, true, 1},
     {"smoke", "noncausal_backward", "plain", "elu1", "f32", kBthd, true, 1},
+    {"smoke", "causal_backward", "rwkv6", "elu1", "f32", kBthd, true, 1},
+    {"smoke", "causal_backward", "ssd", "identity", "f32", kBthd, false, 1},
     {"smoke_decode", "decode", "plain", "identity", "f32", kBthd, false, 1},
+    {"smoke_decode", "decode", "rwkv6", "identity", "f32", kBthd, false, 1},
+    {"smoke_decode", "decode", "ssd", "identity", "f32", kBthd, false, 1},
 };
 
 }  // namespace
@@ -116,7 +127,13 @@ std::optional<Baseline> baseline(const Case& c) {
 // FAVOR+ has an exponential and its inverse for every projection row.
 int64_t key_width(const Case& c) { return c.shape.projections > 0 ? 2 * c.shape.projections : c.shape.width; }
 
-int64_t gate_width(const Case& c) { return c.variant == "gate" ? 1 : c.variant == "gate_key" ? key_width(c) : 0; }
+bool has_bonus(const Case& c) { return c.variant == "rwkv6"; }
+bool has_steps(const Case& c) { return c.variant == "ssd"; }
+bool has_decay(const Case& c) { return c.variant == "decay" || has_steps(c); }
+
+int64_t gate_width(const Case& c) {
+  return c.variant == "gate" ? 1 : c.variant == "gate_key" || has_bonus(c) ? key_width(c) : 0;
+}
 
 int64_t heads(const Case& c) { return std::max(c.shape.query_heads, c.shape.key_heads); }
 

@@ -40,8 +40,12 @@ std::optional<Baseline> baseline(const Case& c);
 
 int64_t key_width(const Case& c);
 int64_t heads(const Case& c);
-// Gates of one token and key head that the variant brings.
+// What the variant brings: gates of one token and key head; a decay of each head; weights of a token's own key, a state
+// then being read before it is updated; steps of tokens.
 int64_t gate_width(const Case& c);
+bool has_decay(const Case& c);
+bool has_bonus(const Case& c);
+bool has_steps(const Case& c);
 // 4 T H K V (2 T (HQ + HK) K V where queries share keys): the recurrence itself; 10 T H K V of a gradient. It does not
 // reward a chunk that does more work.
 double useful_flops(const Case& c);

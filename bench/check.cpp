@@ -45,13 +45,24 @@ Row mapped_row(const Problem& p, Tensor tensor, int64_t b, int64_t t, int64_t h)
   return row;
 }
 
+// What a token's key counts for its own query.
+double own_weight(const Problem& p, int64_t h, size_t key) {
+  return has_bonus(p.what) ? static_cast<double>(p.bonus_at(h, static_cast<int64_t>(key))) : 1;
+}
+
+Row value_row(const Problem& p, int64_t b, int64_t t, int64_t h) {
+  Row v = raw_row(p, Tensor::kValue, b, t, h);
+  for (double& x : v) x *= static_cast<double>(p.step_at(b, t, h));
+  return v;
+}
+
 // The recurrence of one head; out is called with every token's row.
 template <typename Out>
 void linear_head(const Problem& p, int64_t b, int64_t h, int steps, Out out) {
   const Case& c = p.what;
   const auto keys = static_cast<size_t>(key_width(c)), values = static_cast<size_t>(c.shape.value_width);
   const int64_t key_head = h * c.shape.key_heads / heads(c), query_head = h * c.shape.query_heads / heads(c);
-  std::vector<double> state(keys * values), z(keys);
+  std::vector<double> state(keys * values), z(keys), seen_state, seen_z;
   if (c.op == "decode") {
     const int64_t at = b * c.shape.key_heads + key_head;
     for (size_t i = 0; i < state.size(); i++)
@@ -60,8 +71,13 @@ void linear_head(const Problem& p, int64_t b, int64_t h, int steps, Out out) {
       z[i] = p.first(Tensor::kNormaliser, at * static_cast<int64_t>(keys) + static_cast<int64_t>(i));
   }
   const auto absorb = [&](int64_t t) {
-    const Row k = mapped_row(p, Tensor::kKey, b, t, key_head), v = raw_row(p, Tensor::kValue, b, t, key_head);
+    const Row k = mapped_row(p, Tensor::kKey, b, t, key_head), v = value_row(p, b, t, key_head);
+    seen_state = state;
+    seen_z = z;
     for (size_t i = 0; i < keys; i++) {
+      const double u = own_weight(p, key_head, i);
+      seen_z[i] += u * k[i];
+      for (size_t j = 0; j < values; j++) seen_state[i * values + j] += u * k[i] * v[j];
       const double decay = std::exp(static_cast<double>(p.log_decay_at(b, t, key_head, static_cast<int64_t>(i))));
       z[i] = decay * z[i] + k[i];
       for (size_t j = 0; j < values; j++) state[i * values + j] = decay * state[i * values + j] + k[i] * v[j];
@@ -72,11 +88,12 @@ void linear_head(const Problem& p, int64_t b, int64_t h, int steps, Out out) {
   for (int64_t t = 0; t < c.shape.tokens; t++) {
     for (int step = 0; c.op != "noncausal" && step < steps; step++) absorb(t);
     const Row q = mapped_row(p, Tensor::kQuery, b, t, query_head);
+    const std::vector<double>&of = has_bonus(c) ? seen_state : state, &under = has_bonus(c) ? seen_z : z;
     double denominator = p.eps;
     Row o(values);
     for (size_t i = 0; i < keys; i++) {
-      denominator += q[i] * z[i];
-      for (size_t j = 0; j < values; j++) o[j] += p.scale * q[i] * state[i * values + j];
+      denominator += q[i] * under[i];
+      for (size_t j = 0; j < values; j++) o[j] += p.scale * q[i] * of[i * values + j];
     }
     if (c.normalise)
       for (double& x : o) x /= denominator;
@@ -91,9 +108,11 @@ template <typename Out>
 void gradients_of_head(const Problem& p, int64_t b, int64_t h, Out out) {
   const Case& c = p.what;
   const auto K = static_cast<size_t>(key_width(c)), V = static_cast<size_t>(c.shape.value_width);
-  const bool causal = c.op == "causal_backward";
+  const bool causal = c.op == "causal_backward", lags = has_bonus(c);
   const int64_t T = c.shape.tokens;
-  const auto left = [&](int64_t t) { return std::exp(static_cast<double>(p.log_decay_at(b, t, h, 0))); };
+  const auto left = [&](int64_t t, size_t key) {
+    return std::exp(static_cast<double>(p.log_decay_at(b, t, h, static_cast<int64_t>(key))));
+  };
   const auto row_of_gradient = [&](int64_t t) {
     Row row(V);
     for (size_t j = 0; j < V; j++)
@@ -103,53 +122,65 @@ void gradients_of_head(const Problem& p, int64_t b, int64_t h, Out out) {
   };
   Row state(K * V), z(K), inverse(static_cast<size_t>(T), 1), by_denominator(static_cast<size_t>(T));
   const auto absorb = [&](int64_t t) {
-    const Row k = mapped_row(p, Tensor::kKey, b, t, h), v = raw_row(p, Tensor::kValue, b, t, h);
-    const double a = left(t);
+    const Row k = mapped_row(p, Tensor::kKey, b, t, h), v = value_row(p, b, t, h);
     for (size_t i = 0; i < K; i++) {
+      const double a = left(t, i);
       z[i] = a * z[i] + k[i];
       for (size_t j = 0; j < V; j++) state[i * V + j] = a * state[i * V + j] + k[i] * v[j];
     }
   };
   for (int64_t t = 0; t < T && !causal; t++) absorb(t);
   for (int64_t t = 0; t < T; t++) {
-    if (causal) absorb(t);
+    if (causal && !lags) absorb(t);
     const auto n = static_cast<size_t>(t);
     const Row q = mapped_row(p, Tensor::kQuery, b, t, h), x = raw_row(p, Tensor::kQuery, b, t, h);
+    Row own(K), v(V);
+    if (lags) own = mapped_row(p, Tensor::kKey, b, t, h), v = value_row(p, b, t, h);
+    for (size_t i = 0; i < K; i++) own[i] *= own_weight(p, h, i);
     double denominator = p.eps;
-    for (size_t i = 0; i < K; i++) denominator += q[i] * z[i];
+    for (size_t i = 0; i < K; i++) denominator += q[i] * (z[i] + own[i]);
     if (c.normalise) inverse[n] = 1 / denominator;
     Row d_q(K), d_o = row_of_gradient(t);
     for (size_t i = 0; i < K; i++)
-      for (size_t j = 0; j < V; j++) d_q[i] += state[i * V + j] * d_o[j] * inverse[n];
+      for (size_t j = 0; j < V; j++) d_q[i] += (state[i * V + j] + own[i] * v[j]) * d_o[j] * inverse[n];
     for (size_t i = 0; i < K && c.normalise; i++) by_denominator[n] -= q[i] * d_q[i] * inverse[n];
-    for (size_t i = 0; i < K; i++) d_q[i] = slope(p, x[i]) * (d_q[i] + by_denominator[n] * z[i]);
+    for (size_t i = 0; i < K; i++) d_q[i] = slope(p, x[i]) * (d_q[i] + by_denominator[n] * (z[i] + own[i]));
     out(0, t, d_q);
+    if (lags) absorb(t);
   }
   std::fill(state.begin(), state.end(), 0);
   std::fill(z.begin(), z.end(), 0);
   const auto collect = [&](int64_t t) {
     const Row q = mapped_row(p, Tensor::kQuery, b, t, h), d_o = row_of_gradient(t);
     const auto n = static_cast<size_t>(t);
-    const double a = causal && t + 1 < T ? left(t + 1) : 1;
     for (size_t i = 0; i < K; i++) {
+      const double a = lags ? left(t, i) : causal && t + 1 < T ? left(t + 1, i) : 1;
       z[i] = a * z[i] + q[i] * by_denominator[n];
       for (size_t j = 0; j < V; j++) state[i * V + j] = a * state[i * V + j] + q[i] * d_o[j] * inverse[n];
     }
   };
   for (int64_t t = 0; t < T && !causal; t++) collect(t);
   for (int64_t t = T - 1; t >= 0; t--) {
-    if (causal) collect(t);
-    const Row k = mapped_row(p, Tensor::kKey, b, t, h), v = raw_row(p, Tensor::kValue, b, t, h),
-              x = raw_row(p, Tensor::kKey, b, t, h);
+    if (causal && !lags) collect(t);
+    const Row k = mapped_row(p, Tensor::kKey, b, t, h), v = value_row(p, b, t, h),
+              x = raw_row(p, Tensor::kKey, b, t, h), d_o = row_of_gradient(t);
+    Row own(K);
+    if (lags) own = mapped_row(p, Tensor::kQuery, b, t, h);
+    for (size_t i = 0; i < K; i++) own[i] *= own_weight(p, h, i);
+    const auto n = static_cast<size_t>(t);
     Row d_k = z, d_v(V);
-    for (size_t i = 0; i < K; i++)
+    for (size_t i = 0; i < K; i++) {
+      d_k[i] += own[i] * by_denominator[n];
       for (size_t j = 0; j < V; j++) {
-        d_k[i] += state[i * V + j] * v[j];
-        d_v[j] += state[i * V + j] * k[i];
+        const double of = state[i * V + j] + own[i] * d_o[j] * inverse[n];
+        d_k[i] += of * v[j];
+        d_v[j] += of * k[i] * static_cast<double>(p.step_at(b, t, h));
       }
+    }
     for (size_t i = 0; i < K; i++) d_k[i] *= slope(p, x[i]);
     out(1, t, d_k);
     out(2, t, d_v);
+    if (lags) collect(t);
   }
 }
 

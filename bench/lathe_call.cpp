@@ -56,7 +56,7 @@ class Call : public LatheCall {
       *why = lathe_last_error(nullptr);
       return;
     }
-    if (c.variant == "decay") {
+    if (has_decay(c)) {
       decay_ = std::make_unique<Memory>(static_cast<size_t>(c.shape.key_heads) * sizeof(float));
       std::fill_n(decay_->floats(), c.shape.key_heads, problem.log_decay);
       args_.add(LATHE_DECAY, decay_->data(), {c.shape.key_heads}, "f32");
@@ -66,6 +66,14 @@ class Call : public LatheCall {
     if (gate_width(c) > 1) gates.push_back(gate_width(c));
     if (gate_width(c) > 0) args_.add(LATHE_GATE, problem.gate.data(), gates, "f32");
     if (gate_width(c) > 0 && is_backward(c)) args_.add(LATHE_GRAD | LATHE_GATE, problem.d_gate.data(), gates, "f32");
+    const auto also = [&](bool present, uint32_t role, Memory& memory, Memory& gradient,
+                          const std::vector<int64_t>& shape) {
+      if (!present) return;
+      args_.add(role, memory.data(), shape, "f32");
+      if (is_backward(c)) args_.add(LATHE_GRAD | role, gradient.data(), shape, "f32");
+    };
+    also(has_bonus(c), LATHE_BONUS, problem.bonus, problem.d_bonus, {c.shape.key_heads, key_width(c)});
+    also(has_steps(c), LATHE_DT, problem.steps, problem.d_steps, {c.shape.batch, c.shape.tokens, c.shape.key_heads});
     lathe_desc desc = {};
     desc.size = sizeof desc;
     desc.op = c.op.c_str();

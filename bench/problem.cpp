@@ -56,7 +56,13 @@ size_t tensor_bytes(const Case& c, int64_t head_count, int64_t width) {
 float Problem::log_decay_at(int64_t b, int64_t t, int64_t h, int64_t key) const {
   const int64_t width = gate_width(what), row = (b * what.shape.tokens + t) * what.shape.key_heads + h;
   if (width > 0) return first(Tensor::kGate, row * width + key % width);
-  return what.variant == "decay" ? log_decay : 0;
+  return has_decay(what) ? log_decay * step_at(b, t, h) : 0;
+}
+
+float Problem::bonus_at(int64_t h, int64_t key) const { return first(Tensor::kBonus, h * key_width(what) + key); }
+
+float Problem::step_at(int64_t b, int64_t t, int64_t h) const {
+  return has_steps(what) ? first(Tensor::kStep, (b * what.shape.tokens + t) * what.shape.key_heads + h) : 1;
 }
 
 int64_t bytes_of(const std::string& dtype) { return dtype == "f32" ? 4 : 2; }
@@ -83,17 +89,23 @@ Problem::Problem(const Case& c)
       z(static_cast<size_t>(c.shape.batch * c.shape.key_heads * key_width(c)) * sizeof(float)),
       projection(static_cast<size_t>(c.shape.projections * c.shape.width) * sizeof(float)),
       gate(static_cast<size_t>(gates(c)) * sizeof(float)),
+      bonus(has_bonus(c) ? static_cast<size_t>(c.shape.key_heads * key_width(c)) * sizeof(float) : 0),
+      steps(has_steps(c) ? static_cast<size_t>(c.shape.batch * c.shape.tokens * c.shape.key_heads) * sizeof(float) : 0),
       d_o(is_backward(c) ? tensor_bytes(c, heads(c), c.shape.value_width) : 0),
       d_q(is_backward(c) ? tensor_bytes(c, c.shape.query_heads, c.shape.width) : 0),
       d_k(is_backward(c) ? tensor_bytes(c, c.shape.key_heads, c.shape.width) : 0),
       d_v(is_backward(c) ? tensor_bytes(c, c.shape.key_heads, c.shape.value_width) : 0),
-      d_gate(is_backward(c) ? static_cast<size_t>(gates(c) + c.shape.key_heads) * sizeof(float) : 0) {
+      d_gate(is_backward(c) ? static_cast<size_t>(gates(c) + c.shape.key_heads) * sizeof(float) : 0),
+      d_bonus(static_cast<size_t>(c.shape.key_heads * key_width(c)) * sizeof(float)),
+      d_steps(static_cast<size_t>(c.shape.batch * c.shape.tokens * c.shape.key_heads) * sizeof(float)) {
   const Shape& s = c.shape;
   const int64_t rows = s.batch * s.tokens;
   fill(q, Tensor::kQuery, rows * s.query_heads * s.width);
   fill(k, Tensor::kKey, rows * s.key_heads * s.width);
   fill(v, Tensor::kValue, rows * s.key_heads * s.value_width);
   fill(gate, Tensor::kGate, gates(c));
+  if (has_bonus(c)) fill(bonus, Tensor::kBonus, s.key_heads * key_width(c));
+  if (has_steps(c)) fill(steps, Tensor::kStep, rows * s.key_heads);
   if (is_backward(c)) fill(d_o, Tensor::kOutputGradient, rows * heads(c) * s.value_width);
   if (c.op == "decode") {
     fill(state, Tensor::kState, s.batch * s.key_heads * key_width(c) * s.value_width);
@@ -103,9 +115,10 @@ Problem::Problem(const Case& c)
 }
 
 float Problem::first(Tensor tensor, int64_t i) const {
-  const uint64_t bits = mixed(static_cast<uint64_t>(i) * 8 + static_cast<uint64_t>(tensor) + 1);
+  const uint64_t bits = mixed(static_cast<uint64_t>(i) * 16 + static_cast<uint64_t>(tensor) + 1);
   const float uniform = static_cast<float>(bits >> 40) * 0x1p-23f - 1;
-  if (tensor == Tensor::kState) return uniform;
+  if (tensor == Tensor::kState || tensor == Tensor::kBonus) return uniform;
+  if (tensor == Tensor::kStep) return (1 + uniform) / 2;
   if (tensor == Tensor::kGate) return -0.05f * (1 + uniform);
   // A sum of positive keys, as any that normalises is.
   if (tensor == Tensor::kNormaliser) return uniform + 2;

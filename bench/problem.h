@@ -27,7 +27,7 @@ class Memory {
   size_t bytes_;
 };
 
-enum class Tensor { kQuery, kKey, kValue, kState, kNormaliser, kGate, kOutputGradient };
+enum class Tensor { kQuery, kKey, kValue, kState, kNormaliser, kGate, kOutputGradient, kBonus, kStep };
 
 class Problem {
  public:
@@ -39,14 +39,18 @@ class Problem {
   int64_t row(int64_t b, int64_t t, int64_t h, int64_t heads, int64_t width) const;
   // Log of what token t leaves of a row of the state of a key head.
   float log_decay_at(int64_t b, int64_t t, int64_t h, int64_t key) const;
+  float bonus_at(int64_t h, int64_t key) const;
+  // A token's step; 1 where there are none.
+  float step_at(int64_t b, int64_t t, int64_t h) const;
   // The output as float32; of a gradient those of queries, keys and values, one after another.
   std::vector<float> output() const;
   int64_t output_size() const;
 
   const Case what;
   const float scale = 1, eps = 1e-6f, log_decay = -0.05f;
-  Memory q, k, v, o, state, z, projection, gate;  // gates are float32 [B,T,H] or [B,T,H,K]
-  Memory d_o, d_q, d_k, d_v, d_gate;              // of gradients alone
+  Memory q, k, v, o, state, z, projection, gate;        // gates are float32 [B,T,H] or [B,T,H,K]
+  Memory bonus, steps;                                  // float32 [H,K] and [B,T,H]
+  Memory d_o, d_q, d_k, d_v, d_gate, d_bonus, d_steps;  // of gradients alone
 
  private:
   void fill(const Memory& memory, Tensor tensor, int64_t count) const;
