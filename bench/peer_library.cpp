@@ -72,11 +72,14 @@ class Library : public Solver {
     described.value_width = c.shape.value_width;
     described.scale = problem_.scale;
     const int64_t width = std::max<int64_t>(gate_width(c), 1), n = c.shape.batch * c.shape.tokens * c.shape.key_heads;
-    for (int64_t i = 0; i < n * width && c.variant != "plain"; i++)
+    if (has_steps(c)) gates_.assign(static_cast<size_t>(c.shape.key_heads), problem_.log_decay);
+    for (int64_t i = 0; i < n * width && c.variant != "plain" && !has_steps(c); i++)
       gates_.push_back(
           problem_.log_decay_at(0, i / width / c.shape.key_heads, i / width % c.shape.key_heads, i % width));
     described.gate_width = width;
     described.log_gates = gates_.empty() ? nullptr : gates_.data();
+    described.bonus = has_bonus(c) ? problem_.bonus.floats() : nullptr;
+    described.steps = has_steps(c) ? problem_.steps.floats() : nullptr;
     described.q = problem_.q.floats();
     described.k = problem_.k.floats();
     described.v = problem_.v.floats();

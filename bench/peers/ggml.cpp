@@ -1,5 +1,5 @@
-// ggml's gated_linear_attn on its CPU backend. It always multiplies the state by a gate; the plain recurrence is a gate
-// of one, which is how its own models would run it.
+// ggml's own recurrences on its CPU backend: gated_linear_attn, which always multiplies the state by a gate (the plain
+// recurrence is a gate of one, which is how its own models would run it), rwkv_wkv6, and ssm_scan.
 #include "ggml.h"
 
 #include <cmath>
@@ -19,7 +19,8 @@ struct GgmlPeer {
   ggml_cgraph* graph = nullptr;
   ggml_cplan plan = {};
   std::vector<uint8_t> work;
-  std::vector<float> gates, zero_state;
+  std::vector<float> gates, steps, state;
+  int32_t sequence = 0;
 
   ~GgmlPeer() {
     if (pool != nullptr) {
@@ -39,6 +40,9 @@ const char* refusal(const PeerProblem& p) {
   if (p.key_width != p.value_width) {
     return "needs K = V";
   }
+  if (p.steps != nullptr && p.batch != 1) {
+    return "is asked for one sequence of steps";
+  }
   return p.layout != PEER_BTHD && p.tokens > 1 ? "takes [B,T,H,D] only" : nullptr;
 }
 
@@ -46,6 +50,37 @@ ggml_tensor* view_of(ggml_context* context, const float* data, int64_t n0, int64
   ggml_tensor* tensor = ggml_new_tensor_3d(context, GGML_TYPE_F32, n0, n1, n2);
   tensor->data = const_cast<float*>(data);
   return tensor;
+}
+
+// Its states have a column for each value; steps go through its softplus.
+ggml_tensor* ssm_scan(GgmlPeer& peer, const PeerProblem& p) {
+  const int64_t width = p.key_width, tokens = p.tokens;
+  for (int64_t i = 0; i < tokens * p.heads; i++) peer.steps.push_back(std::log(std::expm1(p.steps[i])));
+  for (int64_t h = 0; h < p.heads && p.state_in != nullptr; h++)
+    for (int64_t v = 0; v < width; v++)
+      for (int64_t k = 0; k < width; k++)
+        peer.state[static_cast<size_t>((h * width + v) * width + k)] = p.state_in[(h * width + k) * width + v];
+  ggml_context* context = peer.context;
+  ggml_tensor* ids = ggml_new_tensor_1d(context, GGML_TYPE_I32, 1);
+  ids->data = &peer.sequence;
+  const auto rows = [&](const float* data) { return view_of(context, data, width, p.heads, tokens); };
+  return ggml_ssm_scan(context, view_of(context, peer.state.data(), width, width, p.heads), rows(p.v),
+                       view_of(context, peer.steps.data(), p.heads, tokens, 1),
+                       view_of(context, p.log_gates, 1, p.heads, 1), rows(p.k), rows(p.q), ids, 1);
+}
+
+ggml_tensor* linear(GgmlPeer& peer, const PeerProblem& p) {
+  const int64_t width = p.key_width, tokens = p.batch * p.tokens;
+  for (int64_t i = 0; i < width * p.heads * tokens; i++)
+    peer.gates.push_back(p.log_gates == nullptr ? 1.0f : std::exp(p.log_gates[i * p.gate_width / width]));
+  ggml_context* context = peer.context;
+  const auto rows = [&](const float* data) { return view_of(context, data, width, p.heads, tokens); };
+  ggml_tensor* state =
+      view_of(context, p.state_in == nullptr ? peer.state.data() : p.state_in, width * width * p.heads, p.batch, 1);
+  if (p.bonus != nullptr)
+    return ggml_rwkv_wkv6(context, rows(p.k), rows(p.v), rows(p.q), view_of(context, p.bonus, width, p.heads, 1),
+                          rows(peer.gates.data()), state);
+  return ggml_gated_linear_attn(context, rows(p.k), rows(p.v), rows(p.q), rows(peer.gates.data()), state, p.scale);
 }
 
 }  // namespace
@@ -63,22 +98,10 @@ void* peer_open(const PeerProblem* problem, char* why, size_t capacity) {
     snprintf(why, capacity, "ggml_init failed");
     return nullptr;
   }
-  const int64_t width = p.key_width, tokens = p.batch * p.tokens;
-  for (int64_t i = 0; i < width * p.heads * tokens; i++) {
-    peer->gates.push_back(p.log_gates == nullptr ? 1.0f : std::exp(p.log_gates[i * p.gate_width / width]));
-  }
-  const float* state = p.state_in;
-  if (state == nullptr) {
-    peer->zero_state.assign(static_cast<size_t>(p.batch * p.heads * width * width), 0.0f);
-    state = peer->zero_state.data();
-  }
-  ggml_context* context = peer->context;
-  ggml_tensor* out = ggml_gated_linear_attn(
-      context, view_of(context, p.k, width, p.heads, tokens), view_of(context, p.v, width, p.heads, tokens),
-      view_of(context, p.q, width, p.heads, tokens), view_of(context, peer->gates.data(), width, p.heads, tokens),
-      view_of(context, state, width * width * p.heads, p.batch, 1), p.scale);
+  peer->state.assign(static_cast<size_t>(p.batch * p.heads * p.key_width * p.key_width), 0.0f);
+  ggml_tensor* out = p.steps != nullptr ? ssm_scan(*peer, p) : linear(*peer, p);
   out->data = p.o;
-  peer->graph = ggml_new_graph(context);
+  peer->graph = ggml_new_graph(peer->context);
   ggml_build_forward_expand(peer->graph, out);
   if (p.threads > 1) {
     // Without polling, so that its sleeping workers do not disturb the other side of a pair.
