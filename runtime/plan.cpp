@@ -46,7 +46,8 @@ const Entry* need(const char* row, const char* kernel, const char* axis) {
 
 Kernels choose_kernels(const Meaning& meaning, const char* row) {
   // a rising stabiliser is a decay, unless the variant has gates that it can join
-  const char* transition = meaning.variant->decays() || !meaning.stabilise() ? meaning.variant->transition : "decay";
+  const char* transition =
+      meaning.variant->decays() || !meaning.stabilise() ? meaning.variant->transition.data() : "decay";
   const auto pick = [&](const char* kernel, const char* axis) {
     return meaning.op->uses(kernel) ? need(row, kernel, axis) : nullptr;
   };

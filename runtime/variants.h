@@ -18,15 +18,16 @@ struct Gates {
 };
 
 struct Variant {
-  const char *name, *transition;
+  const char* name;
+  std::string_view transition;
   void (*log_decays)(const Gates& gates, int64_t n, float* out);  // of n tokens
   uint64_t inputs;                                                // bits 1 << role
-  bool decays() const { return std::string_view(transition) != "plain"; }
+  bool decays() const { return transition != "plain"; }
   bool steps() const { return (inputs >> LATHE_DT & 1) != 0; }  // tokens have steps, which weigh their values too
   // What a call may bring besides.
   uint64_t options() const { return steps() ? bits({LATHE_DT_BIAS, LATHE_SKIP, LATHE_OUT_GATE}) : 0; }
   bool reads_before() const { return (inputs >> LATHE_BONUS & 1) != 0; }     // a query reads the state before its token
-  bool keyed() const { return std::string_view(transition) == "gate_key"; }  // a gate for each key dimension
+  bool keyed() const { return transition == "gate_key"; }  // a gate for each key dimension
 };
 
 std::span<const Variant> variants();
