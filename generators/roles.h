@@ -23,6 +23,8 @@ enum class Role {
   lanes,       // partial sums, one per lane
   row_sum,     // a reduction along a row to one number
   column_sum,  // sums over rows, column by column
+  system,      // a triangle of equations, all at once: (token, row)
+  solve,       // its solution, whose rows follow from those before: (token, row)
   carried,     // each row follows from the one before: (column, row)
   pairs,       // what two tokens of a block give each other: (token of the block, row)
   pair_sum,    // one of them, a reduction along a row

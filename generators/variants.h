@@ -10,7 +10,9 @@ LATHE_VARIANT(decay, decay, g, DECAY)                        // RetNet, Lightnin
 LATHE_VARIANT(gate, decay, g, GATE)                          // simple GLA
 LATHE_VARIANT(ssd, decay, dt == 0 ? 0 : g * dt, DECAY | DT)  // Mamba-2, whose values are weighed by their steps too
 LATHE_VARIANT(gate_key, gate_key, g, GATE)                   // GLA, HGRN2
-LATHE_VARIANT(rwkv6, gate_key, g, GATE | BONUS)  // reads the state before the token, and the token by its bonus
+LATHE_VARIANT(rwkv6, gate_key, g, GATE | BONUS)    // reads the state before the token, and the token by its bonus
+LATHE_VARIANT(delta, plain, 0, BETA)               // DeltaNet
+LATHE_VARIANT(gated_delta, decay, g, GATE | BETA)  // Gated DeltaNet
 #ifdef LATHE_EXTRA_VARIANTS
 #include LATHE_EXTRA_VARIANTS
 #endif

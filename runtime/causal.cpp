@@ -21,13 +21,14 @@ void walk_head(Worker& w, const Sequence& s, const Unit& unit, const Columns& co
   ChunkTiles tiles{};
   const float before = w.peak(carried);
   tiles.k = chunk.keys(now, key_head, w.peak(carried));
-  if (outputs && !plan.meaning.variant->keyed()) w.transpose(tiles.k, w.kt());
+  if ((outputs || plan.meaning.variant->corrects()) && !plan.meaning.variant->keyed()) w.transpose(tiles.k, w.kt());
   int64_t mapped = -1;
   for (int64_t value = 0; value < group.values(); value++) {
     const int64_t value_head = group.head(sizes.HV, key_head, value);
     tiles.v = chunk.values(now, value_head);
     chunk.decay(now, value_head, before, tiles);
     float* state = w.state(carried, value);
+    tiles.v = chunk.taken(now, value_head, tiles, state);
     for (int64_t l = 0; outputs && l < group.outputs(); l++) {
       if (group.value_of(l) != value) continue;
       const int64_t query_head = group.head(sizes.HQ, key_head, group.query_of(l));

@@ -27,7 +27,7 @@ void Chunk::decay(const Step& step, int64_t head, float before, const ChunkTiles
   if (key_gates_) {
     const float* peaks = plan_.meaning.stabilise() ? w_.peaks() : nullptr;
     key_gates_->take(s_, step, head, tiles.k, peaks, peaks && std::isinf(before) ? peaks[0] : before);
-  } else if (gated_) {
+  } else if (gated_ || delta_) {
     fill_gate(step, head, before);
   }
 }

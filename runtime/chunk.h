@@ -3,6 +3,7 @@
 
 #include <optional>
 
+#include "delta.h"
 #include "key_gates.h"
 
 namespace lathe {
@@ -24,6 +25,7 @@ class Chunk {
         columns_{0, d_.V},
         gated_(plan_.meaning.gated()) {
     if (plan_.meaning.variant->keyed()) key_gates_.emplace(worker);
+    if (plan_.meaning.variant->corrects()) delta_.emplace(worker);
   }
 
   // The mapped keys; `peak`, the stabiliser's maximum, moves on.
@@ -33,6 +35,10 @@ class Chunk {
   // What the kernels want of the chunk's log decays: those of the variant, and what the stabiliser's maximum rose by
   // since `before`. Past the last row they are 0.
   void decay(const Step& step, int64_t head, float before, const ChunkTiles& tiles) const;
+  // What the state takes of the values, given the one that enters: after keys(), values() and decay().
+  Worker::Rows taken(const Step& step, int64_t head, const ChunkTiles& tiles, const float* state) const {
+    return delta_ ? delta_->correct(s_, step, head, tiles.k, tiles.v, state, columns_) : tiles.v;
+  }
   // Fills the worker's gate with inclusive sums of log decays, as generators/decay.h wants them: those of the step, or
   // n of any.
   void fill_gate(const Step& step, int64_t head, float before) const;
@@ -65,6 +71,7 @@ class Chunk {
   Columns columns_;  // what outputs and advance compute: all, or a block
   const bool gated_;
   std::optional<KeyGates> key_gates_;
+  std::optional<DeltaRule> delta_;
 };
 
 }  // namespace lathe

@@ -3,6 +3,7 @@
 #include <cstring>
 #include <limits>
 
+#include "delta.h"
 #include "key_gates.h"
 #include "run.h"
 
@@ -57,6 +58,7 @@ struct Token {
 
   void step() const {
     map_queries();
+    if (corrects()) meet();
     for (int64_t value = 0; value < group.values(); value++) {
       fill_left(value);
       // a normaliser goes with one decay for all the values of its key head
@@ -66,6 +68,7 @@ struct Token {
   }
 
   bool keyed() const { return plan.meaning.variant->keyed(); }
+  bool corrects() const { return plan.meaning.variant->corrects(); }
   bool reads_before() const { return plan.meaning.variant->reads_before(); }
 
   // Where keys have gates of their own: what each leaves of its row of the state, a row for each head, and the
@@ -73,9 +76,25 @@ struct Token {
   float* left_of_keys(int64_t h) const { return w.key_gates() + h * plan.padded.K; }
   float* seen(int64_t h) const { return left_of_keys(heads + h); }
 
+  // Where tokens are corrected: how far, and what each query has of the token's own key.
+  float* betas() const { return w.delta(); }
+  float* met() const { return w.inv(); }  // as in normalise(), which such a variant has not
+  void meet() const {
+    const Worker::Rows k_rows = keys();
+    const int64_t K = plan.padded.K;
+    for (int64_t query = 0; query < queries(); query++) {
+      const Worker::Rows q_rows = query_rows(query);
+      Buffer q(q_rows.data, K, heads, q_rows.stride), k(k_rows.data, K, heads, k_rows.stride);
+      Buffer dots(met() + query * heads, heads);
+      call(*plan.kernels.row_dots, q, k, dots);
+    }
+  }
+
   // What the token leaves of the states of the value'th values.
   void fill_left(int64_t value) const {
     const int64_t state = state_head(0, value), between = apart(p.sizes.state_heads());
+    if (const Tensor& beta = p[LATHE_BETA]; beta.present())
+      load_betas(w, beta.at(s.batch, s.first + t, state), beta.stride[2] * between, heads, betas());
     if (const Tensor& dt = p[LATHE_DT]; dt.present())
       w.load_steps(dt.at(s.batch, s.first + t, state), dt.stride[2] * between, bias_of_steps(p, state, between), heads);
     if (!keyed()) {
@@ -198,6 +217,8 @@ struct Token {
         const Operands from{q, k.data + h * k.stride, v.data + h * v.stride, before};
         if (reads_before())
           recall_before(from, head, n + 1 == outputs ? state : nullptr, left_of_keys(h), inv, to);
+        else if (n == 0 && corrects())
+          correct(from, state, h, query, to);
         else if (n == 0)
           advance(from, state, h, inv, to);
         else
@@ -268,6 +289,15 @@ struct Token {
         call(*plan.kernels.decode, q, k, v, h, sums, a, last, next, o);
       }
     }
+  }
+
+  // The whole state at once: what a token adds is known when all of it is read.
+  void correct(const Operands& from, float* state, int64_t head, int64_t query, float* to) const {
+    const int64_t columns = width(), K = p.sizes.K;
+    float a = w.gate()[head], beta = betas()[head], qk = met()[query * heads + head];
+    Buffer q(from.q, K), k(from.k, K), v(from.v, columns), h(from.before, columns, K, columns);
+    Buffer added(w.kt(), columns), o(to, columns), next(state, columns, K, columns);
+    call(*plan.kernels.decode_delta, q, k, v, h, a, beta, qk, added, o, next);
   }
 
   void recall(const float* query, const float* state, float inv, float* to) const {

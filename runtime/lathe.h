@@ -73,14 +73,15 @@ enum {
   LATHE_GATE = 16,       /* float [B,T,max(HK,HV)]: log of what a token leaves of the state, <= 0;
                             [B,T,max(HK,HV),K] with a gate for each key dimension, which are dense       */
   LATHE_DECAY = 17,      /* float32 [max(HK,HV)]: log of the decay per token, <= 0 */
-  LATHE_BETA = 18,
-  LATHE_BONUS = 19,    /* float32 [max(HK,HV),K]: weight of a token's own key (RWKV-6) */
-  LATHE_DT = 20,       /* float [B,T,max(HK,HV)]: a token's step (Mamba-2), >= 0              */
-  LATHE_DT_BIAS = 21,  /* float32 [max(HK,HV)]: added to DT; absent = 0                       */
-  LATHE_SKIP = 22,     /* float32 [max(HK,HV)]: O += SKIP V; absent = 0                       */
-  LATHE_OUT_GATE = 23, /* float, as O: O *= silu(OUT_GATE), last                              */
-  LATHE_GRAD = 1 << 16 /* LATHE_GRAD | role is its gradient, with the role's own shape: of O, STATE_OUT and Z_OUT it
-                          comes in, of the others it goes out                                         */
+  LATHE_BETA = 18,       /* float [B,T,max(HK,HV)]: how far a token goes from what the state has for its key to its
+                            own value (the delta rule), 0 to 1                                    */
+  LATHE_BONUS = 19,      /* float32 [max(HK,HV),K]: weight of a token's own key (RWKV-6) */
+  LATHE_DT = 20,         /* float [B,T,max(HK,HV)]: a token's step (Mamba-2), >= 0              */
+  LATHE_DT_BIAS = 21,    /* float32 [max(HK,HV)]: added to DT; absent = 0                       */
+  LATHE_SKIP = 22,       /* float32 [max(HK,HV)]: O += SKIP V; absent = 0                       */
+  LATHE_OUT_GATE = 23,   /* float, as O: O *= silu(OUT_GATE), last                              */
+  LATHE_GRAD = 1 << 16   /* LATHE_GRAD | role is its gradient, with the role's own shape: of O, STATE_OUT and Z_OUT it
+                            comes in, of the others it goes out                                         */
 };
 
 typedef struct {

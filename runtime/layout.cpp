@@ -1,6 +1,7 @@
 // Where in its memory a worker has what, and what workers share.
 #include <cstring>
 
+#include "delta.h"
 #include "key_gates.h"
 
 namespace lathe {
@@ -40,7 +41,7 @@ Layout worker_layout(const Plan& plan, const Problem& problem) {
   layout.peaks = take(w.C + 16);
   layout.q = take((rows + slack) * w.K);
   layout.k = take((w.C + slack) * w.K);
-  layout.kt = take(w.C * w.K);
+  layout.kt = take(std::max(w.C * w.K, w.V));
   layout.v = take(w.C * w.V);
   layout.o = take(rows * w.V);
   layout.inv = take(rows + 16);
@@ -48,6 +49,7 @@ Layout worker_layout(const Plan& plan, const Problem& problem) {
   layout.dt = take(w.C + 16);
   layout.raw = take(plan.meaning.variant->options() ? w.C * w.V : 0);
   layout.key_gates = take(KeyGates::floats(plan));
+  layout.delta = take(DeltaRule::floats(plan));
   layout.narrow = take(w.C * w.V);
   layout.z = static_cast<size_t>(states_of_value(plan) * values * w.K * w.V) * sizeof(float);
   layout.state_stride = layout.z + static_cast<size_t>(w.K + 16) * sizeof(float);

@@ -53,6 +53,7 @@ constexpr RoleRule kRules[] = {
     {LATHE_PROJECTION, "PROJECTION", "[M,D] or [HQ,M,D]", 2, 3, RoleRule::kFloat32, 1, 0, false},
     {LATHE_SNAPSHOTS, "SNAPSHOTS", "[B,T,max(HK,HV),K,V]", 5, 5, RoleRule::kFloat32, 2, 2, true},
     {LATHE_GATE, "GATE", "[B,T,max(HK,HV)] or [B,T,max(HK,HV),K]", 3, 4, RoleRule::kFloat, 0, 2, false},
+    {LATHE_BETA, "BETA", "[B,T,max(HK,HV)]", 3, 3, RoleRule::kFloat, 0, 2, false},
     {LATHE_BONUS, "BONUS", "[max(HK,HV),K]", 2, 2, RoleRule::kFloat32, 1, 0, false},
     {LATHE_DT, "DT", "[B,T,max(HK,HV)]", 3, 3, RoleRule::kFloat, 0, 2, false},
     {LATHE_DT_BIAS, "DT_BIAS", "[max(HK,HV)]", 1, 1, RoleRule::kFloat32, 0, 0, false},

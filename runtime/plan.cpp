@@ -59,7 +59,11 @@ Kernels choose_kernels(const Meaning& meaning, const char* row) {
   k.key_step = pick("key_step", "");
   k.fixed_denominator = pick("fixed_denominator", "");
   k.recall = pick("recall", "");
-  if (!meaning.variant->keyed()) {
+  if (meaning.variant->corrects()) {
+    k.delta_solve = pick("delta_solve", "");
+    k.delta_values = pick("delta_values", "");
+    k.decode_delta = pick("decode_delta", "");
+  } else if (!meaning.variant->keyed()) {
     k.decode = pick("decode", "");
   } else {
     k.decode_keys = pick("decode_keys", "");
@@ -102,7 +106,12 @@ Kernels choose_kernels(const Meaning& meaning, const char* row) {
 
 // An operator is made of at least one of these; all have the chunk of their row.
 const Entry& first_of(const Kernels& k) {
-  return *(k.causal ? k.causal : k.readout ? k.readout : k.state ? k.state : k.decode ? k.decode : k.decode_keys);
+  return *(k.causal         ? k.causal
+           : k.readout      ? k.readout
+           : k.state        ? k.state
+           : k.decode       ? k.decode
+           : k.decode_delta ? k.decode_delta
+                            : k.decode_keys);
 }
 
 // Keys past K that a kernel may write before zeros replace them: a map of several parts stores whole blocks of 16.
@@ -114,11 +123,12 @@ int64_t padded_keys(const Meaning& m, const Sizes& s) {
 
 Padded pad(const Meaning& meaning, const Sizes& sizes, const Kernels& k) {
   int value = 16;  // what storage kernels ask for
-  for (const Entry* e : {k.causal, k.causal_columns, k.state, k.readout, k.decode, k.decode_keys, k.recall_more})
+  for (const Entry* e : {k.causal, k.causal_columns, k.state, k.readout, k.delta_values, k.decode, k.decode_delta,
+                         k.decode_keys, k.recall_more})
     if (e) value = std::lcm(value, e->value_grain);
   // a gradient is also the other way round: keys, and what is projected, become the columns of a product; and no row
-  // and no projection is narrower than the keys that a map of columns makes of it
-  const int turned = meaning.op->backward() ? value : 16;
+  // and no projection is narrower than the keys that a map of columns makes of it. The delta rule has one such product
+  const int turned = meaning.op->backward() ? value : k.delta_values ? std::lcm(16, k.delta_values->value_grain) : 16;
   const int features = std::lcm(turned, k.map->value_grain);
   return {round_up(sizes.D, turned), round_up(sizes.M, features), round_up(padded_keys(meaning, sizes), turned),
           round_up(sizes.V, value),  first_of(k).chunk,           value};
@@ -146,7 +156,7 @@ Meaning understand(const lathe_desc& desc) {
   m.variant = find_variant(variant);
   require(m.variant != nullptr, "desc.variant: expected one of {}, got the unknown variant \"{}\"",
           names([](size_t i) { return variants()[i].name; }, variants().size()), variant);
-  if (m.variant->decays() && m.op->op != Op::kCausal && m.op->op != Op::kDecode && m.op->op != Op::kCausalBackward)
+  if (m.variant->directed() && m.op->op != Op::kCausal && m.op->op != Op::kDecode && m.op->op != Op::kCausalBackward)
     fail(LATHE_UNSUPPORTED,
          "desc.variant: \"{}\" has a direction: expected the operator \"causal\", \"decode\" or \"causal_backward\", "
          "got "
@@ -158,15 +168,24 @@ Meaning understand(const lathe_desc& desc) {
           desc.flags & ~known);
   require(!(desc.flags & LATHE_DENOM_MAX) || (desc.flags & LATHE_NORMALISE),
           "desc.flags: expected NORMALISE beside DENOM_MAX, got {:#x}", desc.flags);
+  if (desc.flags & LATHE_NORMALISE && !m.variant->has_normaliser())
+    fail(
+        LATHE_UNSUPPORTED,
+        "desc.flags: expected no NORMALISE, since the variant {} has no normaliser: a sum of keys does not follow what "
+        "it takes away, got {:#x}",
+        variant, desc.flags);
   require(!(desc.flags & LATHE_STABILISE) || m.map->stabilises(),
           "desc.flags: expected no STABILISE, since the map {} has nothing to stabilise, got {:#x}", map, desc.flags);
-  if (m.variant->reads_before() && desc.flags & LATHE_STABILISE)
+  if ((m.variant->reads_before() || m.variant->corrects()) && desc.flags & LATHE_STABILISE)
     fail(LATHE_UNSUPPORTED, "desc.flags: expected no STABILISE beside the variant {}, got {:#x}", variant, desc.flags);
+  if (m.op->backward() && !m.variant->has_gradient())
+    fail(LATHE_UNSUPPORTED, "desc.variant: \"{}\" has no gradient yet, got it for the operator \"{}\"", variant,
+         desc.op);
   if ((desc.flags & LATHE_STABILISE) && m.op->backward())
     fail(LATHE_UNSUPPORTED,
          "desc.flags: STABILISE has no gradient yet: expected features in range without it for the operator \"{}\"",
          desc.op);
-  require(!(desc.flags & LATHE_CLAMP_GATES) || m.variant->decays(),
+  require(!(desc.flags & LATHE_CLAMP_GATES) || m.variant->directed(),
           "desc.flags: expected no CLAMP_GATES, since the variant {} has no gates, got {:#x}", variant, desc.flags);
   require(!(desc.flags & LATHE_SOFTPLUS) || m.variant->steps(),
           "desc.flags: expected no SOFTPLUS, since the variant {} has no steps, got {:#x}", variant, desc.flags);
@@ -266,7 +285,8 @@ std::string describe(const Plan& plan) {
   if (op == Op::kCausal) add(k.transpose), add(k.causal);
   if (op == Op::kNoncausal || op == Op::kReadout) add(k.readout);
   for (const Entry* e : {k.gate_sums, k.gate_queries, k.gate_keys, k.gate_pairs, k.exponentials, k.softplus,
-                         k.weigh_rows, k.skip_rows, k.gate_rows, k.decode_keys, k.recall_more, k.update_keys, k.decode})
+                         k.weigh_rows, k.skip_rows, k.gate_rows, k.delta_solve, k.delta_values, k.decode_keys,
+                         k.recall_more, k.update_keys, k.decode_delta, k.decode})
     if (e) add(e);
   if (plan.meaning.normalise()) {
     if (op == Op::kCausal || op == Op::kNoncausal || op == Op::kAccumulate) add(k.key_sum);

@@ -25,7 +25,9 @@ constexpr double kScale = 0.5, kEps = 0x1p-20;
 // For maps that need an attribute: any number will do.
 constexpr double kAttribute = 512;
 
-enum Sign { kAny, kPositive, kDecaying };  // logs of decays are negative
+// Logs of decays are negative. What corrects is small beside keys of so many numbers, which else would make states
+// grow.
+enum Sign { kAny, kPositive, kDecaying, kCorrecting };
 
 // A tensor and its memory. Inputs are multiples of 1/8, which every type holds exactly; outputs begin as NaN.
 class Field {
@@ -43,7 +45,8 @@ class Field {
     for (size_t i = 0; i < n_; i++) {
       const uint32_t mixed = (static_cast<uint32_t>(i) + seed) * 2654435761u >> 13;
       const bool negative = sign == kDecaying || (sign == kAny && mixed & 8);
-      write(i, static_cast<float>(mixed % 8 + 1) / (negative ? -8.f : 8.f));
+      const float size = sign == kCorrecting ? 256.f : 8.f;
+      write(i, static_cast<float>(mixed % 8 + 1) / (negative ? -size : size));
     }
   }
 
@@ -134,6 +137,7 @@ class Tensors {
       for (uint32_t role : {LATHE_DT_BIAS, LATHE_SKIP}) add(c, role, f32, {1});
       add(c, LATHE_OUT_GATE, c.storage, {1, tokens, kQueryHeads, c.width});
     }
+    if (c.variant.corrects()) add(c, LATHE_BETA, c.storage, {1, tokens, 1});
     if (c.variant.inputs >> LATHE_BONUS & 1) add(c, LATHE_BONUS, f32, {1, c.keys()});
     if (c.op.backward()) {
       add(c, gradient_of(LATHE_O), c.storage, {1, tokens, kQueryHeads, c.width});
@@ -173,6 +177,8 @@ class Tensors {
       slots_.back().field.draw(role * 1000, kAny);
     else if (role == LATHE_DECAY || role == LATHE_GATE)
       slots_.back().field.draw(role * 1000, kDecaying);
+    else if (role == LATHE_BETA)
+      slots_.back().field.draw(role * 1000, kCorrecting);
     else if (!find_role(role)->output)  // denominators of what may be negative could vanish
       slots_.back().field.draw(role * 1000, c.normalise ? kPositive : kAny);
   }
@@ -240,10 +246,22 @@ class Expected {
     return static_cast<double>(out);
   }
 
+  // What the state takes in place of a token's value: of it, how much it differs from what the decayed state has.
+  double taken(int64_t t, int64_t j, const std::vector<double>& k) {
+    if (!c_.variant.corrects()) return step(t) * value(t, j);
+    double has = 0;
+    for (size_t i = 0; i < k.size(); i++)
+      has += k[i] * std::exp(log_decay(t, static_cast<int64_t>(i))) *
+             read_state[i * static_cast<size_t>(c_.width) + static_cast<size_t>(j)];
+    return t_.at(LATHE_BETA, t) * (value(t, j) - has);
+  }
+
   void take_key(int64_t t) {
     const std::vector<double> k = phi(LATHE_K, t, t);
     read_z = z;
     read_state = state;
+    std::vector<double> added;
+    for (int64_t j = 0; j < c_.width; j++) added.push_back(taken(t, j, k));
     for (size_t i = 0; i < k.size(); i++) {
       const double a = std::exp(log_decay(t, static_cast<int64_t>(i)));
       const double u = c_.variant.reads_before() ? t_.at(LATHE_BONUS, static_cast<int64_t>(i)) : 0;
@@ -253,7 +271,7 @@ class Expected {
       if (c_.normalise) z[i] = a * z[i] + k[i];
       for (int64_t j = 0; j < c_.width; j++) {
         double& s = state[i * static_cast<size_t>(c_.width) + static_cast<size_t>(j)];
-        s = a * s + k[i] * step(t) * value(t, j);
+        s = a * s + k[i] * added[static_cast<size_t>(j)];
       }
     }
   }
@@ -395,7 +413,8 @@ std::vector<Case> cases(const char* row) {
   for (const Operator& op : operators())
     for (const Variant& variant : variants())
       for (bool normalise : {false, true})
-        if (op.built() && (!variant.decays() || op.takes(LATHE_DECAY)))
+        if (op.built() && (!variant.directed() || op.takes(LATHE_DECAY)) &&
+            (!op.backward() || variant.has_gradient()) && (!normalise || variant.has_normaliser()))
           all.push_back({op, plainest, variant, Storage::kF32, normalise});
   const Operator& first = all.front().op;
   const Variant& plain = all.front().variant;

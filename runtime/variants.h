@@ -26,7 +26,12 @@ struct Variant {
   bool steps() const { return (inputs >> LATHE_DT & 1) != 0; }  // tokens have steps, which weigh their values too
   // What a call may bring besides.
   uint64_t options() const { return steps() ? bits({LATHE_DT_BIAS, LATHE_SKIP, LATHE_OUT_GATE}) : 0; }
-  bool reads_before() const { return (inputs >> LATHE_BONUS & 1) != 0; }     // a query reads the state before its token
+  bool reads_before() const { return (inputs >> LATHE_BONUS & 1) != 0; }  // a query reads the state before its token
+  // A token adds what its value differs by from what the state has for its key: the delta rule.
+  bool corrects() const { return (inputs >> LATHE_BETA & 1) != 0; }
+  bool directed() const { return decays() || corrects(); }  // tokens come one after another
+  bool has_normaliser() const { return !corrects(); }
+  bool has_gradient() const { return !corrects(); }
   bool keyed() const { return transition == "gate_key"; }  // a gate for each key dimension
 };
 

@@ -17,7 +17,7 @@ struct BackwardLayout {
 // Scratch is constant in T, but for a few numbers that a gradient keeps of each token. Offsets are bytes, 64-byte
 // aligned.
 struct Layout {
-  size_t staged, projected, peaks, q, k, kt, v, o, inv, gate, dt, raw, key_gates, narrow, states, total;
+  size_t staged, projected, peaks, q, k, kt, v, o, inv, gate, dt, raw, key_gates, delta, narrow, states, total;
   size_t state_stride, z, heads;  // one key head's states and z, and where among them z is; how many heads are carried
   BackwardLayout backward;
 };
@@ -150,6 +150,7 @@ class Worker {
   const float* dt() { return at(layout_.dt); }
   float* key_gates() { return at(layout_.key_gates); }
   float* raw() { return at(layout_.raw); }  // for values as they come, where there are steps
+  float* delta() { return at(layout_.delta); }
   float* state(size_t carried, int64_t value) {
     return at(layout_.states + carried * layout_.state_stride) + value * plan_.padded.K * plan_.padded.V;
   }

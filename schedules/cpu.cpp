@@ -110,7 +110,7 @@ struct Roles {
       stage.split(x, wide, xi, vectors * vector, TailStrategy::RoundUp).vectorize(xi, vector).unroll(xi);
     };
     const int columns = kSumVectors * vector;
-    split(owner.specialize(owner.output_buffer().dim(0).extent() % columns == 0), kSumVectors);
+    split(owner.specialize(owner.output_buffers()[0].dim(0).extent() % columns == 0), kSumVectors);
     split(owner, 1);
     Var u = f.args()[0];
     f.compute_at(owner, wide).vectorize(u, vector).unroll(u);
@@ -173,6 +173,26 @@ struct Roles {
     }
   }
 
+  // In the tiles of scores, of which this is all that a chunk has.
+  void system(Func f) {
+    Var j = f.args()[0], i = f.args()[1];
+    tile(f, numbers.at("row_tile"), numbers.at("score_vectors"));
+    f.compute_root().bound(j, 0, kernel.chunk()).bound(i, 0, kernel.chunk()).store_in(MemoryType::Stack);
+    accumulate(find(Role::outer), f, j, numbers.at("score_unroll"));
+  }
+
+  // A row that is known is taken from all later ones, which do not wait for each other.
+  void solve(Func f) const {
+    f.compute_root()
+        .bound(f.args()[0], 0, kernel.chunk())
+        .bound(f.args()[1], 0, kernel.chunk())
+        .store_in(MemoryType::Stack)
+        .vectorize(f.args()[0], vector)
+        .update()
+        .reorder(f.args()[0], f.rvars()[0], f.rvars()[1])
+        .vectorize(f.args()[0], vector);
+  }
+
   // Row after row, all columns of one before the next.
   void carried(Func f) const {
     f.compute_root().vectorize(f.args()[0], vector, TailStrategy::RoundUp);
@@ -224,6 +244,8 @@ void apply(Kernel& kernel, const Numbers& numbers, const Target& target) {
     f.compute_at(output, output.args()[1]).vectorize(f.args()[0]);
   });
   roles.each(Role::row_sum, [&](Func f) { roles.row_sum(f); });
+  roles.each(Role::system, [&](Func f) { roles.system(f); });
+  roles.each(Role::solve, [&](Func f) { roles.solve(f); });
   roles.each(Role::serial, [](Func f) { f.compute_root(); });
   roles.each(Role::carried, [&](Func f) { roles.carried(f); });
   roles.each(Role::pairs, [&](Func f) { roles.pairs(f); });
@@ -234,7 +256,10 @@ void apply(Kernel& kernel, const Numbers& numbers, const Target& target) {
 
 Grains grains(const Instance& instance, const Numbers& numbers, const Target& target) {
   if (!has_tiles(instance.kernel)) return {16, lanes(target), 1};
-  return {16, numbers.at("column_vectors") * lanes(target), instance.kernel == "state" ? 1 : numbers.at("row_tile")};
+  // a system of equations is as wide as its chunk is long
+  const auto across = numbers.find("column_vectors");
+  return {16, (across == numbers.end() ? 1 : across->second) * lanes(target),
+          instance.kernel == "state" ? 1 : numbers.at("row_tile")};
 }
 
 }  // namespace

@@ -4,14 +4,14 @@
 
 namespace lathe::gen {
 
-bool is_causal(const std::string& kernel) { return kernel.starts_with("causal"); }
+bool is_causal(const std::string& kernel) { return kernel.starts_with("causal") || kernel == "delta_values"; }
 // Those that walk rows, a vector at a time, have none.
 bool has_tiles(const std::string& kernel) {
   for (const char* walks :
-       {"decode",     "decode_keys",       "recall",      "recall_more",  "update_keys",      "key_step",
-        "key_sum",    "fixed_denominator", "transpose",   "widen",        "narrow",           "exponentials",
-        "softplus",   "skip_rows",         "gate_rows",   "running_sums", "running_key_sums", "row_dots",
-        "weigh_rows", "add_rows",          "add_products"})
+       {"decode",       "decode_delta", "decode_keys",       "recall",      "recall_more",  "update_keys",
+        "key_step",     "key_sum",      "fixed_denominator", "transpose",   "widen",        "narrow",
+        "exponentials", "softplus",     "skip_rows",         "gate_rows",   "running_sums", "running_key_sums",
+        "row_dots",     "weigh_rows",   "add_rows",          "add_products"})
     if (kernel == walks) return false;
   return !kernel.starts_with("gate_");
 }
@@ -31,18 +31,21 @@ Space cpu_space(const Instance& instance, const std::string& target) {
   const Vectors vectors = vectors_of(target);
   const bool wide = vectors.registers == 32;
   // written in place, or read in blocks of 16: a tile must not reach past the padded width
-  const bool exact = !is_causal(instance.kernel) && instance.kernel != "readout";
+  const bool solves = instance.kernel == "delta_solve";
+  const bool exact = !is_causal(instance.kernel) && instance.kernel != "readout" && !solves;
   Space s;
   s.knobs.push_back(
       {"chunk", wide ? 32 : 48, {16, 24, 32, 48, 64, 96, 128}, "tokens of a chunk; one value for a whole row", true});
   if (!has_tiles(instance.kernel)) return s;
   // with 32 registers 8x2 won in causal, whose scores are tiles too, and 4x4 elsewhere
-  const bool tall = wide && is_causal(instance.kernel);
+  const bool tall = wide && (is_causal(instance.kernel) || solves);
   s.knobs.push_back({"row_tile", tall ? 8 : 4, {1, 2, 3, 4, 6, 8, 12, 16}, "rows of a register tile"});
-  s.knobs.push_back({"column_vectors", wide && !tall ? 4 : 2, {1, 2, 3, 4, 6}, "vectors across a register tile"});
-  s.knobs.push_back({"unroll", tall ? 1 : 4, {1, 2, 4, 8}, "steps of the inner product per loop iteration"});
-  s.constraints.push_back(
-      fits("accumulators and a row of operands fit the registers", "column_vectors", vectors.registers));
+  if (!solves) {
+    s.knobs.push_back({"column_vectors", wide && !tall ? 4 : 2, {1, 2, 3, 4, 6}, "vectors across a register tile"});
+    s.knobs.push_back({"unroll", tall ? 1 : 4, {1, 2, 4, 8}, "steps of the inner product per loop iteration"});
+    s.constraints.push_back(
+        fits("accumulators and a row of operands fit the registers", "column_vectors", vectors.registers));
+  }
   if (exact)
     s.constraints.push_back({"row_tile divides the padded key width",
                              [](const Numbers& n) { return 16 % n.at("row_tile") == 0; },
@@ -52,7 +55,7 @@ Space cpu_space(const Instance& instance, const std::string& target) {
     s.constraints.push_back({"row_tile divides the chunk",
                              [](const Numbers& n) { return n.at("chunk") % n.at("row_tile") == 0; },
                              {"chunk", "row_tile"}});
-  if (!is_causal(instance.kernel)) return s;
+  if (!instance.kernel.starts_with("causal") && !solves) return s;
   s.knobs.push_back({"score_vectors", wide ? 1 : 2, {1, 2, 3, 4, 6}, "vectors across a tile of scores"});
   s.knobs.push_back(
       {"score_unroll", tall ? 1 : 4, {1, 2, 4, 8}, "steps of a score's inner product per loop iteration"});

@@ -85,13 +85,13 @@ struct Roles {
 void apply(Kernel& kernel, const Numbers&, const Target&) {
   const Roles roles{kernel};
   roles.each({Role::output}, [&](Func f) { roles.output(f); });
-  roles.each({Role::state, Role::projected}, [&](Func f) {
+  roles.each({Role::state, Role::projected, Role::system}, [&](Func f) {
     roles.squares(f);
     roles.accumulate(roles.find(Role::outer), f);
   });
   roles.each({Role::copy, Role::columns, Role::recurrence},
              [&](Func f) { f.dimensions() == 1 ? roles.line(f) : roles.squares(f); });
-  roles.each({Role::carried}, [&](Func f) {
+  roles.each({Role::carried, Role::solve}, [&](Func f) {
     roles.squares(f);
     roles.updates(f, 0);
   });

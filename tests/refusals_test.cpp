@@ -78,6 +78,8 @@ const std::vector<Shape>& shapes() {
       {"gated", [](Problem& p) { p.variant = "gate"; }, has_direction},
       {"gatedbykey", [](Problem& p) { p.variant = "gate_key"; }, has_direction},
       {"bonus", [](Problem& p) { p.variant = "rwkv6"; }, has_direction},
+      {"corrected", [](Problem& p) { p.variant = "delta"; }, scans},
+      {"gatedandcorrected", [](Problem& p) { p.variant = "gated_delta"; }, scans},
       {"steps", [](Problem& p) { p.variant = "ssd"; }, has_direction},
       {"snapshots", [](Problem& p) { p.snapshots = true; }, [](const std::string& op) { return op == "decode"; }},
   };
@@ -164,7 +166,8 @@ void types(Spoils& all, uint32_t role) {
   }
 }
 
-void extents(Spoils& all, const std::string& op, uint32_t role, const SpoiledCall::Argument& argument) {
+void extents(Spoils& all, const std::string& op, uint32_t role, SpoiledCall& good) {
+  const SpoiledCall::Argument& argument = good[role];
   for (int32_t d = 0; d < argument.view.ndim; ++d) {
     const auto at = static_cast<size_t>(d);
     const int64_t now = argument.shape[at];
@@ -178,6 +181,8 @@ void extents(Spoils& all, const std::string& op, uint32_t role, const SpoiledCal
       if (legal && ((role == LATHE_PROJECTION && d == 0) || (alone && d == 3))) words.clear();
       // a readout has no keys: one head of z is another grouping, as good as two
       if (op == "readout" && role == LATHE_Z_IN && d == 1 && extent == 1) continue;
+      // and so is one head of keys where no normaliser follows it
+      if (role == LATHE_K && d == 2 && extent == 1 && !good.has(LATHE_Z_IN)) continue;
       all.push_back({fmt::format("with extent {} of dimension {}", extent, d),
                      [=](SpoiledCall& c) { c[role].shape[at] = extent; }, LATHE_INVALID, words, role, true});
     }
@@ -275,6 +280,16 @@ void contents(Spoils& all, uint32_t role, const SpoiledCall::Argument& argument)
                      {"DT[1,5,1]"},
                      role});
     }
+  if (role == LATHE_BETA)
+    for (const float x : {-1e-30F, 1.0000001F, INFINITY, -INFINITY}) {
+      std::vector<float> betas(static_cast<size_t>(argument.elements()), 1);
+      betas.back() = x;
+      all.push_back({fmt::format("holding {}", x),
+                     [=](SpoiledCall& c) { c.put_floats(role, betas); },
+                     LATHE_INVALID,
+                     {"BETA[1,5,1]", fmt::format("{}", x)},
+                     role});
+    }
   if (role == LATHE_GATE)
     for (const float x : {1e-30F, 0.25F, INFINITY}) {
       std::vector<float> gates(static_cast<size_t>(argument.elements()), -1);
@@ -287,12 +302,13 @@ void contents(Spoils& all, uint32_t role, const SpoiledCall::Argument& argument)
     }
 }
 
-void presence(Spoils& all, const std::string& op, uint32_t role) {
+void presence(Spoils& all, const std::string& op, uint32_t role, const SpoiledCall& good) {
   all.push_back({"given twice", [=](SpoiledCall& c) { c.add(role, c[role].view); }, LATHE_INVALID, {"twice"}, role});
   // half of a pair of state and normaliser, and what a variant, a map or a flag needs, counts as well
   const bool paired = role != LATHE_LENGTHS && role != LATHE_CU_SEQLENS && role != LATHE_SLOTS &&
                       role != LATHE_POSITION && role != LATHE_SNAPSHOTS && role != LATHE_DT_BIAS &&
-                      role != LATHE_SKIP && role != LATHE_OUT_GATE && !(role & LATHE_GRAD);
+                      role != LATHE_SKIP && role != LATHE_OUT_GATE && !(role & LATHE_GRAD) &&
+                      (good.has(LATHE_Z_IN) || (role != LATHE_STATE_IN && role != LATHE_STATE_OUT));
   if (paired || needed_by(op).contains(role))
     all.push_back({"left out", [=](SpoiledCall& c) { c.drop(role); }, LATHE_INVALID, {"none"}, role, true});
 }
@@ -301,11 +317,11 @@ Spoils spoils_of(const std::string& op, uint32_t role, SpoiledCall& good) {
   Spoils all;
   descriptors(all, role);
   types(all, role);
-  extents(all, op, role, good[role]);
+  extents(all, op, role, good);
   strides(all, role, good[role]);
   if (roles().at(role).output) aliases(all, role, good);
   contents(all, role, good[role]);
-  presence(all, op, role);
+  presence(all, op, role, good);
   return all;
 }
 

@@ -107,7 +107,7 @@ TEST_P(States, HandedOnWithoutTokens) {
   p = reals(p, Type::F32, 127, true);
   const Answer got = call(op, p);
   expect_same(got.state, p.state, "state");
-  expect_same(got.z, p.z, "z");
+  if (p.normalise) expect_same(got.z, p.z, "z");
 }
 
 std::vector<OpAndVariant> writing() {

@@ -76,7 +76,10 @@ void DrawnCall::fill(Argument& a) {
     const auto mixed = static_cast<uint32_t>(i) * 2654435761u >> 13;
     const bool decays = a.role == LATHE_DECAY || a.role == LATHE_GATE;
     const bool steps = a.role == LATHE_DT || a.role == LATHE_DT_BIAS;
-    const float x = static_cast<float>(mixed % 9) / (decays || (!steps && mixed & 16) ? -8.f : 8.f);
+    // what corrects is so small that a float16 of its bits is below 1 too
+    const float size = a.role == LATHE_BETA ? 2048 : 8;
+    const bool negative = decays || (!steps && a.role != LATHE_BETA && mixed & 16);
+    const float x = static_cast<float>(mixed % 9) / (negative ? -size : size);
     uint32_t bits;
     std::memcpy(&bits, &x, 4);
     if (a.use == Argument::kWritten) {

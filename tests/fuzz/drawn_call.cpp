@@ -36,14 +36,18 @@ void DrawnCall::draw_description() {
   normalise_ = bytes_.either();
   backward_ = op_.ends_with("_backward");
   const bool directed = op_ == "causal" || op_ == "decode" || op_ == "causal_backward";
-  const Variant& variant = directed ? bytes_.one_of(variants()) : variants().front();
+  const Variant& any = directed ? bytes_.one_of(variants()) : variants().front();
+  // the delta rule has no gradient
+  const Variant& variant = backward_ && any.beta ? variants().front() : any;
   variant_ = variant.name;
   decay_ = variant.decay;
   gate_ = variant.gate;
   bonus_ = variant.bonus;
   steps_ = variant.steps;
+  beta_ = variant.beta;
+  normalise_ = normalise_ && !beta_;
   keyed_ = variant_ == "gate_key" || bonus_;
-  stabilise_ = map_ == "favor_performer" && !bonus_ && !backward_ && bytes_.either();
+  stabilise_ = map_ == "favor_performer" && !bonus_ && !beta_ && !backward_ && bytes_.either();
   desc.size = sizeof desc;
   desc.op = op_.c_str();
   desc.variant = variant_ == "plain" && bytes_.either() ? nullptr : variant_.c_str();
@@ -120,7 +124,9 @@ Argument* DrawnCall::add(uint32_t role, Type type, std::vector<int64_t> shape, A
 void DrawnCall::lay_out(Argument& a) {
   const uint32_t of = a.role & ~uint32_t{LATHE_GRAD};
   const bool states = of == LATHE_SNAPSHOTS || of == LATHE_STATE_IN || of == LATHE_STATE_OUT;
-  const int64_t dense = states ? 2 : (of == LATHE_GATE && a.shape.size() == 3) || of == LATHE_DT ? 0 : 1;
+  const int64_t dense = states                                                                            ? 2
+                        : (of == LATHE_GATE && a.shape.size() == 3) || of == LATHE_DT || of == LATHE_BETA ? 0
+                                                                                                          : 1;
   const auto outer = static_cast<int64_t>(a.shape.size()) - dense;
   if (outer <= 0 || bytes_.either()) return;
   a.strides.assign(a.shape.size(), 1);
@@ -182,6 +188,7 @@ void DrawnCall::draw_tensors() {
     if (bytes_.either()) add(LATHE_SKIP, kFloat32, {s.state_heads()});
     if (bytes_.either()) lay_out(*add(LATHE_OUT_GATE, kFloat, {s.B, s.T, s.out_heads(), s.V}));
   }
+  if (beta_) lay_out(*add(LATHE_BETA, kFloat, {s.B, s.T, s.state_heads()}));
   if (bonus_) lay_out(*add(LATHE_BONUS, kFloat32, {s.state_heads(), s.K}));
   if (s.M > 0 && s.HQ == s.HK && op_ != "readout" && bytes_.either())
     lay_out(*add(LATHE_PROJECTION, kFloat32, {s.HQ, s.M, s.D}));

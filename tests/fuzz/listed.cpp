@@ -37,7 +37,7 @@ const std::vector<Variant>& variants() {
       const auto takes = [&](const char* role) {
         return std::find(inputs.begin(), inputs.end(), role) != inputs.end();
       };
-      list.push_back({v.at("name"), takes("DECAY"), takes("GATE"), takes("BONUS"), takes("DT")});
+      list.push_back({v.at("name"), takes("DECAY"), takes("GATE"), takes("BONUS"), takes("DT"), takes("BETA")});
     }
     return list;
   }();

@@ -88,6 +88,23 @@ struct Memory {
     shrink(z[c], z_size[c], z_ever[c]);
     for (int64_t i = c * V; i < (c + 1) * V; ++i) shrink(state[i], state_size[i], state_ever[i]);
   }
+  // Rows mix, and an error in one becomes one in all others: the size of each is that of its column, of which the key
+  // has its length at most.
+  void add(const Feature& k, const Correction& x, int64_t V) {
+    double length = 0;
+    for (const double size : k.size) length += size * size;
+    length = std::sqrt(length);
+    for (auto* size : {&state_size, &state_ever})
+      for (int64_t e = 0; e < V; ++e) {
+        double most = 0;
+        for (size_t i = static_cast<size_t>(e); i < size->size(); i += static_cast<size_t>(V))
+          most = std::max(most, (*size)[i]);
+        for (size_t i = static_cast<size_t>(e); i < size->size(); i += static_cast<size_t>(V))
+          (*size)[i] = x.stretch * most + length * x.size[static_cast<size_t>(e)];
+      }
+    for (size_t i = 0; i < state.size(); ++i)
+      state[i] += k.value[i / static_cast<size_t>(V)] * x.value[i % static_cast<size_t>(V)];
+  }
   void add(const Feature& k, const double* v, int64_t V) {
     for (size_t c = 0; c < k.value.size(); ++c) {
       z[c] += k.value[c];
@@ -110,7 +127,7 @@ void put(std::vector<double>& all, int64_t index, const std::vector<double>& pie
 
 }  // namespace
 
-Answers scan(const Problem& p, const Decay& decay, const std::vector<double>& bonus) {
+Answers scan(const Problem& p, const Decay& decay, const std::vector<double>& bonus, const Correct& correct) {
   const int64_t K = map_width(p), HS = p.state_heads(), HO = p.out_heads();
   const Answers start = initial_answers(p);
   Answers a = start;
@@ -144,7 +161,10 @@ Answers scan(const Problem& p, const Decay& decay, const std::vector<double>& bo
           before.add(weighed, v, p.V);
         }
         for (int64_t c = 0; c < K; ++c) m.decay(c, decay(token, head, c), p.V);
-        m.add(feature, v, p.V);
+        if (correct)
+          m.add(feature, correct(token, head, feature, v, m.state), p.V);
+        else
+          m.add(feature, v, p.V);
         const Memory& read = bonus.empty() ? m : before;
         if (p.snapshots) {
           put(a.value.snapshots, token * HS + head, m.state);
@@ -191,8 +211,8 @@ std::vector<std::string> variant_names() {
 }
 
 const std::vector<std::vector<double> Problem::*>& rows_of_tokens() {
-  static const std::vector<std::vector<double> Problem::*> all = {&Problem::q,    &Problem::k,  &Problem::v,
-                                                                  &Problem::gate, &Problem::dt, &Problem::out_gate};
+  static const std::vector<std::vector<double> Problem::*> all = {
+      &Problem::q, &Problem::k, &Problem::v, &Problem::gate, &Problem::dt, &Problem::out_gate, &Problem::beta};
   return all;
 }
 

@@ -6,7 +6,6 @@
 #include "reference.h"
 
 namespace reference {
-namespace {
 
 Decay left_by_gates(const Problem& p) {
   return [&p, width = gate_width(p)](int64_t token, int64_t head, int64_t c) {
@@ -14,6 +13,8 @@ Decay left_by_gates(const Problem& p) {
     return std::exp(p.clamp && g > 0 ? 0 : g);
   };
 }
+
+namespace {
 
 Answers gate(const Problem& p) { return scan(p, left_by_gates(p)); }
 Answers rwkv6(const Problem& p) { return scan(p, left_by_gates(p), p.bonus); }

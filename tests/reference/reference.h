@@ -26,7 +26,7 @@ struct Problem {
   double scale = 1, eps = 0;
   std::map<std::string, double> attrs;
   std::vector<int64_t> lengths, cu_seqlens, slots, position;
-  std::vector<double> q, k, v, gate, state, z, stabiliser, decay, bonus, dt, dt_bias, skip, out_gate, projection;
+  std::vector<double> q, k, v, gate, state, z, stabiliser, decay, beta, bonus, dt, dt_bias, skip, out_gate, projection;
 
   int64_t queries() const { return TQ < 0 ? T : TQ; }
   int64_t sequences() const { return cu_seqlens.empty() ? B : static_cast<int64_t>(cu_seqlens.size()) - 1; }
@@ -69,7 +69,15 @@ Maximum key_maximum(const Problem& p, int64_t head, const double* x);
 // batch. A query reads S after its token; with a bonus [heads, K], S before it and bonus * k v^T besides. "decode" and
 // "causal" mean the same.
 using Decay = std::function<double(int64_t token, int64_t head, int64_t c)>;
-Answers scan(const Problem& p, const Decay& decay, const std::vector<double>& bonus = {});
+// Where tokens are corrected, what one adds comes in place of its value.
+struct Correction {
+  std::vector<double> value, size;  // for each column of the state
+  double stretch;                   // of an error that the state has: the norm of what it is multiplied by
+};
+using Correct = std::function<Correction(int64_t token, int64_t head, const Feature& k, const double* v,
+                                         const std::vector<double>& state)>;
+Answers scan(const Problem& p, const Decay& decay, const std::vector<double>& bonus = {}, const Correct& correct = {});
+Decay left_by_gates(const Problem& p);
 Answers causal(const Problem& p);
 
 // A variant of the recurrence announces itself from its own file.
@@ -79,6 +87,7 @@ struct Variant {
   // What of the problem it reads: one for each state head; one for each token of such a head, or K of them; K weights
   // for each such head.
   bool takes_decay = false, takes_gate = false, takes_key_gates = false, takes_bonus = false;
+  bool takes_beta = false;   // one for each token and state head; there is no normaliser then
   bool takes_steps = false;  // and what goes with them: their bias, skip and out_gate, each of which may be absent
 };
 // Gates of one token and head.
@@ -87,6 +96,7 @@ int64_t gate_width(const Problem& p);
 const std::vector<std::vector<double> Problem::*>& rows_of_tokens();
 std::map<std::string, Variant>& variants();
 std::vector<std::string> variant_names();
+inline bool has_normaliser(const std::string& variant) { return !variants().at(variant).takes_beta; }
 
 struct AnnounceVariant {
   AnnounceVariant(const char* name, const Variant& variant) { variants().emplace(name, variant); }

@@ -93,10 +93,11 @@ Arguments::Arguments(const std::string& op, const Problem& problem, const Option
     if (variant.takes_gate) gate.pop_back(), strides.pop_back();
     add(LATHE_GATE, options_.type, gate, strides, p.gate);
   }
-  if (variant.takes_steps) {
-    Extents dt = {p.B, p.T, p.state_heads(), 1}, strides = laid_out(options_.layout, dt);
-    dt.pop_back(), strides.pop_back();
-    add(LATHE_DT, options_.type, dt, strides, p.dt);
+  for (const auto& [role, values] : {std::pair{LATHE_DT, &p.dt}, {LATHE_BETA, &p.beta}}) {
+    if (!(role == LATHE_DT ? variant.takes_steps : variant.takes_beta)) continue;
+    Extents shape = {p.B, p.T, p.state_heads(), 1}, strides = laid_out(options_.layout, shape);
+    shape.pop_back(), strides.pop_back();
+    add(static_cast<uint32_t>(role), options_.type, shape, strides, *values);
   }
   for (const auto& [role, values] : {std::pair{LATHE_DT_BIAS, &p.dt_bias}, {LATHE_SKIP, &p.skip}})
     if (!values->empty()) add(static_cast<uint32_t>(role), Type::F32, {p.state_heads()}, {1}, *values);

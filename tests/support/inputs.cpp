@@ -18,6 +18,11 @@ void fill(std::vector<double>& values, int64_t n, const Draw& draw) {
   for (int64_t i = 0; i < n; ++i) values.push_back(draw());
 }
 
+// The delta rule has no normaliser, and asks for none.
+void settle(Problem& p) {
+  if (!reference::has_normaliser(p.variant)) p.normalise = p.denom_max = false;
+}
+
 void fill_all(Problem& p, const Draw& feature, const Draw& value, const Draw& state, bool states) {
   fill(p.q, p.B * p.queries() * p.HQ * p.D, feature);
   fill(p.k, p.B * p.T * p.HK * p.D, feature);
@@ -43,7 +48,22 @@ Problem normalised(const std::string& op, int64_t B, int64_t T, int64_t D, int64
   return p;
 }
 
+// How far tokens go towards their values, so that no state grows: what it is multiplied by, I - beta k k^T, turns it
+// round at most.
+void fill_betas(Problem& p, Type type, const Draw& uniform) {
+  p.beta.clear();
+  for (int64_t token = 0; token < p.B * p.T; ++token)
+    for (int64_t h = 0; h < p.state_heads(); ++h) {
+      const int64_t kh = reference::shared_head(p, h, p.state_heads(), p.HK);
+      const reference::Feature k = reference::map_key(p, kh, token, &p.k[(token * p.HK + kh) * p.D], {});
+      double square = 0;
+      for (const double y : k.value) square += y * y;
+      p.beta.push_back(rounded(type, uniform() * std::min(1.0, 2 / square)));
+    }
+}
+
 Problem reals(Problem p, Type type, uint64_t seed, bool states) {
+  settle(p);
   std::mt19937_64 bits(seed);
   const Draw uniform = [&] { return (static_cast<double>(bits() >> 11) + 0.5) * 0x1p-53; };
   const Draw normal = [&] {
@@ -75,6 +95,7 @@ Problem reals(Problem p, Type type, uint64_t seed, bool states) {
   fill_all(
       p, positive ? [&] { return std::abs(value()); } : value, value, [&] { return rounded(Type::F32, normal()); },
       states);
+  if (variant.takes_beta) fill_betas(p, type, uniform);
   if (p.stabilise && states) fill(p.stabiliser, p.rows() * p.HK, [&] { return rounded(Type::F32, normal()); });
   return p;
 }
@@ -111,6 +132,7 @@ reference::Given given_integers(const Problem& p, int64_t magnitude, uint64_t se
 }
 
 Problem integers(Problem p, int64_t magnitude, uint64_t seed, bool states) {
+  settle(p);
   std::mt19937_64 bits(seed);
   const Draw draw = [&] {
     return static_cast<double>(static_cast<int64_t>(bits() % static_cast<uint64_t>(2 * magnitude + 1)) - magnitude);
@@ -122,6 +144,14 @@ Problem integers(Problem p, int64_t magnitude, uint64_t seed, bool states) {
   if (const int64_t width = reference::gate_width(p); width > 0)
     fill(p.gate, p.B * p.T * p.state_heads() * width, [&] { return bits() % 8 == 0 ? -INFINITY : 0.0; });
   if (variant.takes_bonus) fill(p.bonus, p.state_heads() * reference::map_width(p), draw);
+  // keys of one number or two, of few: what the state is multiplied by only permutes it and changes signs
+  if (variant.takes_beta) {
+    fill(p.beta, p.B * p.T * p.state_heads(), [&] { return static_cast<double>(bits() % 4 != 0); });
+    std::fill(p.k.begin(), p.k.end(), 0);
+    for (auto row = p.k.begin(); row < p.k.end(); row += p.D)
+      for (int n = 0; n < 2; ++n)
+        row[static_cast<std::ptrdiff_t>(bits() % 5 % static_cast<uint64_t>(p.D))] = bits() % 2 == 0 ? 1 : -1;
+  }
   // no out_gate: silu is never exact
   if (variant.takes_steps) {
     fill(p.dt, p.B * p.T * p.state_heads(), [&] { return static_cast<double>(bits() % 2); });
@@ -133,6 +163,7 @@ Problem integers(Problem p, int64_t magnitude, uint64_t seed, bool states) {
 
 double legal(const Problem& p, std::vector<double> Problem::*part, double x) {
   if (part == &Problem::gate) return -std::abs(x);
+  if (part == &Problem::beta && !std::isnan(x)) return x > 0 ? 1 : 0;
   return part == &Problem::dt && !p.softplus ? std::abs(x) : x;
 }
 

@@ -1,0 +1,54 @@
+#include "delta.h"
+
+#include <algorithm>
+
+namespace lathe {
+
+void load_betas(const Worker& w, const char* from, int64_t stride, int64_t n, float* out) {
+  const Strided raw{from, stride, w.problem()[LATHE_BETA].storage};
+  for (int64_t i = 0; i < n; i++) out[i] = raw[i];
+  if (w.plan().meaning.clamps())
+    for (int64_t i = 0; i < n; i++) out[i] = out[i] < 0 ? 0 : out[i] > 1 ? 1 : out[i];  // NaN stays
+}
+
+DeltaRule::Parts DeltaRule::parts(const Plan& plan) {
+  const Padded& d = plan.padded;
+  Parts p{};
+  const auto take = [&](int64_t n) {
+    const int64_t at = p.floats;
+    p.floats += (n + 15) / 16 * 16;
+    return at;
+  };
+  p.beta = take(d.C);
+  for (int64_t* part : {&p.of_values, &p.of_keys}) *part = take(d.C * d.C);
+  p.reading = take(d.C * d.K);
+  p.added = take(d.C * d.V);
+  return p;
+}
+
+int64_t DeltaRule::floats(const Plan& plan) { return plan.meaning.variant->corrects() ? parts(plan).floats : 0; }
+
+DeltaRule::DeltaRule(Worker& worker) : w_(worker), plan_(worker.plan()), at_(parts(plan_)), base_(worker.delta()) {}
+
+Worker::Rows DeltaRule::correct(const Sequence& s, const Step& step, int64_t head, const Worker::Rows& keys,
+                                const Worker::Rows& values, const float* state, const Columns& columns) const {
+  const Padded& d = plan_.padded;
+  const Tensor& betas = w_.problem()[LATHE_BETA];
+  float* beta_of = base_ + at_.beta;
+  load_betas(w_, betas.at(s.batch, s.first + step.t, head), betas.stride[1], step.rows, beta_of);
+  std::fill(beta_of + step.rows, beta_of + d.C, 0.f);
+  Buffer k(keys.data, d.K, d.C, keys.stride), kt(w_.kt(), d.C, d.K, d.C), beta(beta_of, d.C), b(w_.gate(), d.C, 2, d.C);
+  Buffer of_values(base_ + at_.of_values, d.C, d.C, d.C), of_keys(base_ + at_.of_keys, d.C, d.C, d.C);
+  call(*plan_.kernels.delta_solve, k, kt, beta, b, of_values, of_keys);
+  // a product with keys that no state takes part in: rows of no width
+  Buffer reading(base_ + at_.reading, d.K, d.C, d.K), nothing(base_ + at_.reading, 0, d.C, 0),
+      empty(base_ + at_.reading, d.K, 0, d.K);
+  call(*plan_.kernels.delta_values, nothing, of_keys, k, empty, reading);
+  Buffer v(values.data + columns.first, columns.count, d.C, values.stride),
+      h(state + columns.first, columns.count, d.K, d.V);
+  Buffer added(base_ + at_.added + columns.first, columns.count, d.C, d.V);
+  call(*plan_.kernels.delta_values, reading, of_values, v, h, added);
+  return {base_ + at_.added, d.V};
+}
+
+}  // namespace lathe

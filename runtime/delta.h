@@ -1,0 +1,36 @@
+// The delta rule in a chunk: what generators/delta.cpp makes of its keys and values. The scan then takes the result in
+// place of the values.
+#pragma once
+
+#include "worker.h"
+
+namespace lathe {
+
+class DeltaRule {
+ public:
+  explicit DeltaRule(Worker& worker);
+
+  // Of a worker's scratch; none where the variant has no such rule.
+  static int64_t floats(const Plan& plan);
+
+  // Some columns of what the tokens of one state head add, from the mapped keys, which are also in the worker's kt, the
+  // sums in its gate, and the state that enters.
+  Worker::Rows correct(const Sequence& s, const Step& step, int64_t head, const Worker::Rows& keys,
+                       const Worker::Rows& values, const float* state, const Columns& columns) const;
+
+ private:
+  struct Parts {  // of the scratch
+    int64_t beta, of_values, of_keys, reading, added, floats;
+  };
+  static Parts parts(const Plan& plan);
+
+  Worker& w_;
+  const Plan& plan_;
+  const Parts at_;
+  float* base_;
+};
+
+// How far each of n tokens or heads, `stride` apart in the tensor, goes from what the state has to its own value.
+void load_betas(const Worker& worker, const char* from, int64_t stride, int64_t n, float* out);
+
+}  // namespace lathe
