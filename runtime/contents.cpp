@@ -125,15 +125,16 @@ void check_steps(const Problem& p) {
   }
 }
 
-// One beyond 1 would go past the token's value, one below 0 away from it.
-void check_betas(const Problem& p) {
+// One above 1 goes past the token's value, above 2 further away than it came from; one below 0 goes away from it.
+void check_betas(const Problem& p, float largest) {
   const Tensor& betas = p[LATHE_BETA];
   for (int64_t n = 0; n < p.sizes.N; n++) {
     const Sequence s = sequence(p, n);
     for (int64_t t = s.first; t < s.first + s.queries; t++) {
       const Strided row{betas.at(s.batch, t), betas.stride[2], betas.storage};
       for (int64_t h = 0; h < betas.shape[2]; h++)
-        require(!(row[h] < 0 || row[h] > 1), "BETA[{},{},{}]: expected 0 to 1, got {}", s.batch, t, h, row[h]);
+        require(!(row[h] < 0 || row[h] > largest), "BETA[{},{},{}]: expected 0 to {}{}, got {}", s.batch, t, h, largest,
+                largest == 1 ? " (to 2 with the flag REFLECT)" : "", row[h]);
     }
   }
 }
@@ -168,7 +169,7 @@ void check_contents(const Problem& p, const Meaning& meaning, SlotList& slots) {
   check_slots(p, slots);
   check_decay(p, meaning);
   if (p[LATHE_GATE].present() && !meaning.clamps()) check_gate(p);
-  if (p[LATHE_BETA].present() && !meaning.clamps()) check_betas(p);
+  if (p[LATHE_BETA].present() && !meaning.clamps() && !meaning.sigmoid()) check_betas(p, meaning.largest_beta());
   if (p[LATHE_DT].present() && !meaning.clamps() && !meaning.softplus()) check_steps(p);
 }
 

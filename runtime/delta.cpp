@@ -1,14 +1,17 @@
 #include "delta.h"
 
 #include <algorithm>
+#include <cmath>
 
 namespace lathe {
 
 void load_betas(const Worker& w, const char* from, int64_t stride, int64_t n, float* out) {
   const Strided raw{from, stride, w.problem()[LATHE_BETA].storage};
-  for (int64_t i = 0; i < n; i++) out[i] = raw[i];
-  if (w.plan().meaning.clamps())
-    for (int64_t i = 0; i < n; i++) out[i] = out[i] < 0 ? 0 : out[i] > 1 ? 1 : out[i];  // NaN stays
+  const Meaning& meaning = w.plan().meaning;
+  const float largest = meaning.largest_beta();
+  for (int64_t i = 0; i < n; i++) out[i] = meaning.sigmoid() ? largest / (1.f + std::exp(-raw[i])) : raw[i];
+  if (meaning.clamps())
+    for (int64_t i = 0; i < n; i++) out[i] = out[i] < 0 ? 0 : out[i] > largest ? largest : out[i];  // NaN stays
 }
 
 DeltaRule::Parts DeltaRule::parts(const Plan& plan) {

@@ -95,12 +95,16 @@ typedef struct {
 } lathe_attr;
 
 enum {
-  LATHE_NORMALISE = 1,    /* divide by q.z + eps                                                                   */
-  LATHE_DENOM_MAX = 2,    /* ... by max(q.z, eps) instead (cosFormer)                                              */
-  LATHE_HEADS_TILED = 4,  /* head h of the larger side uses head h mod n of the smaller; without it h / (group)    */
-  LATHE_STABILISE = 8,    /* FAVOR+: subtract the running maximum of the keys, kept in LATHE_STABILISER            */
-  LATHE_CLAMP_GATES = 16, /* a GATE or DECAY above 0, or a step below it, counts as 0; else such a call is refused */
-  LATHE_SOFTPLUS = 32     /* a step is log(1 + exp(DT + DT_BIAS)) instead of DT + DT_BIAS                          */
+  LATHE_NORMALISE = 1,      /* divide by q.z + eps                                                                   */
+  LATHE_DENOM_MAX = 2,      /* ... by max(q.z, eps) instead (cosFormer)                                              */
+  LATHE_HEADS_TILED = 4,    /* head h of the larger side uses head h mod n of the smaller; without it h / (group)    */
+  LATHE_STABILISE = 8,      /* FAVOR+: subtract the running maximum of the keys, kept in LATHE_STABILISER            */
+  LATHE_CLAMP_GATES = 16,   /* a GATE or DECAY above 0, or a step below it, counts as 0; else such a call is refused */
+  LATHE_SOFTPLUS = 32,      /* a step is log(1 + exp(DT + DT_BIAS)) instead of DT + DT_BIAS                          */
+  LATHE_UNIT_KEYS = 64,     /* the delta rule: a mapped key is divided by its length, sqrt(k.k + eps)                */
+  LATHE_UNIT_QUERIES = 128, /* ... and a mapped query by its own, before scale                                     */
+  LATHE_SIGMOID = 256,      /* BETA is what a sigmoid is taken of                                                  */
+  LATHE_REFLECT = 512       /* betas reach 2: negative eigenvalues; with LATHE_SIGMOID they are twice its value    */
 };
 
 /* op: "causal" | "noncausal" | "accumulate" | "readout" | "decode" | "causal_backward" | ...; variant: "plain" |

@@ -39,6 +39,7 @@ Layout worker_layout(const Plan& plan, const Problem& problem) {
   constexpr int64_t slack = 16;
   const int64_t rows = std::max(w.C, problem.sizes.HQ / problem.sizes.HK);  // of a chunk, or of the heads of one token
   layout.peaks = take(w.C + 16);
+  layout.lengths = take(w.C + 16);
   layout.q = take((rows + slack) * w.K);
   layout.k = take((w.C + slack) * w.K);
   layout.kt = take(std::max(w.C * w.K, w.V));

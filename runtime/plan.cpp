@@ -162,8 +162,13 @@ Meaning understand(const lathe_desc& desc) {
          "got "
          "\"{}\"",
          variant, desc.op);
-  constexpr uint64_t known =
+  constexpr std::pair<uint64_t, const char*> of_the_delta_rule[] = {{LATHE_UNIT_KEYS, "UNIT_KEYS"},
+                                                                    {LATHE_UNIT_QUERIES, "UNIT_QUERIES"},
+                                                                    {LATHE_SIGMOID, "SIGMOID"},
+                                                                    {LATHE_REFLECT, "REFLECT"}};
+  uint64_t known =
       LATHE_NORMALISE | LATHE_DENOM_MAX | LATHE_HEADS_TILED | LATHE_STABILISE | LATHE_CLAMP_GATES | LATHE_SOFTPLUS;
+  for (const auto& [flag, name] : of_the_delta_rule) known |= flag;
   require((desc.flags & ~known) == 0, "desc.flags: expected flags of this version, got the unknown bits {:#x}",
           desc.flags & ~known);
   require(!(desc.flags & LATHE_DENOM_MAX) || (desc.flags & LATHE_NORMALISE),
@@ -189,6 +194,9 @@ Meaning understand(const lathe_desc& desc) {
           "desc.flags: expected no CLAMP_GATES, since the variant {} has no gates, got {:#x}", variant, desc.flags);
   require(!(desc.flags & LATHE_SOFTPLUS) || m.variant->steps(),
           "desc.flags: expected no SOFTPLUS, since the variant {} has no steps, got {:#x}", variant, desc.flags);
+  for (const auto& [flag, name] : of_the_delta_rule)
+    require(!(desc.flags & flag) || m.variant->corrects(),
+            "desc.flags: expected no {}, since the variant {} has no delta rule, got {:#x}", name, variant, desc.flags);
   require(std::isfinite(desc.scale), "desc.scale: expected a finite number, got {}", desc.scale);
   require(std::isfinite(desc.eps) && desc.eps >= 0, "desc.eps: expected a number that is not negative, got {}",
           desc.eps);

@@ -38,6 +38,10 @@ struct Meaning {
   bool gated() const { return variant->decays() || stabilise(); }  // the state shrinks between tokens
   bool tiled() const { return (flags & LATHE_HEADS_TILED) != 0; }
   bool softplus() const { return (flags & LATHE_SOFTPLUS) != 0; }
+  // Mapped rows of Q or K count as directions only.
+  bool unit(uint32_t role) const { return (flags & (role == LATHE_K ? LATHE_UNIT_KEYS : LATHE_UNIT_QUERIES)) != 0; }
+  bool sigmoid() const { return (flags & LATHE_SIGMOID) != 0; }
+  float largest_beta() const { return (flags & LATHE_REFLECT) != 0 ? 2.f : 1.f; }
   bool clamps() const { return (flags & LATHE_CLAMP_GATES) != 0; }
 };
 

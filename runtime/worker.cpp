@@ -127,7 +127,20 @@ Worker::Rows Worker::map_rows(uint32_t role, const Step& step, const Sequence& s
   const MapCall m = map_call(role, step, s, head, before);
   if (as_it_is(role)) return unmapped(role, step, s, head, w.K, y);
   map(stage(x, x.at(s.batch, s.token(step.t), head), s.step * x.stride[1], step.rows, w.C), w.C, m, y);
+  make_units(role, w.C, y);
   return {y, w.K};
+}
+
+void Worker::make_units(uint32_t role, int64_t rows, float* y) {
+  if (!plan_.meaning.unit(role)) return;
+  const float scale = role == LATHE_K ? 1 : plan_.meaning.scale;
+  Buffer x(y, plan_.padded.K, rows, plan_.padded.K), over(lengths(), rows);
+  call(*plan_.kernels.row_dots, x, x, over);
+  for (int64_t i = 0; i < rows; i++) {
+    const float square = lengths()[i] + plan_.meaning.eps;
+    lengths()[i] = square == 0 ? 0 : scale / std::sqrt(square);  // no direction stays none
+  }
+  call(*plan_.kernels.weigh_rows, x, over, x);
 }
 
 Worker::Rows Worker::unmapped(uint32_t role, const Step& step, const Sequence& s, int64_t head, int64_t width,
@@ -175,8 +188,9 @@ void Worker::map_token(uint32_t role, const Sequence& s, int64_t t, int64_t head
   for (int64_t h = 0; h < heads; h += together) {
     const int64_t rows = std::min(together, heads - h);
     const int64_t tile_rows = (rows + grain - 1) / grain * grain;
-    const MapCall m{rows, head + h, s.position + t, 0, keys, keys ? 1 : plan_.meaning.scale, before};
+    const MapCall m{rows, head + h, s.position + t, 0, keys, scale_of(role), before};
     map(stage(x, x.at(s.batch, s.first + t, head + h), x.stride[2], rows, tile_rows), tile_rows, m, y + h * w.K);
+    make_units(role, rows, y + h * w.K);
   }
 }
 

@@ -17,7 +17,7 @@ struct BackwardLayout {
 // Scratch is constant in T, but for a few numbers that a gradient keeps of each token. Offsets are bytes, 64-byte
 // aligned.
 struct Layout {
-  size_t staged, projected, peaks, q, k, kt, v, o, inv, gate, dt, raw, key_gates, delta, narrow, states, total;
+  size_t staged, projected, peaks, lengths, q, k, kt, v, o, inv, gate, dt, raw, key_gates, delta, narrow, states, total;
   size_t state_stride, z, heads;  // one key head's states and z, and where among them z is; how many heads are carried
   BackwardLayout backward;
 };
@@ -78,7 +78,8 @@ class Worker {
   void map_token(uint32_t role, const Sequence& s, int64_t t, int64_t head, int64_t heads, float before, float* y);
   // Whether rows of Q or K are already what their map makes of them.
   bool as_it_is(uint32_t role) const {
-    return plan_.meaning.map->identity() && (role == LATHE_K || plan_.meaning.scale == 1);
+    const Meaning& meaning = plan_.meaning;
+    return meaning.map->identity() && !meaning.unit(role) && (role == LATHE_K || meaning.scale == 1);
   }
   // One over what `rows` outputs are divided by; K is a multiple of 16. Rows that share a normaliser: a stride of 0.
   void denominators(const Rows& q, const Rows& z, int64_t K, int64_t rows, float* inv) const;
@@ -146,6 +147,7 @@ class Worker {
   float* o() { return at(layout_.o); }
   const float* peaks() { return at(layout_.peaks); }
   float* inv() { return at(layout_.inv); }
+  float* lengths() { return at(layout_.lengths); }
   float* gate() { return at(layout_.gate); }
   const float* dt() { return at(layout_.dt); }
   float* key_gates() { return at(layout_.key_gates); }
@@ -192,8 +194,12 @@ class Worker {
   struct MapArguments;
   MapCall map_call(uint32_t role, const Step& step, const Sequence& s, int64_t head, float before) const {
     const bool keys = role == LATHE_K;
-    return {step.rows, head, s.position_of(step.t), s.step, keys, keys ? 1 : plan_.meaning.scale, before};
+    return {step.rows, head, s.position_of(step.t), s.step, keys, scale_of(role), before};
   }
+  // Of what a map makes; units are scaled when they are.
+  float scale_of(uint32_t role) const { return role == LATHE_K || plan_.meaning.unit(role) ? 1 : plan_.meaning.scale; }
+  // Mapped rows of Q or K, each over its length where that is asked for.
+  void make_units(uint32_t role, int64_t rows, float* y);
   // What a map reads: the caller's own rows where it can, else copies.
   struct Staged {
     const void* data;

@@ -2,6 +2,8 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
+#include <random>
 
 #include "support/inputs.h"
 #include "support/tolerance.h"
@@ -20,7 +22,32 @@ Problem shape_of(const std::string& variant, int64_t T = 150) {
   return p;
 }
 
-class Delta : public testing::TestWithParam<std::string> {};
+class Delta : public testing::TestWithParam<std::string> {
+ protected:
+  // One unit vector for each head, with some noise at each token, and one number to go by.
+  Problem along_one_key(double noise, double beta) const {
+    Problem p = shape_of(GetParam());
+    p.reflects = true;
+    p = reals(p, Type::F32, 151, true);
+    std::mt19937_64 bits(152);
+    std::normal_distribution<double> normal;
+    const auto width = static_cast<size_t>(p.HK * p.D);
+    for (size_t i = width; i < p.k.size(); ++i) p.k[i] = p.k[i % width] + noise * normal(bits);
+    for (auto row = p.k.begin(); row < p.k.end(); row += p.D) {
+      double square = 0;
+      for (auto x = row; x < row + p.D; ++x) square += *x * *x;
+      for (auto x = row; x < row + p.D; ++x) *x = rounded(Type::F32, *x / std::sqrt(square));
+    }
+    p.beta.assign(p.beta.size(), rounded(Type::F32, beta));
+    return p;
+  }
+};
+
+TEST_P(Delta, KeysThatAreNearlyParallel) {
+  for (const double noise : {0.0, 1e-6, 1e-3, 0.1})
+    for (const double beta : {0.5, 1.0, 1.5, 1.999, 2.0})
+      for (const char* op : {"causal", "decode"}) check(op, along_one_key(noise, beta));
+}
 
 // Of all that was written for one key the last is read back, to the bit.
 TEST_P(Delta, OneKeyRemembersItsLastValue) {
@@ -43,6 +70,66 @@ TEST_P(Delta, HasNoNormaliserAndNothingToStabilise) {
       EXPECT_EQ(Plan(shared_context(1), arguments).status, LATHE_UNSUPPORTED);
       EXPECT_NE(shared_context(1).error().find(GetParam()), std::string::npos) << shared_context(1).error();
     }
+}
+
+// Twice the way to the value, and the state swings about it.
+TEST_P(Delta, ReflectionsAreExact) {
+  Problem p = integers(shape_of(GetParam()), 2, 154, true);
+  p.reflects = true;
+  for (auto row = p.k.begin(); row < p.k.end(); row += p.D)
+    for (auto x = row + 1; x < row + p.D; ++x)
+      if (*row != 0) *x = 0;
+  for (size_t i = 0; i < p.beta.size(); ++i) {
+    const auto row = p.k.begin() + static_cast<std::ptrdiff_t>(i) * p.D;
+    double square = 0;
+    for (auto x = row; x < row + p.D; ++x) square += *x * *x;
+    if (square == 1) p.beta[i] = static_cast<double>(i % 3);
+  }
+  for (const char* op : {"causal", "decode"})
+    expect_exact(call(op, p), reference::operators().at(op)(p).value, Type::F32, op);
+}
+
+TEST_P(Delta, OptionsAloneAndTogether) {
+  for (int options = 0; options < 16; ++options)
+    for (const Type type : {Type::F32, Type::BF16})
+      for (const char* map : {"identity", "elu1"})
+        for (const char* op : {"causal", "decode"}) {
+          Problem p = shape_of(GetParam(), 40);
+          p.map = map;
+          p.scale = 0.3;
+          p.eps = 1e-6;
+          p.unit_keys = options & 1;
+          p.unit_queries = options & 2;
+          p.sigmoid = options & 4;
+          p.reflects = options & 8;
+          Options o;
+          o.type = type;
+          check(op, reals(p, type, 155, true), o);
+        }
+}
+
+// The squares of these are not float32 numbers, or hardly; and no direction at all stays none.
+TEST_P(Delta, KeysOfAnyLengthAreMadeUnits) {
+  for (const double size : {1e-15, 1e-3, 1e3, 1e15}) {
+    Problem p = shape_of(GetParam());
+    p.unit_keys = p.unit_queries = true;
+    p = reals(p, Type::F32, 156, true);
+    for (auto part : {&Problem::k, &Problem::q})
+      for (double& x : p.*part) x = rounded(Type::F32, x * size);
+    std::fill_n(p.k.begin() + 9 * p.HK * p.D, p.D, 0);
+    for (const char* op : {"causal", "decode"}) check(op, p);
+  }
+}
+
+TEST_P(Delta, BetasOutOfRangeAreClamped) {
+  for (const bool reflects : {false, true}) {
+    Problem p = shape_of(GetParam());
+    p.clamp = p.unit_keys = true;
+    p.reflects = reflects;
+    p = reals(p, Type::F32, 157, true);
+    for (double& beta : p.beta) beta = rounded(Type::F32, 6 * beta - 2);
+    for (const char* op : {"causal", "decode"}) check(op, p);
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Variants, Delta, testing::Values("delta", "gated_delta"),

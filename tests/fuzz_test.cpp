@@ -63,6 +63,12 @@ Drawn draw() {
   p.eps = 1e-6;
   if ((d.op == "causal" || d.op == "decode") && (p.HV == p.HK || !p.normalise))
     p.variant = one_of(reference::variant_names());
+  if (!reference::has_normaliser(p.variant)) {
+    p.unit_keys = either();
+    p.unit_queries = either();
+    p.sigmoid = either();
+    p.reflects = either();
+  }
   p = with_map(p, one_of(reference::map_names()));
   p.scale = one_of<double>({1, 0.125, 3});
   if (d.op == "noncausal" && p.cu_seqlens.empty() && either()) p.TQ = between(0, 20);

@@ -58,6 +58,9 @@ void DrawnCall::draw_description() {
                (bytes_.either() ? LATHE_HEADS_TILED : 0) | (stabilise_ ? LATHE_STABILISE : 0) |
                (variant_ != "plain" && bytes_.below(4) == 0 ? LATHE_CLAMP_GATES : 0) |
                (steps_ && bytes_.either() ? LATHE_SOFTPLUS : 0);
+  if (beta_)
+    for (const uint64_t flag : {LATHE_UNIT_KEYS, LATHE_UNIT_QUERIES, LATHE_SIGMOID, LATHE_REFLECT})
+      desc.flags |= bytes_.either() ? flag : 0;
   if (map.required || (!attribute_.empty() && bytes_.either()))
     attributes_.push_back(
         {attribute_.c_str(), static_cast<double>(map.required ? bytes_.between(1, 1000) : bytes_.between(1, 3))});

@@ -125,6 +125,22 @@ void put(std::vector<double>& all, int64_t index, const std::vector<double>& pie
   std::copy(piece.begin(), piece.end(), all.begin() + index * static_cast<int64_t>(piece.size()));
 }
 
+// A row over its length, sqrt(x.x + eps); x is a multiple of it. No direction stays none.
+Feature over_length(Feature x, double multiple, double eps) {
+  double square = 0, size = 0;
+  for (size_t c = 0; c < x.value.size(); ++c) {
+    square += x.value[c] * x.value[c] / (multiple * multiple);
+    size += x.size[c] * x.size[c] / (multiple * multiple);
+  }
+  const double length = std::sqrt(square + eps);
+  if (multiple == 0 || length == 0) return x;
+  for (size_t c = 0; c < x.value.size(); ++c) {
+    x.value[c] /= length;
+    x.size[c] = x.size[c] / length + std::abs(x.value[c]) * std::sqrt(size) / length;
+  }
+  return x;
+}
+
 }  // namespace
 
 Answers scan(const Problem& p, const Decay& decay, const std::vector<double>& bonus, const Correct& correct) {
@@ -148,7 +164,8 @@ Answers scan(const Problem& p, const Decay& decay, const std::vector<double>& bo
             m.maximum = maximum;
           }
         }
-        const Feature feature = map_key(p, kh, s.position + i, k, m.maximum);
+        Feature feature = map_key(p, kh, s.position + i, k, m.maximum);
+        if (p.unit_keys) feature = over_length(feature, 1, p.eps);
         const double* v = &p.v[(token * p.HV + vh) * p.V];
         Memory before;
         if (!bonus.empty()) {
@@ -173,7 +190,8 @@ Answers scan(const Problem& p, const Decay& decay, const std::vector<double>& bo
         for (int64_t h = 0; h < HO; ++h) {
           if (shared_head(p, h, HO, HS) != head) continue;
           const int64_t qh = shared_head(p, h, HO, p.HQ), out = (token * HO + h) * p.V;
-          const Feature q = map_query(p, qh, s.position + i, &p.q[(token * p.HQ + qh) * p.D]);
+          Feature q = map_query(p, qh, s.position + i, &p.q[(token * p.HQ + qh) * p.D]);
+          if (p.unit_queries) q = over_length(q, p.scale, p.eps);
           read_out(p, q, read.state.data(), read.state_size.data(), read.z.data(), read.z_size.data(), &a.value.o[out],
                    &a.size.o[out]);
         }

@@ -15,8 +15,9 @@ double norm(const std::vector<double>& x) {
 }
 
 double beta_of(const Problem& p, int64_t token, int64_t head) {
-  const double beta = p.beta[static_cast<size_t>(token * p.state_heads() + head)];
-  return p.clamp ? (beta < 0 ? 0 : beta > 1 ? 1 : beta) : beta;
+  const double given = p.beta[static_cast<size_t>(token * p.state_heads() + head)], largest = p.reflects ? 2 : 1;
+  const double beta = p.sigmoid ? largest / (1 + std::exp(-given)) : given;
+  return p.clamp ? (beta < 0 ? 0 : beta > largest ? largest : beta) : beta;
 }
 
 Correct rule(const Problem& p) {

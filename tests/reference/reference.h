@@ -20,9 +20,11 @@ struct Problem {
   int64_t TQ = -1;          // queries per row where they differ from the keys (non-causal); -1: T
   int64_t state_rows = -1;  // rows of the state tensors where slots pick among them; -1: one per sequence
   bool tiled = false, normalise = false, denom_max = false, stabilise = false;
-  bool snapshots = false;  // the state after every token is asked for
-  bool clamp = false;      // gates above 0 and steps below it count as 0
-  bool softplus = false;   // of the steps
+  bool snapshots = false;                        // the state after every token is asked for
+  bool clamp = false;                            // gates above 0 and steps below it count as 0
+  bool softplus = false;                         // of the steps
+  bool unit_keys = false, unit_queries = false;  // mapped rows are divided by their length
+  bool sigmoid = false, reflects = false;        // of beta: what it is given as, and whether it reaches 2
   double scale = 1, eps = 0;
   std::map<std::string, double> attrs;
   std::vector<int64_t> lengths, cu_seqlens, slots, position;

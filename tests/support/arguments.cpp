@@ -52,7 +52,9 @@ Arguments::Arguments(const std::string& op, const Problem& problem, const Option
   desc.eps = static_cast<float>(p.eps);
   const std::pair<bool, uint64_t> flags[] = {{p.normalise, LATHE_NORMALISE}, {p.denom_max, LATHE_DENOM_MAX},
                                              {p.tiled, LATHE_HEADS_TILED},   {p.stabilise, LATHE_STABILISE},
-                                             {p.clamp, LATHE_CLAMP_GATES},   {p.softplus, LATHE_SOFTPLUS}};
+                                             {p.clamp, LATHE_CLAMP_GATES},   {p.softplus, LATHE_SOFTPLUS},
+                                             {p.unit_keys, LATHE_UNIT_KEYS}, {p.unit_queries, LATHE_UNIT_QUERIES},
+                                             {p.sigmoid, LATHE_SIGMOID},     {p.reflects, LATHE_REFLECT}};
   for (const auto& [set, flag] : flags) desc.flags |= set ? flag : 0;
   for (const auto& [name, value] : problem_.attrs) attrs_.push_back({name.c_str(), value});
   desc.attrs = attrs_.data();
@@ -234,6 +236,10 @@ std::string Arguments::text() const {
                                                 {p.denom_max, " denom_max"},
                                                 {p.stabilise, " stabilise"},
                                                 {p.clamp, " clamp"},
+                                                {p.unit_keys, " unit_keys"},
+                                                {p.unit_queries, " unit_queries"},
+                                                {p.sigmoid, " sigmoid"},
+                                                {p.reflects, " reflects"},
                                                 {!p.state.empty(), " state"},
                                                 {options_.in_place, " in_place"},
                                                 {p.snapshots, " snapshots"},

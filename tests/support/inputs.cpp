@@ -58,7 +58,9 @@ void fill_betas(Problem& p, Type type, const Draw& uniform) {
       const reference::Feature k = reference::map_key(p, kh, token, &p.k[(token * p.HK + kh) * p.D], {});
       double square = 0;
       for (const double y : k.value) square += y * y;
-      p.beta.push_back(rounded(type, uniform() * std::min(1.0, 2 / square)));
+      const double largest = p.reflects ? 2 : 1, most = p.unit_keys ? largest : std::min(largest, 2 / square);
+      const double beta = uniform() * most;
+      p.beta.push_back(rounded(type, p.sigmoid ? std::log(beta / (largest - beta)) : beta));
     }
 }
 
