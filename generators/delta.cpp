@@ -3,34 +3,62 @@
 // What the tokens of a chunk add follows from one another: x = beta (v - exp(b) K H) - M x, M_ij = beta_i k_i.k_j
 // exp(b_i - b_j) for j < i. Solved for x once for all columns, what is left is the scan without the rule, of x in place
 // of v.
+#include <functional>
+
 #include "decay.h"
 #include "kernel.h"
+#include "vmath.h"
 
 using namespace Halide;
 using namespace lathe::gen;
 
-// What token i takes of the values of tokens j, (I + M)^-1 beta, and of their keys, which meet the state that entered:
-// -(I + M)^-1 beta exp(b). k(K, C), kt(C, K), beta(C), b(C, 2) as in causal.cpp: zeros where nothing decays. Anything
-// for j > i.
-LATHE_KERNEL(delta_solve, once) {
-  const int chunk = kernel.chunk();
-  auto k = kernel.buffer("k"), kt = kernel.columns("kt"), beta = kernel.buffer("beta", 1);
+namespace {
+
+// What token i takes of the values of tokens j, (I + M)^-1 beta; of their keys, which meet the state that entered, it
+// takes as much with another sign, times `since` of them. Anything for j > i.
+void solve(Kernel& kernel, const Func& system, const ImageParam& beta, const std::function<Expr(Expr)>& since) {
   Var j("j"), i("i");
-  RDom key(0, kernel.extent(k, 0), "key"), pair(0, chunk, 0, chunk, "pair");
+  RDom pair(0, kernel.chunk(), 0, kernel.chunk(), "pair");
   RVar later = pair.x, token = pair.y;
-  const Decay decay(kernel);
-  Func product("product"), system("system"), inverse("inverse"), solved("solved");
-  product(j, i) += k(key, i) * kt(j, key);
-  system(j, i) = beta(i) * decay.between(i, j) * product(j, i);
+  Func inverse("inverse"), solved("solved");
   inverse(j, i) = select(j == i, 1.f, 0.f);
   pair.where(later > token);
   inverse(j, later) -= system(token, later) * inverse(j, token);
   Expr taken = inverse(j, i) * beta(j);
-  solved(j, i) = Tuple(taken, -taken * decay.since(j));
-  kernel.label(Role::outer, product);
+  solved(j, i) = Tuple(taken, -taken * since(j));
   kernel.label(Role::system, system);
   kernel.label(Role::solve, inverse);
   kernel.output(Role::copy, solved);
+}
+
+}  // namespace
+
+// k(K, C), kt(C, K), beta(C), b(C, 2) as in causal.cpp: zeros where nothing decays.
+LATHE_KERNEL(delta_solve, once) {
+  auto k = kernel.buffer("k"), kt = kernel.columns("kt"), beta = kernel.buffer("beta", 1);
+  Var j("j"), i("i");
+  RDom key(0, kernel.extent(k, 0), "key");
+  const Decay decay(kernel);
+  Func product("product"), system("system");
+  product(j, i) += k(key, i) * kt(j, key);
+  system(j, i) = beta(i) * decay.between(i, j) * product(j, i);
+  kernel.label(Role::outer, product);
+  solve(kernel, system, beta, [&](const Expr& token) { return decay.since(token); });
+}
+
+// The same with a gate for each key dimension: near(K, C), kt(C, K), whole(C, K), reached(K, C / g) and pairs(g, C) as
+// key_gates.cpp makes them of keys that meet keys; what decays is in the keys.
+LATHE_KERNEL(delta_solve_keys, once) {
+  const int g = kernel.grain();
+  auto near = kernel.buffer("near"), kt = kernel.columns("kt"), beta = kernel.buffer("beta", 1);
+  auto whole = kernel.columns("whole"), reached = kernel.buffer("reached"), pairs = kernel.buffer("pairs");
+  Var j("j"), i("i");
+  RDom key(0, kernel.extent(near, 0), "key");
+  Func product("product"), system("system");
+  product(j, i) += near(key, i) * (kt(j, key) * power_of_whole(reached(key, i / g) - whole(j, key)));
+  system(j, i) = beta(i) * select(j / g == i / g, pairs(j % g, i), product(j, i));
+  kernel.label(Role::outer, product);
+  solve(kernel, system, beta, [](const Expr&) { return 1.f; });
 }
 
 // y_i = w_i H + sum over j <= i of t_ij v_j. w(K, C), t(C, C), v(V, C), h(V, K).
@@ -50,20 +78,28 @@ LATHE_KERNEL(delta_values, once) {
   kernel.output(Role::output, y);
 }
 
+namespace {
+
 // One token: x = beta (v - a k S), S' = a S + k^T x, o = q S' without reading S'. q(K), k(K), v(V), h(V, K); qk is q.k.
-// h_out may be h.
-LATHE_KERNEL(decode_delta, once) {
+// What the token leaves of the state is one number a, or a(K). h_out may be h.
+void step(Kernel& kernel, bool keyed) {
   auto q = kernel.buffer("q", 1), k = kernel.buffer("k", 1), v = kernel.buffer("v", 1), h = kernel.buffer("h");
-  auto a = kernel.number<float>("a"), beta = kernel.number<float>("beta"), qk = kernel.number<float>("qk");
   Var c("c"), key("key");
   RDom r(0, q.dim(0).extent(), "r");
-  Func sums("sums"), read("read"), h_out("h_out");
+  Func a("a"), sums("sums"), read("read"), h_out("h_out");
+  a(key) = keyed ? Expr(kernel.buffer("a", 1)(key)) : Expr(kernel.number<float>("a"));
+  auto beta = kernel.number<float>("beta"), qk = kernel.number<float>("qk");
   sums(c) = Tuple(0.f, 0.f);
-  sums(c) = Tuple(sums(c)[0] + k(r) * h(c, r), sums(c)[1] + q(r) * h(c, r));
-  Expr x = beta * (v(c) - a * sums(c)[0]);
-  read(c) = Tuple(x, a * sums(c)[1] + qk * x);
-  h_out(c, key) = a * h(c, key) + k(key) * read(c)[0];
+  sums(c) = Tuple(sums(c)[0] + k(r) * a(r) * h(c, r), sums(c)[1] + q(r) * a(r) * h(c, r));
+  Expr x = beta * (v(c) - sums(c)[0]);
+  read(c) = Tuple(x, sums(c)[1] + qk * x);
+  h_out(c, key) = a(key) * h(c, key) + k(key) * read(c)[0];
   kernel.label(Role::column_sum, sums);
   kernel.output(Role::vector, read);
   kernel.output(Role::recurrence, h_out);
 }
+
+}  // namespace
+
+LATHE_KERNEL(decode_delta, once) { step(kernel, false); }
+LATHE_KERNEL(decode_delta_keys, once) { step(kernel, true); }

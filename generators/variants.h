@@ -13,6 +13,7 @@ LATHE_VARIANT(gate_key, gate_key, g, GATE)                   // GLA, HGRN2
 LATHE_VARIANT(rwkv6, gate_key, g, GATE | BONUS)    // reads the state before the token, and the token by its bonus
 LATHE_VARIANT(delta, plain, 0, BETA)               // DeltaNet
 LATHE_VARIANT(gated_delta, decay, g, GATE | BETA)  // Gated DeltaNet
+LATHE_VARIANT(kda, gate_key, g, GATE | BETA)       // Kimi Delta Attention
 #ifdef LATHE_EXTRA_VARIANTS
 #include LATHE_EXTRA_VARIANTS
 #endif

@@ -37,7 +37,8 @@ class Chunk {
   void decay(const Step& step, int64_t head, float before, const ChunkTiles& tiles) const;
   // What the state takes of the values, given the one that enters: after keys(), values() and decay().
   Worker::Rows taken(const Step& step, int64_t head, const ChunkTiles& tiles, const float* state) const {
-    return delta_ ? delta_->correct(s_, step, head, tiles.k, tiles.v, state, columns_) : tiles.v;
+    const KeyGates* gates = key_gates_ ? &*key_gates_ : nullptr;
+    return delta_ ? delta_->correct(s_, step, head, tiles.k, tiles.v, state, columns_, gates) : tiles.v;
   }
   // Fills the worker's gate with inclusive sums of log decays, as generators/decay.h wants them: those of the step, or
   // n of any.

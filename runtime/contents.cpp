@@ -125,14 +125,26 @@ void check_steps(const Problem& p) {
   }
 }
 
+// Whether n numbers lie in a row of float32 and are 0 to `largest`, by their bits for the same reason; a NaN or -0 is
+// to be looked at again.
+bool plainly_within(const Strided& row, int64_t n, float largest) {
+  if (row.storage != Storage::kF32 || row.stride != 1) return false;
+  uint32_t most = 0;
+  for (int64_t i = 0; i < n; i++)
+    most = std::max(most, std::bit_cast<uint32_t>(reinterpret_cast<const float*>(row.data)[i]));
+  return most <= std::bit_cast<uint32_t>(largest);
+}
+
 // One above 1 goes past the token's value, above 2 further away than it came from; one below 0 goes away from it.
 void check_betas(const Problem& p, float largest) {
   const Tensor& betas = p[LATHE_BETA];
+  const int64_t heads = betas.shape[2];
   for (int64_t n = 0; n < p.sizes.N; n++) {
     const Sequence s = sequence(p, n);
     for (int64_t t = s.first; t < s.first + s.queries; t++) {
       const Strided row{betas.at(s.batch, t), betas.stride[2], betas.storage};
-      for (int64_t h = 0; h < betas.shape[2]; h++)
+      if (plainly_within(row, heads, largest)) continue;
+      for (int64_t h = 0; h < heads; h++)
         require(!(row[h] < 0 || row[h] > largest), "BETA[{},{},{}]: expected 0 to {}{}, got {}", s.batch, t, h, largest,
                 largest == 1 ? " (to 2 with the flag REFLECT)" : "", row[h]);
     }

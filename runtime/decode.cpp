@@ -294,10 +294,14 @@ struct Token {
   // The whole state at once: what a token adds is known when all of it is read.
   void correct(const Operands& from, float* state, int64_t head, int64_t query, float* to) const {
     const int64_t columns = width(), K = p.sizes.K;
-    float a = w.gate()[head], beta = betas()[head], qk = met()[query * heads + head];
+    float a = keyed() ? 0 : w.gate()[head], beta = betas()[head], qk = met()[query * heads + head];
     Buffer q(from.q, K), k(from.k, K), v(from.v, columns), h(from.before, columns, K, columns);
     Buffer added(w.kt(), columns), o(to, columns), next(state, columns, K, columns);
-    call(*plan.kernels.decode_delta, q, k, v, h, a, beta, qk, added, o, next);
+    Buffer left(keyed() ? left_of_keys(head) : nullptr, K);
+    if (keyed())
+      call(*plan.kernels.decode_delta, q, k, v, h, left, beta, qk, added, o, next);
+    else
+      call(*plan.kernels.decode_delta, q, k, v, h, a, beta, qk, added, o, next);
   }
 
   void recall(const float* query, const float* state, float inv, float* to) const {

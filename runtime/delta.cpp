@@ -34,19 +34,30 @@ int64_t DeltaRule::floats(const Plan& plan) { return plan.meaning.variant->corre
 DeltaRule::DeltaRule(Worker& worker) : w_(worker), plan_(worker.plan()), at_(parts(plan_)), base_(worker.delta()) {}
 
 Worker::Rows DeltaRule::correct(const Sequence& s, const Step& step, int64_t head, const Worker::Rows& keys,
-                                const Worker::Rows& values, const float* state, const Columns& columns) const {
+                                const Worker::Rows& values, const float* state, const Columns& columns,
+                                const KeyGates* gates) const {
   const Padded& d = plan_.padded;
   const Tensor& betas = w_.problem()[LATHE_BETA];
   float* beta_of = base_ + at_.beta;
   load_betas(w_, betas.at(s.batch, s.first + step.t, head), betas.stride[1], step.rows, beta_of);
   std::fill(beta_of + step.rows, beta_of + d.C, 0.f);
-  Buffer k(keys.data, d.K, d.C, keys.stride), kt(w_.kt(), d.C, d.K, d.C), beta(beta_of, d.C), b(w_.gate(), d.C, 2, d.C);
-  Buffer of_values(base_ + at_.of_values, d.C, d.C, d.C), of_keys(base_ + at_.of_keys, d.C, d.C, d.C);
-  call(*plan_.kernels.delta_solve, k, kt, beta, b, of_values, of_keys);
+  Buffer beta(beta_of, d.C), of_values(base_ + at_.of_values, d.C, d.C, d.C),
+      of_keys(base_ + at_.of_keys, d.C, d.C, d.C), reading(base_ + at_.reading, d.K, d.C, d.K);
   // a product with keys that no state takes part in: rows of no width
-  Buffer reading(base_ + at_.reading, d.K, d.C, d.K), nothing(base_ + at_.reading, 0, d.C, 0),
-      empty(base_ + at_.reading, d.K, 0, d.K);
-  call(*plan_.kernels.delta_values, nothing, of_keys, k, empty, reading);
+  const auto read = [&](Buffer& k) {
+    Buffer nothing(base_, 0, d.C, 0), empty(base_, d.K, 0, d.K);
+    call(*plan_.kernels.delta_values, nothing, of_keys, k, empty, reading);
+  };
+  Buffer k(keys.data, d.K, d.C, keys.stride);
+  if (gates) {
+    gates->solve(keys, beta, of_values, of_keys);
+    Buffer entering = gates->entering();
+    read(entering);
+  } else {
+    Buffer kt(w_.kt(), d.C, d.K, d.C), b(w_.gate(), d.C, 2, d.C);
+    call(*plan_.kernels.delta_solve, k, kt, beta, b, of_values, of_keys);
+    read(k);
+  }
   Buffer v(values.data + columns.first, columns.count, d.C, values.stride),
       h(state + columns.first, columns.count, d.K, d.V);
   Buffer added(base_ + at_.added + columns.first, columns.count, d.C, d.V);

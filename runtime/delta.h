@@ -2,7 +2,7 @@
 // place of the values.
 #pragma once
 
-#include "worker.h"
+#include "key_gates.h"
 
 namespace lathe {
 
@@ -14,9 +14,10 @@ class DeltaRule {
   static int64_t floats(const Plan& plan);
 
   // Some columns of what the tokens of one state head add, from the mapped keys, which are also in the worker's kt, the
-  // sums in its gate, and the state that enters.
+  // sums in its gate, or the gates of keys, and the state that enters.
   Worker::Rows correct(const Sequence& s, const Step& step, int64_t head, const Worker::Rows& keys,
-                       const Worker::Rows& values, const float* state, const Columns& columns) const;
+                       const Worker::Rows& values, const float* state, const Columns& columns,
+                       const KeyGates* gates) const;
 
  private:
   struct Parts {  // of the scratch

@@ -55,7 +55,6 @@ KeyGates::KeyGates(Worker& worker)
       K_(plan_.padded.K),
       C_(plan_.padded.C),
       lag_(plan_.meaning.variant->reads_before() ? 1 : 0),
-      block_(plan_.kernels.causal->row_grain),
       at_(parts(plan_)),
       base_(worker.key_gates()) {}
 
@@ -99,17 +98,31 @@ void KeyGates::turn() const {
   w_.transpose({base_ + at_.whole + K_, K_}, base_ + at_.columns);
 }
 
-void KeyGates::outputs(const Worker::Rows& queries, const Worker::Rows& keys, Buffer& v, Buffer& h, Buffer& z,
-                       Buffer& out) const {
-  int32_t lag = lag_, block = block_;
+void KeyGates::meet(const Worker::Rows& queries, const Worker::Rows& keys, int32_t block) const {
+  int32_t lag = lag_;
   Buffer q(queries.data, K_, C_, queries.stride), k(keys.data, K_, C_, keys.stride);
   Buffer rest = rows(at_.rest, C_ + 1), whole = rows(at_.whole, C_ + 1);
   Buffer entering = rows(at_.entering, C_), near = rows(at_.near, C_), up = rows(at_.up, C_), down = rows(at_.down, C_);
   call(*plan_.kernels.gate_queries, q, whole, rest, lag, block, entering, near, up);
-  Buffer bonus(base_ + at_.bonus, K_), pairs(base_ + at_.pairs, block_, C_, block_);
+  Buffer bonus(base_ + at_.bonus, K_), pairs(base_ + at_.pairs, block, C_, block);
   call(*plan_.kernels.gate_pairs, up, down, whole, q, k, bonus, lag, block, pairs);
+}
+
+void KeyGates::solve(const Worker::Rows& keys, Buffer& beta, Buffer& of_values, Buffer& of_keys) const {
+  const int32_t block = plan_.kernels.delta_solve->row_grain;
+  meet(keys, keys, block);
+  Buffer near = rows(at_.near, C_), keys_across(w_.kt(), C_, K_, C_), columns(base_ + at_.columns, C_, K_, C_);
+  Buffer reached(base_ + at_.whole, K_, C_ / block, K_ * block), pairs(base_ + at_.pairs, block, C_, block);
+  call(*plan_.kernels.delta_solve, near, keys_across, beta, columns, reached, pairs, of_values, of_keys);
+}
+
+void KeyGates::outputs(const Worker::Rows& queries, const Worker::Rows& keys, Buffer& v, Buffer& h, Buffer& z,
+                       Buffer& out) const {
+  const int32_t block = plan_.kernels.causal->row_grain;
+  meet(queries, keys, block);
+  Buffer entering = rows(at_.entering, C_), near = rows(at_.near, C_), pairs(base_ + at_.pairs, block, C_, block);
   Buffer keys_across(w_.kt(), C_, K_, C_), columns(base_ + at_.columns, C_, K_, C_);
-  Buffer reached(base_ + at_.whole, K_, C_ / block_, K_ * block_);
+  Buffer reached(base_ + at_.whole, K_, C_ / block, K_ * block);
   float eps = plan_.meaning.eps;
   int32_t at_least = plan_.meaning.denom_max();
   if (plan_.meaning.normalise() && !plan_.meaning.op->backward())

@@ -24,6 +24,10 @@ class KeyGates {
   void take_keys(const Worker::Rows& keys) const;
   void turn() const;
   float* room() const { return base_ + at_.g; }  // for such rows
+  // Of keys that meet keys: what values and keys of earlier tokens weigh in each, as generators/delta.cpp has it, and
+  // then entering(), each with what is left of it since the chunk began.
+  void solve(const Worker::Rows& keys, Buffer& beta, Buffer& of_values, Buffer& of_keys) const;
+  Buffer entering() const { return rows(at_.entering, C_); }
   Worker::Rows kept() const { return {base_ + at_.kept, K_}; }
   void outputs(const Worker::Rows& queries, const Worker::Rows& keys, Buffer& v, Buffer& h, Buffer& z,
                Buffer& out) const;
@@ -43,12 +47,15 @@ class KeyGates {
     int64_t g, whole, rest, sums, later, down, kept, columns, entering, near, up, pairs, left, rise, bonus, floats;
   };
   static Parts parts(const Plan& plan);
+  // Of queries, or of keys in their place: what is left of each since the chunk began, and since its block of rows did,
+  // and what it and the keys of that block give each other.
+  void meet(const Worker::Rows& queries, const Worker::Rows& keys, int32_t block) const;
   Buffer rows(int64_t part, int64_t n) const { return {base_ + part, K_, n, K_}; }
 
   Worker& w_;
   const Plan& plan_;
   const int64_t K_, C_;
-  const int32_t lag_, block_;
+  const int32_t lag_;
   const Parts at_;
   float* base_;
 };

@@ -59,14 +59,16 @@ Kernels choose_kernels(const Meaning& meaning, const char* row) {
   k.key_step = pick("key_step", "");
   k.fixed_denominator = pick("fixed_denominator", "");
   k.recall = pick("recall", "");
-  if (meaning.variant->corrects()) {
-    k.delta_solve = pick("delta_solve", "");
+  const bool keyed = meaning.variant->keyed(), corrects = meaning.variant->corrects();
+  if (corrects) {
+    k.delta_solve = pick(keyed ? "delta_solve_keys" : "delta_solve", "");
     k.delta_values = pick("delta_values", "");
-    k.decode_delta = pick("decode_delta", "");
-  } else if (!meaning.variant->keyed()) {
-    k.decode = pick("decode", "");
+    k.decode_delta = pick(keyed ? "decode_delta_keys" : "decode_delta", "");
   } else {
-    k.decode_keys = pick("decode_keys", "");
+    k.decode = keyed ? nullptr : pick("decode", "");
+    k.decode_keys = keyed ? pick("decode_keys", "") : nullptr;
+  }
+  if (keyed) {
     k.causal_columns = pick("causal_columns", "");
     k.running_key_sums = pick("running_key_sums", "");
     k.gate_gradients = pick("gate_gradients", "");

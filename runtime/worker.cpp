@@ -147,8 +147,9 @@ Worker::Rows Worker::unmapped(uint32_t role, const Step& step, const Sequence& s
                               float* to) {
   const Tensor& x = p_[role];
   const char* from = x.at(s.batch, s.token(step.t), head);
-  // where keys have gates, kernels make rows of their own of them
-  const bool far = role != LATHE_V && plan_.meaning.variant->keyed();
+  // where keys have gates, kernels make rows of their own of them, and of values where those are corrected
+  const Variant& variant = *plan_.meaning.variant;
+  const bool far = role == LATHE_V ? variant.corrects() : variant.keyed();
   if (in_place(x, step.rows, width, far)) return {reinterpret_cast<const float*>(from), s.step * x.stride[1]};
   return {copy(x.storage, from, s.step * x.stride[1], step.rows, x.shape[3], to, width, plan_.padded.C), width};
 }

@@ -8,10 +8,10 @@ bool is_causal(const std::string& kernel) { return kernel.starts_with("causal") 
 // Those that walk rows, a vector at a time, have none.
 bool has_tiles(const std::string& kernel) {
   for (const char* walks :
-       {"decode",       "decode_delta", "decode_keys",       "recall",      "recall_more",  "update_keys",
-        "key_step",     "key_sum",      "fixed_denominator", "transpose",   "widen",        "narrow",
-        "exponentials", "softplus",     "skip_rows",         "gate_rows",   "running_sums", "running_key_sums",
-        "row_dots",     "weigh_rows",   "add_rows",          "add_products"})
+       {"decode",           "decode_delta", "decode_delta_keys", "decode_keys",       "recall",      "recall_more",
+        "update_keys",      "key_step",     "key_sum",           "fixed_denominator", "transpose",   "widen",
+        "narrow",           "exponentials", "softplus",          "skip_rows",         "gate_rows",   "running_sums",
+        "running_key_sums", "row_dots",     "weigh_rows",        "add_rows",          "add_products"})
     if (kernel == walks) return false;
   return !kernel.starts_with("gate_");
 }
@@ -31,7 +31,7 @@ Space cpu_space(const Instance& instance, const std::string& target) {
   const Vectors vectors = vectors_of(target);
   const bool wide = vectors.registers == 32;
   // written in place, or read in blocks of 16: a tile must not reach past the padded width
-  const bool solves = instance.kernel == "delta_solve";
+  const bool solves = instance.kernel.starts_with("delta_solve");
   const bool exact = !is_causal(instance.kernel) && instance.kernel != "readout" && !solves;
   Space s;
   s.knobs.push_back(

@@ -132,7 +132,7 @@ TEST_P(Delta, BetasOutOfRangeAreClamped) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Variants, Delta, testing::Values("delta", "gated_delta"),
+INSTANTIATE_TEST_SUITE_P(Variants, Delta, testing::Values("delta", "gated_delta", "kda"),
                          [](const auto& test) { return test.param; });
 
 }  // namespace

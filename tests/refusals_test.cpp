@@ -80,6 +80,7 @@ const std::vector<Shape>& shapes() {
       {"bonus", [](Problem& p) { p.variant = "rwkv6"; }, has_direction},
       {"corrected", [](Problem& p) { p.variant = "delta"; }, scans},
       {"gatedandcorrected", [](Problem& p) { p.variant = "gated_delta"; }, scans},
+      {"gatedbykeyandcorrected", [](Problem& p) { p.variant = "kda"; }, scans},
       {"steps", [](Problem& p) { p.variant = "ssd"; }, has_direction},
       {"snapshots", [](Problem& p) { p.snapshots = true; }, [](const std::string& op) { return op == "decode"; }},
   };

@@ -189,7 +189,7 @@ TEST(Decay, FromOneToNothing) {
 // Sums of strong gates are large, and what follows them in the chunk is told from differences of such sums: those must
 // not lose the digits of the weak ones.
 TEST(Gates, StrongOnesBeforeWeakOnes) {
-  for (const char* variant : {"gate", "gate_key", "rwkv6", "gated_delta"})
+  for (const char* variant : {"gate", "gate_key", "rwkv6", "gated_delta", "kda"})
     for (const double strong : {-3.0, -70.0, -1e4, -3e38, -double{INFINITY}}) {
       Problem p = problem_of("identity", false);
       p.variant = variant;

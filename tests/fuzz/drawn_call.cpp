@@ -46,7 +46,7 @@ void DrawnCall::draw_description() {
   steps_ = variant.steps;
   beta_ = variant.beta;
   normalise_ = normalise_ && !beta_;
-  keyed_ = variant_ == "gate_key" || bonus_;
+  keyed_ = variant_ == "gate_key" || variant_ == "kda" || bonus_;
   stabilise_ = map_ == "favor_performer" && !bonus_ && !beta_ && !backward_ && bytes_.either();
   desc.size = sizeof desc;
   desc.op = op_.c_str();

@@ -47,8 +47,9 @@ Answers delta(const Problem& p) {
 Answers gated(const Problem& p) { return scan(p, left_by_gates(p), {}, rule(p)); }
 
 const AnnounceVariant bare("delta", {.causal = delta, .epsilons = 10, .takes_beta = true});
-const AnnounceVariant with_gates("gated_delta",
-                                 {.causal = gated, .epsilons = 10, .takes_gate = true, .takes_beta = true});
+const AnnounceVariant per_head("gated_delta",
+                               {.causal = gated, .epsilons = 10, .takes_gate = true, .takes_beta = true});
+const AnnounceVariant per_key("kda", {.causal = gated, .epsilons = 10, .takes_key_gates = true, .takes_beta = true});
 
 }  // namespace
 }  // namespace reference
