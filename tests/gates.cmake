@@ -27,6 +27,12 @@ lathe_install_test(tarball_built tarball build ${means} ${LATHE_HALIDE_ROOT} ${r
 set_tests_properties(install/debs PROPERTIES SKIP_RETURN_CODE 77)
 set_tests_properties(install/tarball_built PROPERTIES LABELS all PROCESSORS 2 TIMEOUT 3600)
 
+# The operator of ONNX that is this library's, by those who define it.
+add_test(NAME onnx COMMAND ${LATHE_SH} ${CMAKE_CURRENT_SOURCE_DIR}/onnx/conformance.sh
+                           ${PROJECT_SOURCE_DIR}/bench/peers/requirements.txt $<TARGET_FILE:lathe_shared>
+                           ${PROJECT_SOURCE_DIR}/runtime/lathe.h ${CMAKE_CURRENT_BINARY_DIR}/onnx)
+set_tests_properties(onnx PROPERTIES LABELS all TIMEOUT 1800 SKIP_RETURN_CODE 77)
+
 # The README's two commands on a machine that has nothing.
 add_test(NAME bare_machine COMMAND ${PROJECT_SOURCE_DIR}/.ci/bare-machine)
 set_tests_properties(bare_machine PROPERTIES LABELS all PROCESSORS 2 TIMEOUT 10800 SKIP_RETURN_CODE 77)
