@@ -139,6 +139,23 @@ TEST(Lessons, Fla389ADecayOfOneIsNoDecay) {
   }
 }
 
+// Each token turns the state round in a direction of its own: longer keys, or betas above 2, would make it grow without
+// end.
+TEST(Lessons, Fla99Fla736Fla537KeysOfAnyLengthInTheDeltaRule) {
+  for (const char* variant : {"delta", "gated_delta", "kda"}) {
+    Problem p = shape_of(1000);
+    p.B = 1;
+    p.variant = variant;
+    p.unit_keys = p.reflects = true;
+    p.eps = 1e-6;
+    p = reals(p, Type::F32, 404);
+    for (double& x : p.k) x = rounded(Type::F32, 8 * x);
+    for (double& beta : p.beta) beta = 2;
+    std::fill(p.gate.begin(), p.gate.end(), 0);
+    for (const char* op : {"causal", "decode"}) check(op, p);
+  }
+}
+
 // Sums of what relu lets through only grow: in the tensors' own type they would end at 65504, or stop counting at 256.
 TEST(Lessons, Sana267SumsOverLongSequencesAreFloat32) {
   for (const Type type : {Type::F16, Type::BF16}) {
