@@ -28,6 +28,9 @@ constexpr Row kRows[] = {
     {"headline", "causal", "ssd", "identity", "f32", kBthd, false, 1},
     {"headline", "causal", "gate_key", "identity", "f32", kBthd, false, 1},
     {"headline", "causal", "rwkv6", "identity", "f32", kBthd, false, 1},
+    {"many_heads", "causal", "delta", "identity", "f32", kBthd, false, 1},
+    {"many_heads", "causal", "gated_delta", "identity", "f32", kBthd, false, 1},
+    {"many_heads", "causal", "kda", "identity", "f32", kBthd, false, 1},
     {"headline", "noncausal", "plain", "elu1", "f32", kBhtd, true, 1},
     {"headline", "noncausal", "plain", "elu1", "f32", kBthd, true, 1},
     {"headline", "noncausal", "plain", "identity", "f32", kBhtd, false, 1},
@@ -49,6 +52,7 @@ constexpr Row kRows[] = {
     {"decode_cached", "decode", "ssd", "identity", "f32", kBthd, false, 1},
     {"decode_cached", "decode", "gate_key", "identity", "f32", kBthd, false, 1},
     {"decode_cached", "decode", "rwkv6", "identity", "f32", kBthd, false, 1},
+    {"decode_cached", "decode", "gated_delta", "identity", "f32", kBthd, false, 1},
     {"decode_cached", "decode", "plain", "elu1", "f32", kBthd, true, 1},
     {"decode_memory", "decode", "plain", "identity", "f32", kBthd, false, 1},
     {"decode_memory", "decode", "plain", "elu1", "f32", kBthd, true, 1},
@@ -65,6 +69,8 @@ constexpr Row kRows[] = {
     {"smoke_decode", "decode", "plain", "identity", "f32", kBthd, false, 1},
     {"smoke_decode", "decode", "rwkv6", "identity", "f32", kBthd, false, 1},
     {"smoke_decode", "decode", "ssd", "identity", "f32", kBthd, false, 1},
+    {"smoke", "causal", "gated_delta", "identity", "f32", kBthd, false, 1},
+    {"smoke_decode", "decode", "gated_delta", "identity", "f32", kBthd, false, 1},
 };
 
 }  // namespace
@@ -130,9 +136,11 @@ int64_t key_width(const Case& c) { return c.shape.projections > 0 ? 2 * c.shape.
 bool has_bonus(const Case& c) { return c.variant == "rwkv6"; }
 bool has_steps(const Case& c) { return c.variant == "ssd"; }
 bool has_decay(const Case& c) { return c.variant == "decay" || has_steps(c); }
+bool corrects(const Case& c) { return c.variant.ends_with("delta") || c.variant == "kda"; }
 
 int64_t gate_width(const Case& c) {
-  return c.variant == "gate" ? 1 : c.variant == "gate_key" || has_bonus(c) ? key_width(c) : 0;
+  if (c.variant == "gate" || c.variant == "gated_delta") return 1;
+  return c.variant == "gate_key" || c.variant == "kda" || has_bonus(c) ? key_width(c) : 0;
 }
 
 int64_t heads(const Case& c) { return std::max(c.shape.query_heads, c.shape.key_heads); }
@@ -141,7 +149,9 @@ bool is_backward(const Case& c) { return c.op.ends_with("_backward"); }
 
 double useful_flops(const Case& c) {
   // A state is updated once for all queries that share it.
-  const auto rows = static_cast<double>(c.shape.batch * c.shape.tokens * (heads(c) + c.shape.key_heads));
+  // The delta rule reads it for its key besides.
+  const int64_t products = heads(c) + (corrects(c) ? 2 : 1) * c.shape.key_heads;
+  const auto rows = static_cast<double>(c.shape.batch * c.shape.tokens * products);
   return (is_backward(c) ? 5 : 2) * rows * static_cast<double>(key_width(c) * c.shape.value_width);
 }
 
@@ -149,8 +159,8 @@ double actual_flops(const Case& c, int chunk) {
   const auto tokens = static_cast<double>(c.shape.batch * c.shape.tokens);
   const auto mapped = tokens * static_cast<double>(c.shape.query_heads + c.shape.key_heads);
   const double projection = 2 * mapped * static_cast<double>(c.shape.width * c.shape.projections);
-  const double triangle =
-      tokens * static_cast<double>(heads(c)) * chunk * static_cast<double>(key_width(c) + c.shape.value_width);
+  const double triangle = (corrects(c) ? 2 : 1) * tokens * static_cast<double>(heads(c)) * chunk *
+                          static_cast<double>(key_width(c) + c.shape.value_width);
   return useful_flops(c) + projection + (c.op == "causal" ? triangle : c.op == "causal_backward" ? 3 * triangle : 0);
 }
 

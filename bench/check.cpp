@@ -71,7 +71,8 @@ void linear_head(const Problem& p, int64_t b, int64_t h, int steps, Out out) {
       z[i] = p.first(Tensor::kNormaliser, at * static_cast<int64_t>(keys) + static_cast<int64_t>(i));
   }
   const auto absorb = [&](int64_t t) {
-    const Row k = mapped_row(p, Tensor::kKey, b, t, key_head), v = value_row(p, b, t, key_head);
+    const Row k = mapped_row(p, Tensor::kKey, b, t, key_head);
+    Row v = value_row(p, b, t, key_head);
     seen_state = state;
     seen_z = z;
     for (size_t i = 0; i < keys; i++) {
@@ -80,8 +81,14 @@ void linear_head(const Problem& p, int64_t b, int64_t h, int steps, Out out) {
       for (size_t j = 0; j < values; j++) seen_state[i * values + j] += u * k[i] * v[j];
       const double decay = std::exp(static_cast<double>(p.log_decay_at(b, t, key_head, static_cast<int64_t>(i))));
       z[i] = decay * z[i] + k[i];
-      for (size_t j = 0; j < values; j++) state[i * values + j] = decay * state[i * values + j] + k[i] * v[j];
+      for (size_t j = 0; j < values; j++) state[i * values + j] *= decay;
     }
+    for (size_t j = 0; j < values && corrects(c); j++) {
+      for (size_t i = 0; i < keys; i++) v[j] -= k[i] * state[i * values + j];
+      v[j] *= p.beta_at(b, t, key_head);
+    }
+    for (size_t i = 0; i < keys; i++)
+      for (size_t j = 0; j < values; j++) state[i * values + j] += k[i] * v[j];
   };
   if (c.op == "noncausal")
     for (int64_t t = 0; t < c.shape.tokens; t++) absorb(t);

@@ -80,6 +80,7 @@ class Library : public Solver {
     described.log_gates = gates_.empty() ? nullptr : gates_.data();
     described.bonus = has_bonus(c) ? problem_.bonus.floats() : nullptr;
     described.steps = has_steps(c) ? problem_.steps.floats() : nullptr;
+    described.betas = corrects(c) ? problem_.beta.floats() : nullptr;
     described.q = problem_.q.floats();
     described.k = problem_.k.floats();
     described.v = problem_.v.floats();

@@ -102,6 +102,7 @@ class Worker : public Solver {
     input("v", shape(s.value_width));
     if (c.op == "decode") input("state", {s.batch, heads(c), key_width(c), s.value_width});
     if (c.variant != "plain") input("gate", {s.batch, s.tokens, s.key_heads * width_of_gates});
+    if (corrects(c)) input("beta", {s.batch, s.tokens, s.key_heads});
     const Json command = {{"do", "setup"},        {"op", op},
                           {"map", c.map},         {"normalise", c.normalise},
                           {"threads", c.threads}, {"scale", problem_.scale},
@@ -122,6 +123,8 @@ class Worker : public Solver {
                                               i % width_of_gates));
       child_.send(gates.data(), gates.size() * sizeof(float));
     }
+    if (corrects(c))
+      child_.send(problem_.beta.data(), static_cast<size_t>(s.batch * s.tokens * s.key_heads) * sizeof(float));
     const Json reply = child_.answer();
     if (reply.at("ok")) {
       note_ = reply.at("note");

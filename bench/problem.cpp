@@ -47,6 +47,8 @@ float from_f16(uint16_t x) {
 
 int64_t gates(const Case& c) { return c.shape.batch * c.shape.tokens * c.shape.key_heads * gate_width(c); }
 
+int64_t betas(const Case& c) { return corrects(c) ? c.shape.batch * c.shape.tokens * c.shape.key_heads : 0; }
+
 size_t tensor_bytes(const Case& c, int64_t head_count, int64_t width) {
   return static_cast<size_t>(c.shape.batch * c.shape.tokens * head_count * width * bytes_of(c.dtype));
 }
@@ -63,6 +65,10 @@ float Problem::bonus_at(int64_t h, int64_t key) const { return first(Tensor::kBo
 
 float Problem::step_at(int64_t b, int64_t t, int64_t h) const {
   return has_steps(what) ? first(Tensor::kStep, (b * what.shape.tokens + t) * what.shape.key_heads + h) : 1;
+}
+
+float Problem::beta_at(int64_t b, int64_t t, int64_t h) const {
+  return first(Tensor::kBeta, (b * what.shape.tokens + t) * what.shape.key_heads + h);
 }
 
 int64_t bytes_of(const std::string& dtype) { return dtype == "f32" ? 4 : 2; }
@@ -91,6 +97,7 @@ Problem::Problem(const Case& c)
       gate(static_cast<size_t>(gates(c)) * sizeof(float)),
       bonus(has_bonus(c) ? static_cast<size_t>(c.shape.key_heads * key_width(c)) * sizeof(float) : 0),
       steps(has_steps(c) ? static_cast<size_t>(c.shape.batch * c.shape.tokens * c.shape.key_heads) * sizeof(float) : 0),
+      beta(static_cast<size_t>(betas(c)) * sizeof(float)),
       d_o(is_backward(c) ? tensor_bytes(c, heads(c), c.shape.value_width) : 0),
       d_q(is_backward(c) ? tensor_bytes(c, c.shape.query_heads, c.shape.width) : 0),
       d_k(is_backward(c) ? tensor_bytes(c, c.shape.key_heads, c.shape.width) : 0),
@@ -106,6 +113,7 @@ Problem::Problem(const Case& c)
   fill(gate, Tensor::kGate, gates(c));
   if (has_bonus(c)) fill(bonus, Tensor::kBonus, s.key_heads * key_width(c));
   if (has_steps(c)) fill(steps, Tensor::kStep, rows * s.key_heads);
+  fill(beta, Tensor::kBeta, betas(c));
   if (is_backward(c)) fill(d_o, Tensor::kOutputGradient, rows * heads(c) * s.value_width);
   if (c.op == "decode") {
     fill(state, Tensor::kState, s.batch * s.key_heads * key_width(c) * s.value_width);
@@ -120,6 +128,8 @@ float Problem::first(Tensor tensor, int64_t i) const {
   if (tensor == Tensor::kState || tensor == Tensor::kBonus) return uniform;
   if (tensor == Tensor::kStep) return (1 + uniform) / 2;
   if (tensor == Tensor::kGate) return -0.05f * (1 + uniform);
+  // Times the square of a key below 2/3: states must not grow.
+  if (tensor == Tensor::kBeta) return (1 + uniform) / static_cast<float>(what.shape.width);
   // A sum of positive keys, as any that normalises is.
   if (tensor == Tensor::kNormaliser) return uniform + 2;
   if (what.dtype == "bf16") return from_bf16(to_bf16(uniform));

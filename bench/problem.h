@@ -27,7 +27,7 @@ class Memory {
   size_t bytes_;
 };
 
-enum class Tensor { kQuery, kKey, kValue, kState, kNormaliser, kGate, kOutputGradient, kBonus, kStep };
+enum class Tensor { kQuery, kKey, kValue, kState, kNormaliser, kGate, kOutputGradient, kBonus, kStep, kBeta };
 
 class Problem {
  public:
@@ -37,6 +37,7 @@ class Problem {
   float first(Tensor tensor, int64_t i) const;
   // Where the row of batch b, token t, head h starts in a tensor of that many heads and that width.
   int64_t row(int64_t b, int64_t t, int64_t h, int64_t heads, int64_t width) const;
+  float beta_at(int64_t b, int64_t t, int64_t h) const;
   // Log of what token t leaves of a row of the state of a key head.
   float log_decay_at(int64_t b, int64_t t, int64_t h, int64_t key) const;
   float bonus_at(int64_t h, int64_t key) const;
@@ -49,7 +50,7 @@ class Problem {
   const Case what;
   const float scale = 1, eps = 1e-6f, log_decay = -0.05f;
   Memory q, k, v, o, state, z, projection, gate;        // gates are float32 [B,T,H] or [B,T,H,K]
-  Memory bonus, steps;                                  // float32 [H,K] and [B,T,H]
+  Memory bonus, steps, beta;                            // float32 [H,K], [B,T,H] and [B,T,H]
   Memory d_o, d_q, d_k, d_v, d_gate, d_bonus, d_steps;  // of gradients alone
 
  private:

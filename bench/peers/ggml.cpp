@@ -1,5 +1,5 @@
 // ggml's own recurrences on its CPU backend: gated_linear_attn, which always multiplies the state by a gate (the plain
-// recurrence is a gate of one, which is how its own models would run it), rwkv_wkv6, and ssm_scan.
+// recurrence is a gate of one, which is how its own models would run it), rwkv_wkv6, ssm_scan, and gated_delta_net.
 #include "ggml.h"
 
 #include <cmath>
@@ -19,7 +19,7 @@ struct GgmlPeer {
   ggml_cgraph* graph = nullptr;
   ggml_cplan plan = {};
   std::vector<uint8_t> work;
-  std::vector<float> gates, steps, state;
+  std::vector<float> gates, steps, state, queries;
   int32_t sequence = 0;
 
   ~GgmlPeer() {
@@ -46,8 +46,8 @@ const char* refusal(const PeerProblem& p) {
   return p.layout != PEER_BTHD && p.tokens > 1 ? "takes [B,T,H,D] only" : nullptr;
 }
 
-ggml_tensor* view_of(ggml_context* context, const float* data, int64_t n0, int64_t n1, int64_t n2) {
-  ggml_tensor* tensor = ggml_new_tensor_3d(context, GGML_TYPE_F32, n0, n1, n2);
+ggml_tensor* view_of(ggml_context* context, const float* data, int64_t n0, int64_t n1, int64_t n2, int64_t n3 = 1) {
+  ggml_tensor* tensor = ggml_new_tensor_4d(context, GGML_TYPE_F32, n0, n1, n2, n3);
   tensor->data = const_cast<float*>(data);
   return tensor;
 }
@@ -83,6 +83,30 @@ ggml_tensor* linear(GgmlPeer& peer, const PeerProblem& p) {
   return ggml_gated_linear_attn(context, rows(p.k), rows(p.v), rows(p.q), rows(peer.gates.data()), state, p.scale);
 }
 
+// Its gates are logs, its state has a column for each value, and it scales outputs by K^-1/2, for which queries make
+// up.
+ggml_tensor* delta(GgmlPeer& peer, const PeerProblem& p) {
+  const int64_t width = p.key_width, rows = p.batch * p.tokens * p.heads;
+  for (int64_t i = 0; i < rows * p.gate_width; i++) {
+    peer.gates.push_back(p.log_gates == nullptr ? 0.0f : p.log_gates[i]);
+  }
+  const float scale = p.scale * std::sqrt(static_cast<float>(width));
+  for (int64_t i = 0; i < rows * width; i++) {
+    peer.queries.push_back(p.q[i] * scale);
+  }
+  for (int64_t i = 0; p.state_in != nullptr && i < static_cast<int64_t>(peer.state.size()); i++) {
+    const int64_t head = i / (width * width), value = i / width % width, key = i % width;
+    peer.state[static_cast<size_t>(i)] = p.state_in[(head * width + key) * width + value];
+  }
+  ggml_context* context = peer.context;
+  const auto by_token = [&](const float* data, int64_t n) {
+    return view_of(context, data, n, p.heads, p.tokens, p.batch);
+  };
+  return ggml_gated_delta_net(context, by_token(peer.queries.data(), width), by_token(p.k, width), by_token(p.v, width),
+                              by_token(peer.gates.data(), p.gate_width), by_token(p.betas, 1),
+                              view_of(context, peer.state.data(), width, width, p.heads, p.batch), 1);
+}
+
 }  // namespace
 
 void* peer_open(const PeerProblem* problem, char* why, size_t capacity) {
@@ -99,7 +123,7 @@ void* peer_open(const PeerProblem* problem, char* why, size_t capacity) {
     return nullptr;
   }
   peer->state.assign(static_cast<size_t>(p.batch * p.heads * p.key_width * p.key_width), 0.0f);
-  ggml_tensor* out = p.steps != nullptr ? ssm_scan(*peer, p) : linear(*peer, p);
+  ggml_tensor* out = p.betas != nullptr ? delta(*peer, p) : p.steps != nullptr ? ssm_scan(*peer, p) : linear(*peer, p);
   out->data = p.o;
   peer->graph = ggml_new_graph(peer->context);
   ggml_build_forward_expand(peer->graph, out);

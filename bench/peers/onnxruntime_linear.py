@@ -1,4 +1,4 @@
-"""onnxruntime's LinearAttention operator on its CPU provider: linear, gated, and decode."""
+"""onnxruntime's LinearAttention operator on its CPU provider: linear, gated, delta, gated delta, and decode."""
 import onnxruntime
 from onnx_session import PackedSession
 from worker import Unsupported
@@ -22,10 +22,15 @@ class Job(PackedSession):
     names = ["query", "key", "value"]
     if problem["op"] == "decode":
       inputs["past"] = arrays["state"]
-    if "gate" in arrays:
+    rule = "gated" if "gate" in arrays else "linear"
+    if "beta" in arrays:
+      rule = "delta" if problem["variant"] == "delta" else "gated_delta"
+    if "gate" in arrays and rule != "delta":
       inputs["decay"] = arrays["gate"]
-    names += ["past" if "past" in inputs else "", "decay" if "decay" in inputs else ""]
+    if "beta" in arrays:
+      inputs["beta"] = arrays["beta"]
+    names += [name if name in inputs else "" for name in ("past", "decay", "beta")]
     outputs = {"output": (batch, tokens, heads * values), "present": (batch, heads, keys, values)}
     super().__init__("LinearAttention", names, inputs, outputs, problem["threads"], q_num_heads=heads,
                      kv_num_heads=heads, scale=float(problem["scale"]),
-                     update_rule="gated" if "gate" in arrays else "linear")
+                     update_rule=rule)

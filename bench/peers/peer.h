@@ -14,7 +14,7 @@ enum { PEER_BTHD = 0, PEER_BHTD = 1 };
 
 typedef struct {
   const char* op;       // "causal", "noncausal", "decode", "causal_backward"
-  const char* variant;  // "plain", "decay", "gate", "gate_key", "rwkv6", "ssd"
+  const char* variant;  // "plain", "decay", "gate", "gate_key", "rwkv6", "ssd", "delta", "gated_delta", "kda"
   const char* map;      // "identity", "elu1"
   int32_t normalise, layout, threads;
   int64_t batch, tokens, heads, key_width, value_width;
@@ -24,6 +24,7 @@ typedef struct {
   int64_t gate_width;      // 1, or key_width
   const float* bonus;      // [H,K] of rwkv6
   const float* steps;      // [B,T,H] of ssd, whose log_gates are [H]: of a step of 1
+  const float* betas;      // [B,T,H] of the delta rule
   const float* state_in;   // [B,H,K,V]; null = zeros
   const float* d_o;        // of a gradient, and what is made of it
   float *d_q, *d_k, *d_v;
