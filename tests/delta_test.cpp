@@ -132,6 +132,13 @@ TEST_P(Delta, BetasOutOfRangeAreClamped) {
   }
 }
 
+TEST_P(Delta, HasNoGradientYet) {
+  Arguments arguments("causal", reals(shape_of(GetParam(), 3), Type::F32, 158));
+  arguments.desc.op = "causal_backward";
+  EXPECT_EQ(Plan(shared_context(1), arguments).status, LATHE_UNSUPPORTED);
+  EXPECT_NE(shared_context(1).error().find("gradient"), std::string::npos) << shared_context(1).error();
+}
+
 INSTANTIATE_TEST_SUITE_P(Variants, Delta, testing::Values("delta", "gated_delta", "kda"),
                          [](const auto& test) { return test.param; });
 
