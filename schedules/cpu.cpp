@@ -99,12 +99,15 @@ struct Roles {
     each(Role::multiplier, [&](Func m) {
       const auto call = call_of(m, f.update_value(update));
       if (!from_lanes || call.empty()) return;
+      // steps of the sum by rows of the tile, or the other way round
       const bool along_sum = uses(call[0], loop);
+      const int rows = numbers.at("row_tile"), across = along_sum ? steps : rows, down = along_sum ? rows : steps;
       Var first = m.args()[0], second = m.args()[1];
-      if ((along_sum ? steps : numbers.at("row_tile")) % vector != 0) return;
-      // whole steps, however many of the last are left out
+      if (across % vector != 0) return;
+      // all of them, however many of the last are left out
       m.compute_at(f, loop)
-          .bound_extent(along_sum ? first : second, steps)
+          .bound_extent(first, across)
+          .bound_extent(second, down)
           .vectorize(first, vector, TailStrategy::RoundUp)
           .unroll(first)
           .unroll(second);
