@@ -3,16 +3,15 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cmath>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
-#include <map>
-#include <regex>
 #include <sstream>
 #include <stdexcept>
+
+#include "../schedules/vectors.h"
 
 namespace lathe::tune {
 
@@ -32,115 +31,110 @@ std::string find_mca() {
 
 namespace {
 
-// Where a block of the listing belongs, from the comments at its head.
-struct Place {
-  std::string loop;    // the header of the innermost loop around it; empty: none
-  std::string parent;  // where it is a header itself: that of the loop around that
-  std::string name;
-  bool header = false;
-};
+constexpr double kSpillCycles = 0.5;  // of a load or store on the stack: where they are many, ports are short
 
-Place place_of(const std::string& label, const std::string& comments) {
-  static const std::regex kName(R"re(%"?\d*_?for_([^"\s]+)"?)re"), kIn(R"(in Loop: Header=(\w+))"),
-      kParent(R"(Parent Loop (\w+) Depth)");
-  Place place;
-  std::smatch words;
-  if (comments.find("Loop Header:") != std::string::npos) {
-    place.header = true;
-    place.loop = label;
-    if (std::regex_search(comments, words, kName)) place.name = words[1];
-    for (std::sregex_iterator at(comments.begin(), comments.end(), kParent), end; at != end; ++at)
-      place.parent = (*at)[1];
-  } else if (std::regex_search(comments, words, kIn)) {
-    place.loop = words[1];
-  }
-  return place;
-}
-
-bool only_comment(const std::string& line) {
-  const size_t first = line.find_first_not_of(" \t");
-  return first == std::string::npos || line[first] == '#' || line[first] == '/';
+void fail(Outcome& outcome, Reason reason, const std::string& detail) {
+  outcome.reason = reason;
+  outcome.detail = detail;
 }
 
 }  // namespace
 
-std::vector<Loop> loops_of(const std::string& assembly) {
-  static const std::regex kBlock(R"(^(?:\.L(\w+):|(?:#|//) %bb\.\d+:)(.*))");
-  std::vector<std::string> lines;
-  std::istringstream in(assembly);
-  for (std::string line; std::getline(in, line);) lines.push_back(line);
-  std::vector<Loop> loops;
-  std::map<std::string, size_t> headers;
-  std::map<std::string, Loop> early;  // of blocks that stand before their loop's header
-  std::string current;
-  for (size_t i = 0; i < lines.size(); i++) {
-    std::smatch words;
-    if (std::regex_match(lines[i], words, kBlock)) {
-      std::string comments = words[2];
-      while (i + 1 < lines.size() && only_comment(lines[i + 1]) && !std::regex_match(lines[i + 1], kBlock))
-        comments += "\n" + lines[++i];
-      const Place place = place_of(words[1], comments);
-      current = place.loop;
-      if (!place.header) continue;
-      headers[current] = loops.size();
-      loops.push_back(early[current]);
-      loops.back().name = place.name;
-      if (const auto parent = headers.find(place.parent); parent != headers.end())
-        loops[parent->second].innermost = false;
-      continue;
-    }
-    const size_t first = lines[i].find_first_not_of(" \t");
-    if (current.empty() || only_comment(lines[i]) || lines[i][first] == '.') continue;
-    const auto header = headers.find(current);
-    Loop& loop = header == headers.end() ? early[current] : loops[header->second];
-    loop.body += lines[i] + "\n";
-    loop.spills += lines[i].find("-byte Folded") != std::string::npos ||
-                   lines[i].find("-byte Spill") != std::string::npos ||
-                   lines[i].find("-byte Reload") != std::string::npos;
+StaticModel::StaticModel(Mca mca, const Tools& tools) : mca_(std::move(mca)), tools_(tools) {
+  if (mca_.program.empty()) mca_.program = find_mca();
+  if (mca_.program.empty())
+    throw std::invalid_argument("the static model needs llvm-mca 19 or newer (Debian: apt-get install llvm-19)");
+}
+
+// The arguments' extents, from the runner of this machine: it needs no kernel for them.
+std::vector<std::string> StaticModel::extents(Outcome& outcome, const Candidate& candidate, Job job,
+                                              const Shape& shape) const {
+  job.candidate = candidate.built;
+  job.shapes = {shape};
+  job.extents = true;
+  job.verify = job.race = false;
+  const Ended ended = run_child({mca_.runner}, Json(job).dump(), tools_.limits);
+  const Outcome told = read_runner(ended, false);
+  if (!told.usable()) fail(outcome, Reason::infra, told.detail);
+  std::istringstream words(told.detail);
+  return {std::istream_iterator<std::string>(words), {}};
+}
+
+// What the generator writes for the candidate besides its object: the assembly, and how often its loops run.
+void StaticModel::generate(Outcome& outcome, const Space& space, const Candidate& candidate,
+                           const std::vector<std::string>& estimates, std::string& assembly, std::string& trips) const {
+  const fs::path folder = candidate.built.library + ".asm";
+  std::vector<std::string> command = generator_command(tools_, space, candidate.point, folder.string());
+  command.insert(command.end(), {"--emit", estimates.empty() ? "assembly" : "assembly,trips"});
+  for (const std::string& estimate : estimates) command.insert(command.end(), {"--estimate", estimate});
+  const Ended generated = run_child(command, "", tools_.limits);
+  std::error_code ignored;
+  for (const auto& file : fs::directory_iterator(folder, ignored)) {
+    std::ifstream in(file.path());
+    if (file.path().extension() == ".s") assembly = {std::istreambuf_iterator<char>(in), {}};
+    if (file.path().extension() == ".trips") trips = {std::istreambuf_iterator<char>(in), {}};
   }
+  fs::remove_all(folder, ignored);
+  if (!generated.well() || assembly.empty())
+    fail(outcome, generated.by_others() ? Reason::infra : Reason::compile_error, "the generator " + generated.text());
+}
+
+std::vector<StaticModel::CountedLoop> StaticModel::loops(Outcome& outcome, const Space& space,
+                                                         const Candidate& candidate, const Job& job,
+                                                         const Shape& shape) const {
+  const auto estimates = extents(outcome, candidate, job, shape);
+  std::string assembly, trips;
+  if (outcome.usable()) generate(outcome, space, candidate, estimates, assembly, trips);
+  std::vector<CountedLoop> counted;
+  if (!outcome.usable()) return counted;
+  const auto loops = loops_of(assembly);
+  const auto counts = matched(loops, read_trips(trips));
+  for (size_t i = 0; i < counts.size(); i++) counted.push_back({loops[i], counts[i]});
+  return counted;
+}
+
+std::vector<StaticModel::CountedLoop> StaticModel::uncounted_loops(Outcome& outcome, const Space& space,
+                                                                   const Candidate& candidate) const {
+  std::string assembly, trips;
+  generate(outcome, space, candidate, {}, assembly, trips);
+  std::vector<CountedLoop> loops;
+  if (!outcome.usable()) return loops;
+  for (const Loop& loop : loops_of(assembly)) loops.push_back({loop, 0});
   return loops;
 }
 
-std::vector<Trips> read_trips(const std::string& text) {
-  std::vector<Trips> trips;
-  std::istringstream in(text);
-  for (std::string line; std::getline(in, line);) {
-    std::istringstream words(line);
-    Trips one;
-    int innermost = 0;
-    words >> one.count >> innermost >> one.name;
-    one.innermost = innermost != 0;
-    trips.push_back(one);
+std::vector<double> StaticModel::cycles(Outcome& outcome, const Space& space, const std::string& cpu,
+                                        const std::vector<std::string>& bodies) const {
+  std::string input;
+  for (size_t i = 0; i < bodies.size(); i++)
+    input += fmt::format("# LLVM-MCA-BEGIN {}\n{}# LLVM-MCA-END\n", i, bodies[i]);
+  const bool arm = gen::has_word(space.target, "arm");
+  std::vector<std::string> command = {mca_.program, "-json", "-iterations=100"};
+  command.emplace_back(arm ? "-mtriple=aarch64-linux-gnu" : "-mtriple=x86_64-linux-gnu");
+  if (!cpu.empty()) command.push_back("-mcpu=" + cpu);
+  // the row may have it where a model's processor has not
+  if (gen::has_word(space.target, "arm_fp16")) command.emplace_back("-mattr=+fullfp16");
+  const bool intel = !arm && input.find('%') == std::string::npos;
+  const Ended ended = run_child(command, (intel ? ".intel_syntax noprefix\n" : "") + input, tools_.limits);
+  const Json json = Json::parse(ended.out, nullptr, false);
+  std::vector<double> all;
+  if (!ended.well() || !json.is_object() || json.at("CodeRegions").size() != bodies.size()) {
+    fail(outcome, Reason::infra, fmt::format("{} {}", mca_.program, ended.text()));
+    return all;
   }
-  return trips;
-}
-
-std::vector<double> matched(const std::vector<Loop>& loops, const std::vector<Trips>& trips) {
-  std::vector<double> counts(loops.size());
-  for (const Trips& t : trips) {
-    size_t best = loops.size();
-    for (size_t i = 0; i < loops.size(); i++) {
-      if (loops[i].name != t.name && !loops[i].name.starts_with(t.name + ".")) continue;
-      // the copy for a loop that does not run inside is short of it
-      if (best == loops.size() || (loops[best].innermost != t.innermost && loops[i].innermost == t.innermost)) best = i;
-    }
-    if (best < loops.size()) counts[best] = t.count;
+  for (const Json& region : json.at("CodeRegions")) {
+    const Json& summary = region.at("SummaryView");
+    all.push_back(summary.at("TotalCycles").get<double>() / summary.at("Iterations").get<double>());
   }
-  return counts;
+  return all;
 }
 
 namespace {
 
-constexpr double kSpillCycles = 0.5;  // of a load or store on the stack: where they are many, ports are short
-
 class McaMeasurer : public Measurer {
  public:
-  McaMeasurer(Mca mca, const Tools& tools, std::unique_ptr<Measurer> verifier)
-      : mca_(std::move(mca)), tools_(tools), verifier_(std::move(verifier)) {
-    if (mca_.program.empty()) mca_.program = find_mca();
-    if (mca_.program.empty())
-      throw std::invalid_argument("--measure mca needs llvm-mca 19 or newer (Debian: apt-get install llvm-19)");
-  }
+  McaMeasurer(const Mca& mca, const Tools& tools, std::unique_ptr<Measurer> verifier)
+      : model_(mca, tools), verifier_(std::move(verifier)) {}
   std::string fidelity() const override { return "static-mca"; }
   bool verifies() const override { return verifier_ != nullptr; }
 
@@ -165,79 +159,22 @@ class McaMeasurer : public Measurer {
   }
 
  private:
-  static void fail(Outcome& outcome, Reason reason, const std::string& detail) {
-    outcome.reason = reason;
-    outcome.detail = detail;
-  }
-
-  // The arguments' extents, from the runner of this machine: it needs no kernel for them.
-  std::vector<std::string> extents(Outcome& outcome, const Candidate& candidate, Job job, const Shape& shape) const {
-    job.candidate = candidate.built;
-    job.shapes = {shape};
-    job.extents = true;
-    job.verify = job.race = false;
-    const Ended ended = run_child({mca_.runner}, Json(job).dump(), tools_.limits);
-    const Outcome told = read_runner(ended, false);
-    if (!told.usable()) fail(outcome, Reason::infra, told.detail);
-    std::istringstream words(told.detail);
-    return {std::istream_iterator<std::string>(words), {}};
-  }
-
-  // What the generator writes for the candidate besides its object: the assembly, and how often its loops run.
-  void generate(Outcome& outcome, const Space& space, const Candidate& candidate,
-                const std::vector<std::string>& estimates, std::string& assembly, std::string& trips) const {
-    const fs::path folder = candidate.built.library + ".asm";
-    std::vector<std::string> command = generator_command(tools_, space, candidate.point, folder.string());
-    command.insert(command.end(), {"--emit", "assembly,trips"});
-    for (const std::string& estimate : estimates) command.insert(command.end(), {"--estimate", estimate});
-    const Ended generated = run_child(command, "", tools_.limits);
-    std::error_code ignored;
-    for (const auto& file : fs::directory_iterator(folder, ignored)) {
-      std::ifstream in(file.path());
-      if (file.path().extension() == ".s") assembly = {std::istreambuf_iterator<char>(in), {}};
-      if (file.path().extension() == ".trips") trips = {std::istreambuf_iterator<char>(in), {}};
-    }
-    fs::remove_all(folder, ignored);
-    if (!generated.well() || assembly.empty())
-      fail(outcome, generated.by_others() ? Reason::infra : Reason::compile_error, "the generator " + generated.text());
-  }
-
   // Cycles of a call: of each loop's own body, as often as it runs.
   void rate(Outcome& outcome, const Space& space, const Candidate& candidate, const Job& job,
             const Shape& shape) const {
-    const auto estimates = extents(outcome, candidate, job, shape);
-    std::string assembly, trips;
-    if (outcome.usable()) generate(outcome, space, candidate, estimates, assembly, trips);
+    auto loops = model_.loops(outcome, space, candidate, job, shape);
     if (!outcome.usable()) return;
-    const auto loops = loops_of(assembly);
-    const auto counts = matched(loops, read_trips(trips));
-    if (counts.empty()) return fail(outcome, Reason::unrated, "the compiler made other loops than it was given");
-    const bool arm = space.target.starts_with("arm");
-    std::string input;
-    std::vector<size_t> rated;
-    for (size_t i = 0; i < loops.size(); i++) {
-      if (loops[i].body.empty() || counts[i] == 0) continue;
-      rated.push_back(i);
-      input += fmt::format("# LLVM-MCA-BEGIN {}\n{}# LLVM-MCA-END\n", loops[i].name, loops[i].body);
-    }
-    std::vector<std::string> command = {mca_.program, "-json", "-iterations=100"};
-    command.emplace_back(arm ? "-mtriple=aarch64-linux-gnu" : "-mtriple=x86_64-linux-gnu");
-    if (!mca_.cpu.empty()) command.push_back("-mcpu=" + mca_.cpu);
-    const bool intel = !arm && assembly.find("%rsp") == std::string::npos;
-    const Ended ended = run_child(command, (intel ? ".intel_syntax noprefix\n" : "") + input, tools_.limits);
-    const Json json = Json::parse(ended.out, nullptr, false);
-    if (!ended.well() || !json.is_object() || json.at("CodeRegions").size() != rated.size())
-      return fail(outcome, Reason::infra, fmt::format("{} {}", mca_.program, ended.text()));
+    std::erase_if(loops, [](const auto& counted) { return counted.loop.body.empty() || counted.trips == 0; });
+    if (loops.empty()) return fail(outcome, Reason::unrated, "the compiler made other loops than it was given");
+    std::vector<std::string> bodies;
+    for (const auto& counted : loops) bodies.push_back(counted.loop.body);
+    const auto cycles = model_.cycles(outcome, space, model_.cpu(), bodies);
     outcome.cost = 0;
-    for (size_t r = 0; r < rated.size(); r++) {
-      const Json& summary = json.at("CodeRegions")[r].at("SummaryView");
-      const double cycles = summary.at("TotalCycles").get<double>() / summary.at("Iterations").get<double>();
-      outcome.cost += counts[rated[r]] * (cycles + kSpillCycles * loops[rated[r]].spills);
-    }
+    for (size_t i = 0; i < cycles.size(); i++)
+      outcome.cost += loops[i].trips * (cycles[i] + kSpillCycles * loops[i].loop.spills);
   }
 
-  Mca mca_;
-  const Tools& tools_;
+  StaticModel model_;
   std::unique_ptr<Measurer> verifier_;
 };
 

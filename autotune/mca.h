@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "loops.h"
 #include "measurer.h"
 
 namespace lathe::tune {
@@ -16,33 +17,39 @@ struct Mca {
   std::string runner;   // of this machine: tells how large arguments are
 };
 
+class StaticModel {
+ public:
+  // Throws std::invalid_argument when there is no llvm-mca.
+  StaticModel(Mca mca, const Tools& tools);
+
+  struct CountedLoop {
+    Loop loop;
+    double trips = 0;
+  };
+  // What the generator makes of a candidate; on failure nothing, and the outcome tells.
+  std::vector<CountedLoop> loops(Outcome& outcome, const Space& space, const Candidate& candidate, const Job& job,
+                                 const Shape& shape) const;
+  // The same where nobody knows how often they run.
+  std::vector<CountedLoop> uncounted_loops(Outcome& outcome, const Space& space, const Candidate& candidate) const;
+  // Cycles of a round of each; on failure nothing, and the outcome tells.
+  std::vector<double> cycles(Outcome& outcome, const Space& space, const std::string& cpu,
+                             const std::vector<std::string>& bodies) const;
+  const std::string& cpu() const { return mca_.cpu; }
+
+ private:
+  std::vector<std::string> extents(Outcome& outcome, const Candidate& candidate, Job job, const Shape& shape) const;
+  void generate(Outcome& outcome, const Space& space, const Candidate& candidate,
+                const std::vector<std::string>& estimates, std::string& assembly, std::string& trips) const;
+
+  Mca mca_;
+  const Tools& tools_;
+};
+
 // With a verifier, candidates must first answer rightly there. Throws std::invalid_argument when there is no llvm-mca.
 std::unique_ptr<Measurer> mca_measurer(const Mca& mca, const Tools& tools, std::unique_ptr<Measurer> verifier);
 
 // Whoever measures, and the model beside: a sweep that tells how well the model ranks.
 std::unique_ptr<Measurer> rated_measurer(std::unique_ptr<Measurer> measurer, std::unique_ptr<Measurer> model);
-
-// A loop of an assembly listing, as LLVM's own comments tell it. Its body is what stands in no loop inside, ready for
-// llvm-mca.
-struct Loop {
-  std::string name;  // as Halide called it, perhaps with a suffix of LLVM's
-  std::string body;
-  int spills = 0;  // loads and stores on the stack
-  bool innermost = true;
-};
-// In the order in which they begin.
-std::vector<Loop> loops_of(const std::string& assembly);
-
-// How often each loop of the lowered kernel runs, as the generator writes it.
-struct Trips {
-  double count = 0;
-  bool innermost = true;
-  std::string name;
-};
-std::vector<Trips> read_trips(const std::string& text);
-// For each loop of the listing how often its body runs; 0 for one of several copies of a loop that is not the one that
-// runs, and for loops of nobody's.
-std::vector<double> matched(const std::vector<Loop>& loops, const std::vector<Trips>& trips);
 
 // Where the program is; empty when it is not.
 std::string find_mca();

@@ -43,16 +43,18 @@ std::string date_now() {
 }
 
 Json as_json(const Result& result, const Space& space, const Circumstances& c) {
+  const bool timed = c.fidelity == "native";
   Json failed = Json::object(), runners_up = Json::array();
   for (const auto& [reason, count] : result.counts)
     if (reason != Reason::ok) failed[name_of(reason)] = count;
   for (const Entry& entry : result.finals)
     if (space.parse(entry.text) != result.winner && runners_up.size() < 3)
       runners_up.push_back(
-          {{"params", params(space, space.parse(entry.text))}, {"vs_default", ratio_json(entry.outcome)}});
+          {{"params", params(space, space.parse(entry.text))},
+           {timed ? "vs_default" : "cost", timed ? ratio_json(entry.outcome) : Json(entry.outcome.cost)}});
   Json evidence = {
       {"fidelity", c.fidelity},
-      {"metric", c.fidelity == "native"     ? "ns_per_token"
+      {"metric", timed                      ? "ns_per_token"
                  : c.fidelity == "emulated" ? "none"
                                             : "cycles"},
       {"problem", {{"text", c.problem}, {"shapes", c.shapes}}},
@@ -72,7 +74,7 @@ Json as_json(const Result& result, const Space& space, const Circumstances& c) {
       {"verified", c.verified ? Json{{"reference", "float64"}, {"runs_bit_equal", 3}} : Json("nothing was run")},
       {"runner_up", runners_up}};
   // what did not measure time claims none
-  if (c.fidelity == "native") {
+  if (timed) {
     evidence["noise"] = {{"aa_half_width", result.noise.empty() ? 0 : rounded(result.noise.back())},
                          {"smallest_effect", rounded(result.smallest_effect)},
                          {"probes", result.noise.size()}};

@@ -11,6 +11,7 @@
 #include <regex>
 #include <thread>
 
+#include "../autotune/command/static_table.h"
 #include "collector.h"
 #include "machine.h"
 #include "results.h"
@@ -172,6 +173,8 @@ void fetch_peers(const Options& options) {
 
 int lathe_bench_main(int argc, char** argv) {
   lathe::bench::Options options;
+  lathe::tune::StaticOptions still;
+  bool by_model = false;
   const std::string sources = std::string(lathe::bench::kSourceDir) + "/bench/peers";
   std::string cache = std::string(lathe::bench::kSourceDir) + "/build/peers";
   options.readme = std::string(lathe::bench::kSourceDir) + "/README.md";
@@ -190,6 +193,11 @@ int lathe_bench_main(int argc, char** argv) {
   app.add_flag("--list", options.list, "print the names and stop");
   app.add_flag("--smoke", options.smoke, "small shapes, to test the benchmark itself");
   app.add_option("--peers-dir", cache, "where the peers are kept")->envname("LATHE_PEERS_DIR")->capture_default_str();
+  auto* model = app.add_flag("--static", by_model, "time nothing: what llvm-mca says of the loops of a row's kernels");
+  app.add_option("--row", still.row, "the row of --static (default: the best that this processor runs)")->needs(model);
+  app.add_option("--tune-for", still.tune_for, "the micro-architecture whose records --static takes")->needs(model);
+  app.add_option("--mcpu", still.cpus, "processors of --static, as llvm-mca names them")->delimiter(',')->needs(model);
+  app.add_option("--beside", still.beside, "a file with the body of a loop, for --static to rate beside")->needs(model);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -197,9 +205,11 @@ int lathe_bench_main(int argc, char** argv) {
   }
   options.peers = options.peers || options.torch;
   options.folders = {sources, cache};
+  still.filter = options.filter;
+  still.json = options.json;
   if (options.peers && !options.list) lathe::bench::fetch_peers(options);
   try {
-    return lathe::bench::run(options);
+    return by_model ? lathe::tune::static_table(still) : lathe::bench::run(options);
   } catch (const std::regex_error&) {
     fmt::print(stderr, "lathe bench: {} is not a regular expression\n", options.filter);
   } catch (const std::exception& error) {

@@ -18,7 +18,10 @@ set(CPACK_COMPONENT_DEV_DESCRIPTION "Linear attention kernels: header, static li
 set(CPACK_DEBIAN_DEV_PACKAGE_DEPENDS "liblathe${PROJECT_VERSION_MAJOR} (= ${PROJECT_VERSION})")
 # The C library is all that the shared one needs; which version of it, dpkg-shlibdeps tells where it is installed.
 find_program(LATHE_SHLIBDEPS dpkg-shlibdeps)
-if(LATHE_SHLIBDEPS)
+if(CMAKE_CROSSCOMPILING AND CMAKE_SYSTEM_PROCESSOR STREQUAL "aarch64")
+  set(CPACK_DEBIAN_PACKAGE_ARCHITECTURE arm64)
+endif()
+if(LATHE_SHLIBDEPS AND NOT CMAKE_CROSSCOMPILING)
   set(CPACK_DEBIAN_RUNTIME_PACKAGE_SHLIBDEPS ON)
 else()
   set(CPACK_DEBIAN_RUNTIME_PACKAGE_DEPENDS libc6)

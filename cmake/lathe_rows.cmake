@@ -1,11 +1,11 @@
 # Which rows to build, and for which micro-architecture: asks the library's own feature detection.
 function(lathe_rows out_rows out_uarch)
-  # rows of other architectures and of devices are emitted, not linked into a library of this one
+  # rows of other architectures, systems and of devices are emitted, not linked into a library of this one
   set(architecture x86-64)
   if(CMAKE_SYSTEM_PROCESSOR STREQUAL "aarch64")
     set(architecture arm-64)
   endif()
-  lathe_names(all ${PROJECT_SOURCE_DIR}/schedules/targets.def LATHE_TARGET "\"${architecture}-[a-z0-9_-]+\", cpu,")
+  lathe_names(all ${PROJECT_SOURCE_DIR}/schedules/targets.def LATHE_TARGET "\"${architecture}-linux[a-z0-9_-]*\", cpu,")
   set(rows ${LATHE_TARGETS})
   set(uarch ${LATHE_TUNE_FOR})
   if(CMAKE_CROSSCOMPILING)

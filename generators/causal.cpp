@@ -39,7 +39,7 @@ void define(Kernel& kernel, bool normalise) {
   Func product("product"), scores("scores"), numerator("numerator"), o("o");
   ImageParam pairs;
   const bool keyed = gates_keys(kernel.axis());
-  numerator(x, i) += q(key, i) * h(x, key);
+  numerator(x, i) += kernel.multiplier(q, key, i) * h(x, key);
   LaneSum below(chunk % 16 == 0 ? 16 : 8);
   Param<float> eps;
   Param<int32_t> at_least;
@@ -53,9 +53,10 @@ void define(Kernel& kernel, bool normalise) {
   if (keyed) {
     auto near = kernel.buffer("near"), whole = kernel.columns("whole"), reached = kernel.buffer("reached");
     pairs = kernel.buffer("pairs");
-    product(j, i) += near(key, i) * (kt(j, key) * power_of_whole(reached(key, i / g) - whole(j, key)));
+    product(j, i) +=
+        kernel.multiplier(near, key, i) * (kt(j, key) * power_of_whole(reached(key, i / g) - whole(j, key)));
   } else {
-    product(j, i) += q(key, i) * kt(j, key);
+    product(j, i) += kernel.multiplier(q, key, i) * kt(j, key);
   }
   if (decays(kernel.axis())) {
     const Decay decay(kernel);
@@ -70,7 +71,7 @@ void define(Kernel& kernel, bool normalise) {
   // dropped, not multiplied by zero: 0 * NaN of a later token would be NaN.
   RDom before(0, chunk, "before"), inside(0, g, "inside");
   before.where(before / g < i / g);
-  numerator(x, i) += scores(before, i) * v(x, before);
+  numerator(x, i) += kernel.multiplier(scores, before, i) * v(x, before);
   Expr near_score = keyed ? pairs(inside, i) : scores(first + inside, i);
   numerator(x, i) += select(inside <= i % g, near_score * v(x, first + inside), 0.f);
 

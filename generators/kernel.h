@@ -54,6 +54,18 @@ class Kernel {
     return param;
   }
 
+  // rows(a, b), as a Func of its own, so that a target may read the numbers of several steps of a sum at once. It holds
+  // bits: Halide uses freed blocks of the stack again for the same type, and one that is elsewhere indexed at run time
+  // cannot become registers.
+  template <typename Rows>
+  Halide::Expr multiplier(Rows rows, const Halide::Expr& a, const Halide::Expr& b) {
+    Halide::Func func("multiplier");
+    Halide::Var u("u"), w("w");
+    func(u, w) = Halide::reinterpret<uint32_t>(rows(u, w));
+    label(Role::multiplier, func);
+    return Halide::reinterpret<float>(func(a, b));
+  }
+
   void label(Role role, const Halide::Func& func) { labelled_.push_back({role, func}); }
   void output(Role role, const Halide::Func& func) {
     label(role, func);

@@ -44,7 +44,8 @@ Words Mapping::words() {
   RDom d(0, Kernel::extent(stored, 0), "d"), lane(0, kBlock, 0, blocks(width), "lane"),
       m(0, kBlock, 0, blocks(features), "m");
   Func product("product"), square("square"), u_max("u_max"), largest("largest");
-  product(c, i) += x(d, i) * w(c, d);
+  const auto rows_of_x = [this](const Expr& column, const Expr& row) { return x(column, row); };
+  product(c, i) += kernel.multiplier(rows_of_x, d, i) * w(c, d);
   u(c, i) = product(c, i);
   Expr column = lane.y * kBlock + lane.x, feature = m.y * kBlock + m.x;
   square(i) += select(column < width, x(column, i) * x(column, i), 0.f);

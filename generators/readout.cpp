@@ -12,7 +12,7 @@ LATHE_KERNEL(readout, once) {
   Var x("x"), i("i");
   RDom key(0, kernel.extent(q, 0), "key");
   Func numerator("numerator"), o("o");
-  numerator(x, i) += q(key, i) * h(x, key);
+  numerator(x, i) += kernel.multiplier(q, key, i) * h(x, key);
   o(x, i) = numerator(x, i) * inv(i);
   kernel.label(Role::numerator, numerator);
   kernel.output(Role::output, o);

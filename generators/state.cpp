@@ -25,15 +25,15 @@ LATHE_KERNEL(state, transitions) {
     scaled(x, j) = v(x, j) * rest(j);
     kernel.label(Role::table, rest);
     kernel.label(Role::scaled, scaled);
-    outer(x, key) += k(key, token) * scaled(x, token);
+    outer(x, key) += kernel.multiplier(k, key, token) * scaled(x, token);
     kept *= decay.since(last);
   } else if (gates_keys(kernel.axis())) {
     auto left = kernel.buffer("left", 1), rise = kernel.buffer("rise", 1);
-    outer(x, key) += k(key, token) * v(x, token);
+    outer(x, key) += kernel.multiplier(k, key, token) * v(x, token);
     kept *= left(key);
     rising = rise(key);
   } else {
-    outer(x, key) += k(key, token) * v(x, token);
+    outer(x, key) += kernel.multiplier(k, key, token) * v(x, token);
   }
   h_out(x, key) = kept + rising * outer(x, key);
   kernel.label(Role::outer, outer);

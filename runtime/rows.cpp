@@ -48,11 +48,13 @@ bool x86_has(const Processor& p, std::string_view word) {
   return word == "x86" || word == "64" || word == "linux";
 }
 
+// Linux's numbers, which a host of another architecture has no header for.
+constexpr int kVectors = 1, kHalfScalars = 9, kHalfVectors = 10, kDotProducts = 20;
+
 bool arm_has(const Processor& p, std::string_view word) {
-  // Linux's numbers, which a host of another architecture has no header for
-  constexpr uint64_t kHalfPrecision = uint64_t{1} << 10, kDotProduct = uint64_t{1} << 20;
-  if (word == "arm_fp16") return p.hwcap & kHalfPrecision;
-  if (word == "arm_dot_prod") return p.hwcap & kDotProduct;
+  const auto capable = [&](int bit) { return (p.hwcap >> bit & 1) != 0; };
+  if (word == "arm_fp16") return capable(kHalfScalars) && capable(kHalfVectors);
+  if (word == "arm_dot_prod") return capable(kDotProducts);
   return word == "arm" || word == "64" || word == "linux";
 }
 
@@ -84,6 +86,8 @@ std::string missing_feature(const Processor& processor, const char* row) {
     rest.remove_prefix(word.size() < rest.size() ? word.size() + 1 : rest.size());
     if (!has(processor, word)) return std::string(word);
   }
+  // no word of a target asks for it: Halide takes it for granted
+  if (processor.architecture == Processor::Architecture::kArm && !(processor.hwcap >> kVectors & 1)) return "asimd";
   return of_amd_only(target->halide) && !processor.is_amd() ? "AMD's part of the instruction set" : "";
 }
 

@@ -15,12 +15,42 @@ constexpr int kTransposed = 4;  // rows interleaved at once: 8 and 16 cost more 
 constexpr int kSumVectors = 4;  // columns summed together: enough independent sums to hide the latency of an FMA
 
 int lanes(const Target& target) { return vectors_of(target.to_string()).lanes; }
+bool by_lane(const Target& target) { return vectors_of(target.to_string()).by_lane; }
+
+// The arguments that a Func is called with in an expression; none where it is not.
+std::vector<Expr> call_of(const Func& f, const Expr& value) {
+  struct Finder : Internal::IRVisitor {
+    using IRVisitor::visit;
+    explicit Finder(std::string called) : name(std::move(called)) {}
+    void visit(const Internal::Call* call) override {
+      if (call->name == name) arguments = call->args;
+      IRVisitor::visit(call);
+    }
+    const std::string name;
+    std::vector<Expr> arguments;
+  } finder(f.name());
+  value.accept(&finder);
+  return finder.arguments;
+}
+
+bool uses(const Expr& value, const RVar& variable) {
+  struct Finder : Internal::IRVisitor {
+    using IRVisitor::visit;
+    explicit Finder(std::string used) : name(std::move(used)) {}
+    void visit(const Internal::Variable* read) override { found |= read->name == name; }
+    const std::string name;
+    bool found = false;
+  } finder(variable.name());
+  value.accept(&finder);
+  return finder.found;
+}
 
 // One kernel being scheduled. Roles are visited consumers first, so that each knows where it is computed.
 struct Roles {
   Kernel& kernel;
   const Numbers& numbers;
   const int vector;
+  const bool from_lanes;  // an FMA takes its multiplier from any lane of a vector
   Var xi{"xi"}, ii{"ii"};
 
   Func find(Role role) const {
@@ -54,9 +84,34 @@ struct Roles {
       std::vector<VarOrRVar> order{x, i};
       for (const RVar& r : sums) order.push_back(r);
       stage.reorder(order).vectorize(x, vector).unroll(x).unroll(i);
-      // inside a diagonal block every index is known, and the upper triangle vanishes at compile time
-      for (const RVar& r : sums) stage.unroll(r, r.name().starts_with("inside") ? kernel.grain() : unroll);
+      for (const RVar& r : sums) {
+        RVar step("step");
+        // inside a diagonal block every index is known, and the upper triangle vanishes at compile time
+        const bool diagonal = r.name().starts_with("inside");
+        stage.split(r, r, step, diagonal ? kernel.grain() : unroll).unroll(step);
+        if (!diagonal) multipliers(f, u, r, unroll);
+      }
     }
+  }
+
+  // Where an FMA takes its multiplier from a lane, those of several steps or rows cost one load together.
+  void multipliers(Func f, int update, const RVar& loop, int steps) {
+    each(Role::multiplier, [&](Func m) {
+      const auto call = call_of(m, f.update_value(update));
+      if (!from_lanes || call.empty()) return;
+      // steps of the sum by rows of the tile, or the other way round
+      const bool along_sum = uses(call[0], loop);
+      const int rows = numbers.at("row_tile"), across = along_sum ? steps : rows, down = along_sum ? rows : steps;
+      Var first = m.args()[0], second = m.args()[1];
+      if (across % vector != 0) return;
+      // all of them, however many of the last are left out
+      m.compute_at(f, loop)
+          .bound_extent(first, across)
+          .bound_extent(second, down)
+          .vectorize(first, vector, TailStrategy::RoundUp)
+          .unroll(first)
+          .unroll(second);
+    });
   }
 
   void table(Func f) const {
@@ -227,7 +282,7 @@ struct Roles {
 };
 
 void apply(Kernel& kernel, const Numbers& numbers, const Target& target) {
-  Roles roles{kernel, numbers, lanes(target), Var("xi"), Var("ii")};
+  Roles roles{kernel, numbers, lanes(target), by_lane(target)};
   roles.each(Role::table, [&](Func f) { roles.table(f); });
   roles.each(Role::output, [&](Func f) { roles.output(f); });
   roles.each(Role::state, [&](Func f) { roles.state(f); });

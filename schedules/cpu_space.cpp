@@ -34,15 +34,18 @@ Space cpu_space(const Instance& instance, const std::string& target) {
   const bool solves = instance.kernel.starts_with("delta_solve");
   const bool exact = !is_causal(instance.kernel) && instance.kernel != "readout" && !solves;
   Space s;
+  const bool by_lane = vectors.by_lane;
   s.knobs.push_back(
       {"chunk", wide ? 32 : 48, {16, 24, 32, 48, 64, 96, 128}, "tokens of a chunk; one value for a whole row", true});
   if (!has_tiles(instance.kernel)) return s;
-  // with 32 registers 8x2 won in causal, whose scores are tiles too, and 4x4 elsewhere
-  const bool tall = wide && (is_causal(instance.kernel) || solves);
+  // with 32 registers 8x2 won in causal, whose scores are tiles too, and 4x4 elsewhere. Where multipliers come from
+  // lanes, 4x4 leaves registers for those of eight steps: docs/arm.md
+  const bool tall = wide && !by_lane && (is_causal(instance.kernel) || solves);
+  const int steps = tall ? 1 : by_lane ? 8 : 4;
   s.knobs.push_back({"row_tile", tall ? 8 : 4, {1, 2, 3, 4, 6, 8, 12, 16}, "rows of a register tile"});
   if (!solves) {
     s.knobs.push_back({"column_vectors", wide && !tall ? 4 : 2, {1, 2, 3, 4, 6}, "vectors across a register tile"});
-    s.knobs.push_back({"unroll", tall ? 1 : 4, {1, 2, 4, 8}, "steps of the inner product per loop iteration"});
+    s.knobs.push_back({"unroll", steps, {1, 2, 4, 8}, "steps of the inner product per loop iteration"});
     s.constraints.push_back(
         fits("accumulators and a row of operands fit the registers", "column_vectors", vectors.registers));
   }
@@ -56,9 +59,8 @@ Space cpu_space(const Instance& instance, const std::string& target) {
                              [](const Numbers& n) { return n.at("chunk") % n.at("row_tile") == 0; },
                              {"chunk", "row_tile"}});
   if (!instance.kernel.starts_with("causal") && !solves) return s;
-  s.knobs.push_back({"score_vectors", wide ? 1 : 2, {1, 2, 3, 4, 6}, "vectors across a tile of scores"});
-  s.knobs.push_back(
-      {"score_unroll", tall ? 1 : 4, {1, 2, 4, 8}, "steps of a score's inner product per loop iteration"});
+  s.knobs.push_back({"score_vectors", by_lane ? 4 : wide ? 1 : 2, {1, 2, 3, 4, 6}, "vectors across a tile of scores"});
+  s.knobs.push_back({"score_unroll", steps, {1, 2, 4, 8}, "steps of a score's inner product per loop iteration"});
   s.constraints.push_back(fits("accumulators of the scores fit the registers", "score_vectors", vectors.registers));
   s.constraints.push_back(
       {"a tile of scores divides the chunk",

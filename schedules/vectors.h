@@ -8,6 +8,7 @@ namespace lathe::gen {
 struct Vectors {
   int lanes;      // float32 numbers in one
   int registers;  // of them
+  bool by_lane;   // an FMA may take its multiplier from any lane of one
 };
 
 Vectors vectors_of(const std::string& target);

@@ -93,7 +93,8 @@ std::string without(std::string flags, const std::string& flag) {
 const std::vector<std::string> kNone,
     kSse41Rows = {"sse41"}, kAvx2Rows = {"avx2", "sse41"}, kAvx512Rows = {"avx512", "avx2", "sse41"},
     kZen4Rows = {"zen4", "avx512", "avx2", "sse41"},
-    kSapphireRapidsRows = {"sapphirerapids", "avx512", "avx2", "sse41"}, kNeonRows = {"neon"};
+    kSapphireRapidsRows = {"sapphirerapids", "avx512", "avx2", "sse41"}, kNeonRows = {"neon"},
+    kHalfRows = {"neon_fp16", "neon"};
 
 }  // namespace
 
@@ -137,9 +138,11 @@ std::vector<Known> processors() {
       {"Sapphire Rapids, FP16 masked", intel(0x000806f8, without(kSapphireRapids, "avx512_fp16"), kAmx), kAvx512Rows,
        "icelake-server"},
       {"Zen 4, BF16 masked", amd(0x00a10f11, kIceLake, kAvx512), kAvx512Rows, "znver3"},
+      {"ARM whose system hides the vectors", arm({0}), kNone, "generic"},
+      {"ARM with half precision in scalars alone", arm({0, 1, 9}), kNeonRows, "generic"},
       {"Cortex-A53", arm({0, 1, 2, 3, 4, 5, 6, 7, 11}), kNeonRows, "generic"},
-      {"Neoverse N1", arm({0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 15, 16, 20, 24, 28}), kNeonRows, "generic"},
-      {"Neoverse V1", arm({0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 15, 16, 20, 22, 24, 26, 28}), kNeonRows,
+      {"Neoverse N1", arm({0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 15, 16, 20, 24, 28}), kHalfRows, "generic"},
+      {"Neoverse V1", arm({0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 15, 16, 20, 22, 24, 26, 28}), kHalfRows,
        "generic"},
   };
 }

@@ -1,8 +1,9 @@
 #!/bin/sh
 # A stranger's program against an installed lathe: by find_package and by pkg-config, static and shared, from C alone.
 # usage: consumer.sh CMAKE NINJA C_COMPILER SOURCE_DIR WORK_DIR     (the installed tree is WORK_DIR/prefix, moved there)
+# LATHE_EMULATOR runs the programs where they are another architecture's, and CMAKE_TOOLCHAIN_FILE says which.
 set -eu
-cmake=$1 ninja=$2 cc=$3 source=$4 work=$5
+cmake=$1 ninja=$2 cc=$3 source=$4 work=$5 emulator=${LATHE_EMULATOR:-}
 # From the definition, in float64: -0.066215 1.517250.
 expected='-0.066 1.517'
 version=$(sed -n 's/^#define LATHE_VERSION_[A-Z]* \([0-9]*\)$/\1/p' "$source/runtime/lathe.h" | paste -sd.)
@@ -10,7 +11,8 @@ version=$(sed -n 's/^#define LATHE_VERSION_[A-Z]* \([0-9]*\)$/\1/p' "$source/run
 cp -r "$source/examples" "$work/example"
 
 compare() {
-  printed=$("$2") || { echo "$1: the program failed"; exit 1; }
+  # shellcheck disable=SC2086
+  printed=$($emulator "$2") || { echo "$1: the program failed"; exit 1; }
   [ "$printed" = "$expected" ] || { echo "$1: expected '$expected', got '$printed'"; exit 1; }
   echo "$1: $printed"
 }
@@ -21,7 +23,8 @@ compare() {
 compare 'find_package, static' "$work/build/link_static"
 compare 'find_package, shared' "$work/build/link_shared"
 
-"$work/build/train" | awk '{ print } NR == 1 { first = $4 } END { exit !($4 < first / 5) }' ||
+# shellcheck disable=SC2086
+$emulator "$work/build/train" | awk '{ print } NR == 1 { first = $4 } END { exit !($4 < first / 5) }' ||
   { echo "train: expected a fifth of the first loss at the end"; exit 1; }
 
 PKG_CONFIG_PATH=$(dirname "$(find "$work/prefix" -name lathe.pc)")

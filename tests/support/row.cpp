@@ -1,6 +1,10 @@
 #include "row.h"
 
 #include <gtest/gtest.h>
+#if defined(__aarch64__)
+#include <asm/hwcap.h>
+#include <sys/auxv.h>
+#endif
 
 #include <algorithm>
 #include <cstdlib>
@@ -50,10 +54,12 @@ bool has(const std::string& word) {
       {"avx512_cannonlake", {"avx512ifma", "avx512vbmi"}},
       {"avx512_zen4", {"avx512_vbmi2", "avx512_vnni", "avx512_bitalg", "avx512_vpopcntdq", "avx512_bf16"}},
       {"avx512_sapphirerapids", {"avx512_fp16", "avx_vnni"}}};
-#if defined(__x86_64__)
-  constexpr std::string_view architecture = "x86";
-#else
+#if defined(__aarch64__)
+  // an emulator hands through the /proc/cpuinfo of what it runs on
+  if (word == "arm_fp16") return (~getauxval(AT_HWCAP) & (HWCAP_FPHP | HWCAP_ASIMDHP)) == 0;
   constexpr std::string_view architecture = "arm";
+#else
+  constexpr std::string_view architecture = "x86";
 #endif
   if (word == architecture || word == "64" || word == "linux") return true;
   static const std::set<std::string> flags = cpuinfo("flags");

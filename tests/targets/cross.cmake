@@ -15,6 +15,10 @@ add_executable(lathe_tests ${test_sources})
 target_include_directories(lathe_tests PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})
 target_link_libraries(lathe_tests PRIVATE lathe_static gtest fmt::fmt-header-only nlohmann_json::nlohmann_json
                                           Threads::Threads)
+# without the test that breaks one kernel after another, which takes an emulator half an hour
+add_executable(lathe_dispatch_test dispatch/dispatch_test.cpp dispatch/processors.cpp dispatch/processors_test.cpp support/main.cpp)
+target_link_libraries(lathe_dispatch_test PRIVATE lathe_open gtest fmt::fmt-header-only)
+add_test(NAME dispatch COMMAND lathe_dispatch_test)
 foreach(row IN LISTS rows)
   add_test(NAME row/${row} COMMAND lathe_tests)
   set_tests_properties(row/${row} PROPERTIES ENVIRONMENT LATHE_TARGET=${row} TIMEOUT 900 SKIP_RETURN_CODE 77)

@@ -9,7 +9,7 @@
 #include <set>
 
 #include "autotune/configuration.h"
-#include "autotune/mca.h"
+#include "autotune/loops.h"
 #include "autotune/result.h"
 #include "autotune/statistics.h"
 #include "schedules/census.h"
@@ -225,6 +225,22 @@ TEST(StaticModel, LoopsAreCut) {
   EXPECT_TRUE(loops[1].innermost);
   EXPECT_NE(loops[1].body.find("vfmadd231ps"), std::string::npos);
   EXPECT_EQ(loops[1].spills, 1);
+}
+
+TEST(StaticModel, BodiesAreCounted) {
+  const Contents arm = contents_of(
+      "\tldp\tq0, q1, [x8]\n\tfmla\tv2.4s, v0.4s, v3.s[1]\n\tfmls\tv4.4s, v0.4s, v1.4s\n\tstp\tq2, q4, [sp, #32]\n"
+      "\tstr\tq2, [x9]\n\tb.ne\t.LBB0_2\n");
+  EXPECT_EQ(arm.instructions, 6);
+  EXPECT_EQ(arm.fmas, 2);
+  EXPECT_EQ(arm.stores, 2);
+  EXPECT_EQ(arm.stack_stores, 1);
+  const Contents x86 = contents_of(
+      "\tvmovups\t(%rsi), %zmm0\n\tvfmadd231ps\t(%rcx){1to16}, %zmm0, %zmm1\n\tvmovaps\t%ymm1, 64(%rsp)\n"
+      "\tvmovups\t%zmm1, (%rdi,%rax,4)\n");
+  EXPECT_EQ(x86.fmas, 1);
+  EXPECT_EQ(x86.stores, 2);
+  EXPECT_EQ(x86.stack_stores, 1);
 }
 
 TEST(StaticModel, LoopsAreMatchedWithTheirTrips) {

@@ -1,6 +1,6 @@
 #!/bin/sh
 # A row for a processor that is not here: objects of that machine, a header that declares them all, and a record that gives
-# the same bytes again.
+# the same bytes again. And one of another system.
 # usage: regenerate_test.sh LATHE LATHE_GEN CHECKER CC FOLDER
 set -eu
 lathe=$1 gen=$2 checker=$3 cc=$4 folder=$5
@@ -24,3 +24,6 @@ names=$(sed -n 's/^LATHE_ENTRY([^,]*, "\([^"]*\)", "\([^"]*\)".*/\1:\2/p' lathe_
 "$gen" --kernel causal --axis plain --row neon --records records --tune-for neoverse-n1 --out again
 cmp again/lathe_causal_plain_neon.o lathe_causal_plain_neon.o
 grep -q 'neon/neoverse-n1' again/*.inc
+"$gen" --kernel causal --axis plain --row apple --out apple
+# the beginning of a Mach-O file of 64 bits, and its processor's number
+[ "$(od -An -tx4 -N8 apple/lathe_causal_plain_apple.o | tr -d ' ')" = feedfacf0100000c ] || { echo "apple's object is no Mach-O"; exit 1; }
