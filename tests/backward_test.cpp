@@ -124,6 +124,16 @@ TEST_P(Backward, DenominatorsAtLeastEps) {
   expect(reals(shape, Type::F32, 12), 13);
 }
 
+// A gate above 0 counts as 0, and moves nothing.
+TEST_P(Backward, ClampedGates) {
+  shape.clamp = shape.variant != "plain";
+  Problem p = reals(shape, Type::F32, 22, true);
+  for (auto* part : {&p.gate, &p.decay})
+    for (size_t i = 0; i < part->size(); i += 3) (*part)[i] = 0.25;
+  for (size_t i = 0; i < p.dt.size() && !p.softplus; i += 3) p.dt[i] = -9;
+  expect(p, 23);
+}
+
 TEST_P(Backward, LengthsPackedAndSlots) {
   shape.B = 3;
   shape.lengths = {0, 1, 30};

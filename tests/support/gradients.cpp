@@ -8,10 +8,11 @@ namespace support {
 namespace {
 
 // About twice the worst seen: sums over as many tokens as there are, twice, and a map's slope. Sums of a gate for each
-// key dimension are carried in float32, and strong ones cost digits; steps go through functions of their own.
+// key dimension are carried in float32, and strong ones cost digits; a normaliser walks token
+// by token, through decays that are made of steps.
 double epsilons(const Problem& p) {
   const reference::Variant& variant = reference::variants().at(p.variant);
-  return variant.takes_key_gates ? 45 : variant.takes_steps ? 20 : 10;
+  return variant.takes_key_gates ? 45 : variant.takes_steps ? 75 : 10;
 }
 
 struct Part {
