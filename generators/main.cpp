@@ -192,7 +192,8 @@ nlohmann::json arguments_of(const Kernel& kernel) {
   };
   for (const auto& argument : kernel.arguments())
     add(argument.name, argument.type, argument.is_buffer() ? argument.dimensions : 0, false);
-  for (const auto& output : kernel.outputs()) add(output.name(), output.types()[0], output.dimensions(), true);
+  for (const auto& output : kernel.outputs())
+    for (const auto& buffer : output.output_buffers()) add(buffer.name(), buffer.type(), buffer.dimensions(), true);
   return list;
 }
 

@@ -136,7 +136,7 @@ std::unique_ptr<Measurer> measurer_of(const Request& request, const Tools& tools
 }
 
 std::vector<Shape> shapes_of(const Request& request, const Instance& instance) {
-  const FeatureMap* map = is_map(instance.kernel) ? find_map(instance.axis.c_str()) : nullptr;
+  const FeatureMap* map = has_map(instance.kernel) ? find_map(instance.axis.c_str()) : nullptr;
   const bool projects = map && map->projects();
   std::vector<std::string> problems = request.problems;
   if (problems.empty()) problems = {projects ? "projected" : "headline"};
@@ -152,7 +152,7 @@ std::vector<Shape> shapes_of(const Request& request, const Instance& instance) {
       if (shape.group != problem) continue;
       found = true;
       // past the maps, keys are as wide as the map made them
-      const bool mapped = !is_map(instance.kernel);
+      const bool mapped = !has_map(instance.kernel);
       add({mapped && shape.projections > 0 ? 2 * shape.projections : shape.width, mapped ? 0 : shape.projections,
            shape.value_width});
     }

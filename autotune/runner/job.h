@@ -24,6 +24,8 @@ struct Argument {
 };
 
 inline bool is_map(const std::string& kernel) { return kernel == "map"; }
+// A map, or its gradient: an instance for each feature map, and arguments that say how large the caller's rows are.
+inline bool has_map(const std::string& kernel) { return is_map(kernel) || kernel == "map_backward"; }
 
 // Widths of a problem; M is the number of projection rows where the map has some.
 struct Shape {

@@ -1,6 +1,7 @@
 #include "oracle.h"
 
 #include <cmath>
+#include <functional>
 #include <map>
 #include <numbers>
 #include <stdexcept>
@@ -66,6 +67,97 @@ std::vector<Wanted> causal(const Tiles& t, const std::string&) {
       out.push_back({o, (sum.size + std::abs(o) * under.size) / std::abs(under.value)});
     }
   }
+  return out;
+}
+
+// Columns with gates of their own; down has the fractions of b at its token, so that only whole numbers differ.
+std::vector<Wanted> causal_columns(const Tiles& t, const std::string&) {
+  const Matrix q = t.input("q"), kt = t.input("kt"), v = t.input("v"), down = t.input("down"), h = t.input("h"),
+               u = t.input("u"), whole = t.input("whole"), rest = t.input("rest");
+  const auto lag = static_cast<int64_t>(t.number("lag"));
+  std::vector<Wanted> out;
+  for (int64_t i = 0; i < kt.width; i++) {
+    std::vector<Sum> scores(static_cast<size_t>(i + 1));
+    for (int64_t j = 0; j <= i; j++)
+      for (int64_t k = 0; k < q.width; k++) scores[static_cast<size_t>(j)].add(q(k, i) * kt(j, k));
+    const int64_t seen = i + 1 - lag;
+    for (int64_t x = 0; x < v.width; x++) {
+      Sum before, sum;
+      for (int64_t k = 0; k < q.width; k++) before.add(q(k, i) * h(x, k) * std::exp2(whole(x, seen)));
+      for (int64_t j = 0; j < i; j++)
+        before.add(down(x, j) * std::exp2(whole(x, seen) - whole(x, j + 1)), scores[static_cast<size_t>(j)]);
+      sum.add(std::exp2(rest(x, seen)), before);
+      sum.add(u(x) * v(x, i), scores.back());
+      out.push_back({sum.value, sum.size});
+    }
+  }
+  return out;
+}
+
+// By columns of the inverse, each by substitution down the triangle.
+std::vector<Wanted> solved(const Tiles& t, const std::string& output,
+                           const std::function<Sum(int64_t later, int64_t token)>& system,
+                           const std::function<double(int64_t)>& exponent) {
+  const Matrix beta = t.input("beta");
+  const int64_t C = beta.width;
+  const bool of_keys = output.ends_with(".1");
+  std::vector<Wanted> out(static_cast<size_t>(C * C), {0, 0, true});
+  for (int64_t j = 0; j < C; j++) {
+    std::vector<Sum> column(static_cast<size_t>(C));
+    const double factor = of_keys ? -std::exp(exponent(j)) * beta(j) : beta(j), grown = growth(exponent(j));
+    for (int64_t i = j; i < C; i++) {
+      Sum& entry = column[static_cast<size_t>(i)];
+      if (i == j) entry.add(1);
+      for (int64_t m = j; m < i; m++) {
+        const Sum coefficient = system(i, m), &above = column[static_cast<size_t>(m)];
+        entry.value -= coefficient.value * above.value;
+        entry.size += coefficient.size * above.size;
+      }
+      out[static_cast<size_t>(i * C + j)] = {entry.value * factor, entry.size * std::abs(factor) * grown};
+    }
+  }
+  return out;
+}
+
+std::vector<Wanted> delta_solve(const Tiles& t, const std::string& output) {
+  const Matrix keys = t.input("k"), kt = t.input("kt"), beta = t.input("beta");
+  const Gate gate(t);
+  const auto system = [&](int64_t later, int64_t token) {
+    Sum sum;
+    const double since = gate(later) - gate(token);
+    for (int64_t k = 0; k < keys.width; k++)
+      sum.add(beta(later) * std::exp(since) * keys(k, later) * kt(token, k), growth(since));
+    return sum;
+  };
+  return solved(t, output, system, [&](int64_t token) { return gate(token); });
+}
+
+std::vector<Wanted> delta_solve_keys(const Tiles& t, const std::string& output) {
+  const Matrix near = t.input("near"), kt = t.input("kt"), beta = t.input("beta"), whole = t.input("whole"),
+               reached = t.input("reached"), pairs = t.input("pairs");
+  const int64_t block = beta.width / reached.rows;
+  const auto system = [&](int64_t later, int64_t token) {
+    Sum sum;
+    if (later / block == token / block)
+      sum.add(beta(later) * pairs(token % block, later));
+    else
+      for (int64_t k = 0; k < near.width; k++)
+        sum.add(beta(later) * near(k, later) * kt(token, k) * std::exp2(reached(k, later / block) - whole(token, k)));
+    return sum;
+  };
+  return solved(t, output, system, [](int64_t) { return 0.; });
+}
+
+std::vector<Wanted> delta_values(const Tiles& t, const std::string&) {
+  const Matrix w = t.input("w"), taken = t.input("t"), v = t.input("v"), h = t.input("h");
+  std::vector<Wanted> out;
+  for (int64_t i = 0; i < w.rows; i++)
+    for (int64_t x = 0; x < v.width; x++) {
+      Sum sum;
+      for (int64_t k = 0; k < w.width; k++) sum.add(w(k, i) * h(x, k));
+      for (int64_t j = 0; j <= i; j++) sum.add(taken(j, i) * v(x, j));
+      out.push_back({sum.value, sum.size});
+    }
   return out;
 }
 
@@ -230,9 +322,45 @@ std::vector<Wanted> map(const Tiles& t, const std::string& output) {
   return out;
 }
 
+// What a step to either side of each number of x does to the mapped row.
+std::vector<Wanted> map_backward(const Tiles& t, const std::string& output) {
+  const Tile& tile = t.tile(output);
+  reference::Problem p;
+  p.map = t.job().axis;
+  p.D = t.setting().shape.D;
+  p.scale = t.number("scale");
+  p.attrs["max_length"] = t.number("attribute");
+  if (t.setting().shape.M > 0) throw std::invalid_argument("the tuner has no oracle for gradients of projections");
+  const Matrix rows = t.input("x"), dy = t.input("dy");
+  std::vector<Wanted> out;
+  for (int64_t i = 0; i < tile.rows(); i++)
+    for (int64_t c = 0; c < tile.width(); c++) {
+      Sum sum;
+      if (i < static_cast<int64_t>(t.number("rows")) && c < p.D) {
+        std::vector<double> x;
+        for (int64_t d = 0; d < p.D; d++) x.push_back(rows(d, i));
+        const auto at = [&](double value) {
+          x[static_cast<size_t>(c)] = value;
+          return reference::map_query(p, 0, static_cast<int64_t>(t.number("position")) + i, x.data()).value;
+        };
+        const double middle = rows(c, i), step = 0x1p-20 * std::max(1., std::abs(middle));
+        const auto above = at(middle + step), below = at(middle - step);
+        for (int64_t k = 0; k < t.K(); k++)
+          sum.add(dy(k, i) * (above[static_cast<size_t>(k)] - below[static_cast<size_t>(k)]) / (2 * step));
+      }
+      out.push_back({sum.value, sum.size});
+    }
+  return out;
+}
+
 using Oracle = std::vector<Wanted> (*)(const Tiles&, const std::string&);
 const std::map<std::string, Oracle> kOracles = {{"causal", causal},
                                                 {"causal_normalised", causal},
+                                                {"causal_columns", causal_columns},
+                                                {"delta_solve", delta_solve},
+                                                {"delta_solve_keys", delta_solve_keys},
+                                                {"delta_values", delta_values},
+                                                {"map_backward", map_backward},
                                                 {"state", state},
                                                 {"readout", readout},
                                                 {"key_sum", key_sum},
@@ -253,6 +381,6 @@ std::vector<Wanted> wanted(const Tiles& tiles, const std::string& output) {
   return oracle->second(tiles, output);
 }
 
-double allowed_epsilons(const Job& job) { return is_map(job.kernel) ? 64 : job.axis == "decay" ? 30 : 10; }
+double allowed_epsilons(const Job& job) { return has_map(job.kernel) ? 64 : job.axis == "decay" ? 30 : 10; }
 
 }  // namespace lathe::tune

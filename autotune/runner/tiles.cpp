@@ -79,7 +79,7 @@ bool Tile::surroundings_intact() const {
 
 Tiles::Tiles(const Job& job, const Built& built, const Setting& setting) : job_(job), built_(built), setting_(setting) {
   const Shape& s = setting.shape;
-  const bool maps = is_map(job.kernel);
+  const bool maps = has_map(job.kernel);
   tokens_ = job.kernel == "decode" || job.kernel == "recall" ? 1 : built.chunk;
   padded_D_ = round_up(s.D, kBlock);
   padded_M_ = round_up(s.M, std::max(built.value_grain, static_cast<int>(kBlock)));
@@ -121,9 +121,13 @@ void Tiles::add_tile(const Argument& a) {
     int64_t width, rows;
     bool transposed = false;  // rows are one chunk apart, always
     int64_t slack = 0;
+    const char* kernel = nullptr;  // the only one that means this by the name
   };
-  const int64_t C = built_.chunk, K = padded_K_, V = padded_V_;
-  const Extents known[] = {{"q", 2, K, C},
+  const int64_t C = built_.chunk, K = padded_K_, V = padded_V_, grain = built_.row_grain;
+  const Extents known[] = {{"w", 2, K, C, false, 0, "delta_values"},
+                           {"y", 2, V, C, false, 0, "delta_values"},
+                           {"whole", 2, V, C + 1, false, 0, "causal_columns"},
+                           {"q", 2, K, C},
                            {"k", 2, K, C},
                            {"y", 2, K, C},
                            {"kt", 2, C, K, true},
@@ -146,9 +150,22 @@ void Tiles::add_tile(const Argument& a) {
                            {"a", 1, C, 1},
                            {"b", 2, C, 2},
                            {"inv", 1, C, 1},
-                           {"peak", 1, C, 1}};
+                           {"peak", 1, C, 1},
+                           {"dy", 2, K, C},
+                           {"dx", 2, padded_D_, C},
+                           {"down", 2, V, C},
+                           {"rest", 2, V, C + 1},
+                           {"u", 1, V, 1},
+                           {"beta", 1, C, 1},
+                           {"t", 2, C, C, true},
+                           {"near", 2, K, C},
+                           {"whole", 2, C, K, true},
+                           {"reached", 2, K, C / grain},
+                           {"pairs", 2, grain, C},
+                           {"solved.0", 2, C, C},
+                           {"solved.1", 2, C, C}};
   for (const Extents& e : known) {
-    if (a.name != e.name || a.dimensions != e.dimensions) continue;
+    if (a.name != e.name || a.dimensions != e.dimensions || (e.kernel && job_.kernel != e.kernel)) continue;
     // a map's input may be read a block past its rows: the rows themselves stand side by side
     const int64_t width = a.name == "x" ? padded_D_ : e.width;
     const int64_t stride = e.transposed ? C : width + (a.name == "x" && past_ > 0 ? 0 : setting_.gap);
@@ -163,7 +180,7 @@ void Tiles::add_tile(const Argument& a) {
 }
 
 void Tiles::add_number(const Argument& a) {
-  const FeatureMap* map = is_map(job_.kernel) ? find_map(job_.axis.c_str()) : nullptr;
+  const FeatureMap* map = has_map(job_.kernel) ? find_map(job_.axis.c_str()) : nullptr;
   const bool stable = map && map->stabilises();
   // so large that to forget it shows; and where it is a bound, some sums lie on either side of it
   const double eps = !setting_.at_least ? 0.25 : job_.kernel == "fixed_denominator" ? 15 : 100;
@@ -180,7 +197,8 @@ void Tiles::add_number(const Argument& a) {
       {"subtract", stable ? setting_.subtract : 0},
       {"scale", 0.5},
       {"attribute", attribute_},
-      {"peak_before", -2}};
+      {"peak_before", -2},
+      {"lag", setting_.at_least ? 1 : 0}};
   const auto found = known.find(a.name);
   if (found == known.end())
     throw std::invalid_argument("the tuner does not know the number " + a.name + " of " + job_.kernel +
@@ -197,6 +215,14 @@ double Tiles::number(const std::string& name) const {
 // Of both signs where no denominator is made of them; here and there far larger, or as small as a number can be.
 float Tiles::first_value(const std::string& name, int64_t x, int64_t y) const {
   const double n = noise(setting_.seed, hash(name), x, y), pick = noise(setting_.seed, hash(name) + 1, x, y);
+  const auto fallen = [](int64_t tokens, int64_t key) { return -static_cast<float>((tokens + key % 5) / 8); };
+  if (job_.kernel == "causal_columns" && name == "whole") return fallen(y, x);
+  if (job_.kernel == "delta_solve_keys" && name == "whole") return fallen(x + 1, y);
+  if (name == "reached") return fallen(y * built_.row_grain, x);
+  if (name == "rest") return static_cast<float>(n - 0.5);
+  if (name == "beta") return static_cast<float>(n);
+  if (job_.kernel.starts_with("delta_solve") && name != "b")  // whose inverse grows with the chunk where keys are long
+    return static_cast<float>((2 * n - 1) / (name == "pairs" ? 8 : std::sqrt(padded_K_)));
   const bool normalised = job_.kernel.ends_with("_normalised") || job_.kernel == "fixed_denominator";
   if (name == "b") {  // as generators/decay.h wants it
     const double doublings = gates_[static_cast<size_t>(x)] * std::numbers::log2e, whole = std::round(doublings);

@@ -97,7 +97,7 @@ std::vector<Setting> settings_of(const Job& job, const Built& built) {
     all.push_back(setting);
     all.back().seed = all.size();
   };
-  if (is_map(job.kernel)) {
+  if (has_map(job.kernel)) {
     const FeatureMap* map = find_map(job.axis.c_str());
     const int64_t some = map && map->projects() ? 1 : 0;
     for (const auto edge : {support::Edge::Last, support::Edge::First}) {
