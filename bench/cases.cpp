@@ -31,6 +31,8 @@ constexpr Row kRows[] = {
     {"many_heads", "causal", "delta", "identity", "f32", kBthd, false, 1},
     {"many_heads", "causal", "gated_delta", "identity", "f32", kBthd, false, 1},
     {"many_heads", "causal", "kda", "identity", "f32", kBthd, false, 1},
+    {"many_heads", "causal", "momentum", "identity", "f32", kBthd, false, 1},
+    {"many_heads", "causal", "momentum", "elu1", "f32", kBthd, true, 1},
     {"headline", "noncausal", "plain", "elu1", "f32", kBhtd, true, 1},
     {"headline", "noncausal", "plain", "elu1", "f32", kBthd, true, 1},
     {"headline", "noncausal", "plain", "identity", "f32", kBhtd, false, 1},
@@ -42,6 +44,7 @@ constexpr Row kRows[] = {
     {"headline", "causal_backward", "ssd", "identity", "f32", kBthd, false, 1},
     {"headline", "causal_backward", "gate_key", "identity", "f32", kBthd, false, 1},
     {"headline", "causal_backward", "rwkv6", "identity", "f32", kBthd, false, 1},
+    {"many_heads", "causal_backward", "momentum", "identity", "f32", kBthd, false, 1},
     {"headline", "noncausal_backward", "plain", "elu1", "f32", kBhtd, true, 1},
     {"headline", "causal", "plain", "elu1", "bf16", kBhtd, true, 1},
     {"headline", "causal", "plain", "elu1", "f16", kBhtd, true, 1},
@@ -53,6 +56,7 @@ constexpr Row kRows[] = {
     {"decode_cached", "decode", "gate_key", "identity", "f32", kBthd, false, 1},
     {"decode_cached", "decode", "rwkv6", "identity", "f32", kBthd, false, 1},
     {"decode_cached", "decode", "gated_delta", "identity", "f32", kBthd, false, 1},
+    {"decode_cached", "decode", "momentum", "identity", "f32", kBthd, false, 1},
     {"decode_cached", "decode", "plain", "elu1", "f32", kBthd, true, 1},
     {"decode_memory", "decode", "plain", "identity", "f32", kBthd, false, 1},
     {"decode_memory", "decode", "plain", "elu1", "f32", kBthd, true, 1},
@@ -71,6 +75,9 @@ constexpr Row kRows[] = {
     {"smoke_decode", "decode", "ssd", "identity", "f32", kBthd, false, 1},
     {"smoke", "causal", "gated_delta", "identity", "f32", kBthd, false, 1},
     {"smoke_decode", "decode", "gated_delta", "identity", "f32", kBthd, false, 1},
+    {"smoke", "causal", "momentum", "elu1", "f32", kBthd, true, 1},
+    {"smoke", "causal_backward", "momentum", "elu1", "f32", kBthd, true, 1},
+    {"smoke_decode", "decode", "momentum", "identity", "f32", kBthd, false, 1},
 };
 
 }  // namespace
@@ -136,6 +143,7 @@ int64_t key_width(const Case& c) { return c.shape.projections > 0 ? 2 * c.shape.
 bool has_bonus(const Case& c) { return c.variant == "rwkv6"; }
 bool has_steps(const Case& c) { return c.variant == "ssd"; }
 bool has_decay(const Case& c) { return c.variant == "decay" || has_steps(c); }
+bool moves(const Case& c) { return c.variant == "momentum"; }
 bool corrects(const Case& c) { return c.variant.ends_with("delta") || c.variant == "kda"; }
 
 int64_t gate_width(const Case& c) {

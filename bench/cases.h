@@ -46,6 +46,8 @@ int64_t gate_width(const Case& c);
 bool has_decay(const Case& c);
 bool has_bonus(const Case& c);
 bool has_steps(const Case& c);
+// Whether states have a momentum, with a decay and a step size for each head.
+bool moves(const Case& c);
 // Whether tokens are corrected: the delta rule, which brings betas.
 bool corrects(const Case& c);
 // 4 T H K V (2 T (HQ + HK) K V where queries share keys): the recurrence itself; 2 T HK K V more for the delta rule, 10

@@ -56,13 +56,19 @@ Row value_row(const Problem& p, int64_t b, int64_t t, int64_t h) {
   return v;
 }
 
+// What a token adds to a number of the state, which may have a momentum.
+double moved(const Problem& p, double* momentum, double added) {
+  if (momentum == nullptr) return added;
+  return *momentum = std::exp(static_cast<double>(p.log_decay)) * *momentum + p.step_size * added;
+}
+
 // The recurrence of one head; out is called with every token's row.
 template <typename Out>
 void linear_head(const Problem& p, int64_t b, int64_t h, int steps, Out out) {
   const Case& c = p.what;
   const auto keys = static_cast<size_t>(key_width(c)), values = static_cast<size_t>(c.shape.value_width);
   const int64_t key_head = h * c.shape.key_heads / heads(c), query_head = h * c.shape.query_heads / heads(c);
-  std::vector<double> state(keys * values), z(keys), seen_state, seen_z;
+  std::vector<double> state(keys * values), z(keys), momentum(moves(c) ? keys * values : 0), seen_state, seen_z;
   if (c.op == "decode") {
     const int64_t at = b * c.shape.key_heads + key_head;
     for (size_t i = 0; i < state.size(); i++)
@@ -88,7 +94,8 @@ void linear_head(const Problem& p, int64_t b, int64_t h, int steps, Out out) {
       v[j] *= p.beta_at(b, t, key_head);
     }
     for (size_t i = 0; i < keys; i++)
-      for (size_t j = 0; j < values; j++) state[i * values + j] += k[i] * v[j];
+      for (size_t j = 0; j < values; j++)
+        state[i * values + j] += moved(p, moves(c) ? &momentum[i * values + j] : nullptr, k[i] * v[j]);
   };
   if (c.op == "noncausal")
     for (int64_t t = 0; t < c.shape.tokens; t++) absorb(t);
@@ -127,13 +134,15 @@ void gradients_of_head(const Problem& p, int64_t b, int64_t h, Out out) {
           p.first(Tensor::kOutputGradient, p.row(b, t, h, heads(c), c.shape.value_width) + static_cast<int64_t>(j));
     return row;
   };
-  Row state(K * V), z(K), inverse(static_cast<size_t>(T), 1), by_denominator(static_cast<size_t>(T));
+  Row state(K * V), momentum(moves(c) ? K * V : 0), z(K), inverse(static_cast<size_t>(T), 1),
+      by_denominator(static_cast<size_t>(T));
   const auto absorb = [&](int64_t t) {
     const Row k = mapped_row(p, Tensor::kKey, b, t, h), v = value_row(p, b, t, h);
     for (size_t i = 0; i < K; i++) {
       const double a = left(t, i);
       z[i] = a * z[i] + k[i];
-      for (size_t j = 0; j < V; j++) state[i * V + j] = a * state[i * V + j] + k[i] * v[j];
+      for (size_t j = 0; j < V; j++)
+        state[i * V + j] = a * state[i * V + j] + moved(p, moves(c) ? &momentum[i * V + j] : nullptr, k[i] * v[j]);
     }
   };
   for (int64_t t = 0; t < T && !causal; t++) absorb(t);
@@ -157,13 +166,16 @@ void gradients_of_head(const Problem& p, int64_t b, int64_t h, Out out) {
   }
   std::fill(state.begin(), state.end(), 0);
   std::fill(z.begin(), z.end(), 0);
+  std::fill(momentum.begin(), momentum.end(), 0);
   const auto collect = [&](int64_t t) {
     const Row q = mapped_row(p, Tensor::kQuery, b, t, h), d_o = row_of_gradient(t);
     const auto n = static_cast<size_t>(t);
     for (size_t i = 0; i < K; i++) {
       const double a = lags ? left(t, i) : causal && t + 1 < T ? left(t + 1, i) : 1;
       z[i] = a * z[i] + q[i] * by_denominator[n];
-      for (size_t j = 0; j < V; j++) state[i * V + j] = a * state[i * V + j] + q[i] * d_o[j] * inverse[n];
+      for (size_t j = 0; j < V; j++)
+        state[i * V + j] =
+            a * state[i * V + j] + moved(p, moves(c) ? &momentum[i * V + j] : nullptr, q[i] * d_o[j] * inverse[n]);
     }
   };
   for (int64_t t = 0; t < T && !causal; t++) collect(t);

@@ -56,6 +56,7 @@ class Call : public LatheCall {
       *why = lathe_last_error(nullptr);
       return;
     }
+    if (moves(c)) add_momentum(c);
     if (has_decay(c)) {
       decay_ = std::make_unique<Memory>(static_cast<size_t>(c.shape.key_heads) * sizeof(float));
       std::fill_n(decay_->floats(), c.shape.key_heads, problem.log_decay);
@@ -114,6 +115,19 @@ class Call : public LatheCall {
   std::string target() const override { return description_.value("target", ""); }
 
  private:
+  void add_momentum(const Case& c) {
+    const Shape& s = c.shape;
+    decay_ = std::make_unique<Memory>(static_cast<size_t>(2 * s.key_heads) * sizeof(float));
+    float* sizes = decay_->floats() + s.key_heads;
+    std::fill_n(decay_->floats(), s.key_heads, problem_.log_decay);
+    std::fill_n(sizes, s.key_heads, problem_.step_size);
+    args_.add(LATHE_DECAY, decay_->data(), {s.key_heads}, "f32");
+    args_.add(LATHE_STEP_SIZE, sizes, {s.key_heads}, "f32");
+    if (c.op != "decode") return;
+    for (const uint32_t role : {LATHE_MOMENTUM_IN, LATHE_MOMENTUM_OUT})
+      args_.add(role, problem_.momentum.data(), {s.batch, s.key_heads, key_width(c), s.value_width}, "f32");
+  }
+
   void describe() {
     size_t need = 0;
     lathe_describe(plan_, nullptr, 0, &need);

@@ -108,9 +108,15 @@ void Gradient::attend(const Tile& q, const Tile& v, const float* h, const Worker
   Buffer turned(w_.at(b_.turned), d_.C, q.width, d_.C), queries(q.data, q.width, d_.C, q.stride),
       columns(v.data, v.width, d_.C, v.stride);
   Buffer state(h, v.width, q.width, v.width), b = gate(), o(out.data, v.width, d_.C, out.stride);
-  if (key_gates_)
+  if (key_gates_) {
     key_gates_->columns(queries, turned, {v.data, v.stride}, state, o);
-  else if (gated())
+  } else if (momentum_) {
+    const Momentum::Readers read = momentum_->readers({q.data, q.stride}, q.width);
+    Buffer entering(read.state.data, q.width, d_.C, read.state.stride),
+        moved(read.momentum.data, q.width, d_.C, read.momentum.stride);
+    Buffer momentum(momentum_->of(h), v.width, q.width, v.width), weights = momentum_->weights();
+    call(*plan_.kernels.causal, entering, turned, columns, state, queries, momentum, moved, weights, o);
+  } else if (gated())
     call(*plan_.kernels.causal, queries, turned, columns, state, b, o);
   else
     call(*plan_.kernels.causal, queries, turned, columns, state, o);
@@ -129,6 +135,10 @@ void Gradient::attend_by_keys(const Tile& q, const Tile& k, const Tile& v, const
 }
 
 void Gradient::advance_further(const Tile& k, const Tile& v, float* h) const {
+  if (momentum_) {
+    Buffer keys(k.data, k.width, d_.C, k.stride), columns(v.data, v.width, d_.C, v.stride);
+    return momentum_->advance(keys, columns, h, k.width, v.width, v.width, true);
+  }
   if (!gated()) return advance(k, v, h);
   float* part = w_.at(b_.part);
   advance_from(k, {0, k.width}, v, w_.at(b_.zeros), part);
@@ -141,6 +151,8 @@ void Gradient::advance_from(const Tile& k, const Columns& some, const Tile& v, c
   Buffer state(h, v.width, some.count, v.width), next(h_out, v.width, some.count, v.width), b = gate();
   if (key_gates_)
     key_gates_->advance(some.first, some.count, keys, columns, state, next);
+  else if (momentum_)
+    momentum_->advance(keys, columns, h_out, some.count, v.width, v.width);
   else if (gated())
     call(*plan_.kernels.state, keys, columns, state, b, next);
   else
@@ -243,8 +255,11 @@ void Gradient::finish_tokens(uint32_t role, const Step& step, int64_t head, cons
 }
 
 void Gradient::transpose_state(const float* state, float* transposed) const {
-  Buffer from(state, d_.V, d_.K, d_.V), to(transposed, d_.K, d_.V, d_.K);
-  call(*plan_.kernels.transpose, from, to);
+  const int64_t size = d_.K * d_.V;
+  for (int64_t at = 0; at < plan_.state_floats(); at += size) {
+    Buffer from(state + at, d_.V, d_.K, d_.V), to(transposed + at, d_.K, d_.V, d_.K);
+    call(*plan_.kernels.transpose, from, to);
+  }
 }
 
 GradientWalk::GradientWalk(Worker& worker, const Unit& unit)

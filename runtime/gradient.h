@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "key_gates.h"
+#include "momentum.h"
 
 namespace lathe {
 
@@ -21,6 +22,7 @@ class Gradient {
   Gradient(Worker& worker, const Sequence& s)
       : w_(worker), s_(s), plan_(worker.plan()), p_(worker.problem()), d_(plan_.padded), b_(worker.layout().backward) {
     if (plan_.meaning.variant->keyed()) key_gates_.emplace(worker);
+    if (plan_.meaning.variant->moves()) momentum_.emplace(worker);
   }
 
   // The tiles of a chunk: the worker's, or the caller's own rows.
@@ -44,6 +46,10 @@ class Gradient {
   // Rows of keys, or of queries in their place, whose dimensions have those gates.
   void take_keys(const Tile& k) const {
     if (key_gates_) key_gates_->take_keys({k.data, k.stride});
+  }
+  // The same of the momentum of a head's state, for the tokens of a step.
+  void take_momentum(const Step& step, int64_t head) const {
+    if (momentum_) momentum_->take(s_, head, step.rows);
   }
   // Rows with a column for each token, which attend() then reads until others are turned.
   void turn(const Tile& k) const;
@@ -112,7 +118,7 @@ class Gradient {
     store(LATHE_GATE, step, head, {const_cast<float*>(rows), d_.K}, p_.sizes.K);
   }
 
-  // A [K,V] state, and the same transposed.
+  // A [K,V] state, and the same transposed; its momentum as well.
   void transpose_state(const float* state, float* transposed) const;
   static Tile rows_of(const float* data, int64_t width) { return {data, width, width}; }
   static Tile rows_of(const Worker::Room& room, int64_t width) { return {room.data, room.stride, width}; }
@@ -131,6 +137,7 @@ class Gradient {
   const Padded& d_;
   const BackwardLayout& b_;
   std::optional<KeyGates> key_gates_;
+  std::optional<Momentum> momentum_;
 };
 
 // What walks over the heads of a unit share: its tiles begin as they must, and rows that belong to no token are zero.

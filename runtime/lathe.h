@@ -80,8 +80,14 @@ enum {
   LATHE_DT_BIAS = 21,    /* float32 [max(HK,HV)]: added to DT; absent = 0                       */
   LATHE_SKIP = 22,       /* float32 [max(HK,HV)]: O += SKIP V; absent = 0                       */
   LATHE_OUT_GATE = 23,   /* float, as O: O *= silu(OUT_GATE), last                              */
-  LATHE_GRAD = 1 << 16   /* LATHE_GRAD | role is its gradient, with the role's own shape: of O, STATE_OUT and Z_OUT it
-                            comes in, of the others it goes out                                         */
+
+  LATHE_STEP_SIZE = 26,   /* float32 [max(HK,HV)]: how much of a token the momentum of a state takes, whose log decay is
+                             DECAY                                                                                    */
+  LATHE_MOMENTUM_IN = 27, /* float32 [N,max(HK,HV),K,V], as STATE_IN: the momentum of the states, absent = zero       */
+  LATHE_MOMENTUM_OUT = 28, /* the same, as STATE_OUT */
+
+  LATHE_GRAD = 1 << 16 /* LATHE_GRAD | role is its gradient, with the role's own shape: of O, STATE_OUT and Z_OUT it
+                          comes in, of the others it goes out                                         */
 };
 
 typedef struct {

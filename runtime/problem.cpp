@@ -182,9 +182,11 @@ void size_tokens(const Problem& p, Op op, Sizes& s) {
     s.N = c.shape[0] == kFree ? kFree : c.shape[0] - 1;
   }
   s.states = p[LATHE_SLOTS].present() ? kFree : s.N;
-  for (uint32_t role : {uint32_t{LATHE_STATE_IN}, uint32_t{LATHE_STATE_OUT}, uint32_t{LATHE_Z_IN},
-                        uint32_t{LATHE_Z_OUT}, uint32_t{LATHE_STABILISER}, gradient_of(LATHE_STATE_IN),
-                        gradient_of(LATHE_STATE_OUT), gradient_of(LATHE_Z_IN), gradient_of(LATHE_Z_OUT)})
+  for (uint32_t role :
+       {uint32_t{LATHE_STATE_IN}, uint32_t{LATHE_STATE_OUT}, uint32_t{LATHE_Z_IN}, uint32_t{LATHE_Z_OUT},
+        uint32_t{LATHE_STABILISER}, uint32_t{LATHE_MOMENTUM_IN}, uint32_t{LATHE_MOMENTUM_OUT},
+        gradient_of(LATHE_STATE_IN), gradient_of(LATHE_STATE_OUT), gradient_of(LATHE_Z_IN), gradient_of(LATHE_Z_OUT),
+        gradient_of(LATHE_MOMENTUM_IN), gradient_of(LATHE_MOMENTUM_OUT)})
     if (p[role].present())
       agree(s.states, p[role].shape[0], p[LATHE_SLOTS].present() ? "slots" : "sequences", find_role(role)->name);
 }
@@ -225,6 +227,13 @@ void check_gradients(const Problem& p, const Meaning& meaning) {
   for (uint32_t role : {LATHE_Z_IN, LATHE_Z_OUT})
     require(!p[gradient_of(role)].present() || meaning.normalise(),
             "{}: expected none without the flag NORMALISE, got one", find_role(gradient_of(role))->name);
+  for (uint32_t role : {LATHE_MOMENTUM_IN, LATHE_MOMENTUM_OUT})
+    require(!p[gradient_of(role)].present() || meaning.variant->moves(),
+            "{}: expected none, since the variant {} has no momentum, got one", find_role(gradient_of(role))->name,
+            meaning.variant->name);
+  if (meaning.variant->moves() && p[gradient_of(LATHE_DECAY)].present())
+    fail(LATHE_UNSUPPORTED, "GRAD_DECAY: expected none, since the variant {} has no gradient of it, got one",
+         meaning.variant->name);
   const Tensor& projection = p[LATHE_PROJECTION];
   const Tensor& gradient = p[gradient_of(LATHE_PROJECTION)];
   require(!gradient.present() || (gradient.rank == projection.rank && gradient.shape == projection.shape),
@@ -234,7 +243,8 @@ void check_gradients(const Problem& p, const Meaning& meaning) {
 void check_shapes(const Problem& p, const Meaning& meaning) {
   const Sizes& s = p.sizes;
   expect(p, LATHE_O, {s.B, s.Tq, s.out_heads(), s.V});
-  for (uint32_t role : {LATHE_STATE_IN, LATHE_STATE_OUT}) expect(p, role, {s.states, s.state_heads(), s.K, s.V});
+  for (uint32_t role : {LATHE_STATE_IN, LATHE_STATE_OUT, LATHE_MOMENTUM_IN, LATHE_MOMENTUM_OUT})
+    for (uint32_t each : {uint32_t{role}, gradient_of(role)}) expect(p, each, {s.states, s.state_heads(), s.K, s.V});
   for (uint32_t role : {LATHE_Z_IN, LATHE_Z_OUT}) expect(p, role, {s.states, s.HK, s.K});
   expect(p, LATHE_SNAPSHOTS, {s.B, s.Tq, s.state_heads(), s.K, s.V});
   expect(p, LATHE_LENGTHS, {s.B});
@@ -244,7 +254,7 @@ void check_shapes(const Problem& p, const Meaning& meaning) {
   for (uint32_t role : {uint32_t{LATHE_BONUS}, gradient_of(LATHE_BONUS)}) expect(p, role, {s.state_heads(), s.K});
   expect(p, LATHE_BETA, {s.B, s.Tq, s.state_heads()});
   for (uint32_t role : {uint32_t{LATHE_DT}, gradient_of(LATHE_DT)}) expect(p, role, {s.B, s.Tq, s.state_heads()});
-  for (uint32_t role : {LATHE_DECAY, LATHE_DT_BIAS, LATHE_SKIP})
+  for (uint32_t role : {LATHE_DECAY, LATHE_DT_BIAS, LATHE_SKIP, LATHE_STEP_SIZE})
     for (uint32_t each : {uint32_t{role}, gradient_of(role)}) expect(p, each, {s.state_heads()});
   for (uint32_t role : {uint32_t{LATHE_OUT_GATE}, gradient_of(LATHE_OUT_GATE)})
     expect(p, role, {s.B, s.Tq, s.out_heads(), s.V});
@@ -253,8 +263,6 @@ void check_shapes(const Problem& p, const Meaning& meaning) {
   expect(p, gradient_of(LATHE_K), {s.B, s.Tk, s.HK, s.D});
   expect(p, gradient_of(LATHE_V), {s.B, s.Tk, s.HV, s.V});
   expect(p, gradient_of(LATHE_O), {s.B, s.Tq, s.out_heads(), s.V});
-  for (uint32_t role : {LATHE_STATE_IN, LATHE_STATE_OUT})
-    expect(p, gradient_of(role), {s.states, s.state_heads(), s.K, s.V});
   for (uint32_t role : {LATHE_Z_IN, LATHE_Z_OUT}) expect(p, gradient_of(role), {s.states, s.HK, s.K});
   check_gradients(p, meaning);
   const bool keeps_state = p[LATHE_STATE_IN].present() || p[LATHE_STATE_OUT].present(),
@@ -263,16 +271,19 @@ void check_shapes(const Problem& p, const Meaning& meaning) {
   require(stabiliser || !meaning.stabilise() || !keeps_state || !meaning.op->takes(LATHE_STABILISER),
           "STABILISER: expected one beside a stabilised state, got none");
   check_inputs(p, *meaning.variant);
+  const auto together = [&](uint32_t role, uint32_t state, const char* call) {
+    require(p[state].present() == p[role].present(), "{}: expected it and {} together in a {} call, got none of {}",
+            find_role(role)->name, find_role(state)->name, call, find_role(p[state].present() ? role : state)->name);
+  };
+  if (meaning.variant->moves()) {
+    together(LATHE_MOMENTUM_IN, LATHE_STATE_IN, meaning.variant->name);
+    together(LATHE_MOMENTUM_OUT, LATHE_STATE_OUT, meaning.variant->name);
+  }
   if (meaning.normalise()) {
     require(!meaning.variant->decays() || s.HV == s.HK,
             "V: expected K's {} heads, since a normaliser cannot follow several decays, got {}", s.HK, s.HV);
-    const bool in = p[LATHE_STATE_IN].present(), out = p[LATHE_STATE_OUT].present();
-    const auto together = [&](uint32_t z, bool state, const char* name) {
-      require(state == p[z].present(), "{}: expected it and {} together in a normalised call, got none of {}",
-              find_role(z)->name, name, state ? find_role(z)->name : name);
-    };
-    together(LATHE_Z_IN, in, "STATE_IN");
-    if (meaning.op->op != Op::kReadout) together(LATHE_Z_OUT, out, "STATE_OUT");
+    together(LATHE_Z_IN, LATHE_STATE_IN, "normalised");
+    if (meaning.op->op != Op::kReadout) together(LATHE_Z_OUT, LATHE_STATE_OUT, "normalised");
   }
 }
 

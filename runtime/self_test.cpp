@@ -124,6 +124,10 @@ class Tensors {
     add(c, LATHE_V, c.storage, {1, tokens, 1, c.width});
     add(c, LATHE_O, c.storage, {1, tokens, kQueryHeads, c.width});
     for (uint32_t role : {LATHE_STATE_IN, LATHE_STATE_OUT}) add(c, role, f32, {1, 1, c.keys(), c.width});
+    if (c.variant.moves()) {
+      for (uint32_t role : {LATHE_MOMENTUM_IN, LATHE_MOMENTUM_OUT}) add(c, role, f32, {1, 1, c.keys(), c.width});
+      add(c, LATHE_STEP_SIZE, f32, {1});
+    }
     if (c.normalise)
       for (uint32_t role : {LATHE_Z_IN, LATHE_Z_OUT}) add(c, role, f32, {1, 1, c.keys()});
     if (c.map.projects()) add(c, LATHE_PROJECTION, f32, {kFeatures, c.width});
@@ -144,7 +148,8 @@ class Tensors {
       std::vector<std::pair<uint32_t, std::vector<int64_t>>> inputs;
       for (const Slot& slot : slots_) inputs.emplace_back(slot.role, slot.field.shape());
       for (auto& [role, shape] : inputs)
-        if (role < kRoles / 2 && c.op.takes(gradient_of(role))) add(c, gradient_of(role), find(role)->storage(), shape);
+        if (role < kRoles / 2 && c.op.takes(gradient_of(role)) && !(c.variant.moves() && role == LATHE_DECAY))
+          add(c, gradient_of(role), find(role)->storage(), shape);
     }
     for (Slot& slot : slots_) args_.push_back({named(slot.role), &(slot.view = slot.field.view())});
   }
@@ -195,6 +200,7 @@ class Expected {
  public:
   Expected(const Case& c, Tensors& tensors) : c_(c), t_(tensors), keys_(c.keys()) {
     for (int64_t i = 0; i < keys_ * c_.width; i++) state.push_back(t_.at(LATHE_STATE_IN, i));
+    for (int64_t i = 0; i < keys_ * c_.width && c.variant.moves(); i++) momentum.push_back(t_.at(LATHE_MOMENTUM_IN, i));
     for (int64_t i = 0; i < keys_ && c.normalise; i++) z.push_back(t_.at(LATHE_Z_IN, i));
     const bool in_order = c.op.takes(LATHE_DECAY);
     for (int64_t t = 0; t < t_.tokens(); t++) {
@@ -204,7 +210,7 @@ class Expected {
     for (int64_t t = 0; t < t_.tokens() && c.reads(LATHE_Q) && !in_order; t++) read(t);
   }
 
-  std::vector<double> o, state, z;
+  std::vector<double> o, state, z, momentum;
 
  private:
   std::vector<double> read_state, read_z;  // what a query sees that reads before its token's update
@@ -268,9 +274,15 @@ class Expected {
       if (c_.normalise) read_z[i] += u * k[i];
       for (int64_t j = 0; j < c_.width; j++)
         read_state[i * static_cast<size_t>(c_.width) + static_cast<size_t>(j)] += u * k[i] * value(t, j);
-      if (c_.normalise) z[i] = a * z[i] + k[i];
+      if (c_.normalise) z[i] = (c_.variant.moves() ? 1 : a) * z[i] + k[i];
       for (int64_t j = 0; j < c_.width; j++) {
         double& s = state[i * static_cast<size_t>(c_.width) + static_cast<size_t>(j)];
+        if (c_.variant.moves()) {
+          double& p = momentum[i * static_cast<size_t>(c_.width) + static_cast<size_t>(j)];
+          p = a * p - t_.at(LATHE_STEP_SIZE, 0) * k[i] * value(t, j);
+          s -= p;
+          continue;
+        }
         s = a * s + k[i] * added[static_cast<size_t>(j)];
       }
     }
@@ -400,6 +412,8 @@ std::string fault_of(const Case& c, int64_t tokens) {
   const Expected expected(c, tensors);
   std::string fault = compare("O", tensors.find(LATHE_O), expected.o, c.storage);
   if (fault.empty()) fault = compare("STATE_OUT", tensors.find(LATHE_STATE_OUT), expected.state, Storage::kF32);
+  if (fault.empty())
+    fault = compare("MOMENTUM_OUT", tensors.find(LATHE_MOMENTUM_OUT), expected.momentum, Storage::kF32);
   if (fault.empty()) fault = compare("Z_OUT", tensors.find(LATHE_Z_OUT), expected.z, Storage::kF32);
   return fault;
 }

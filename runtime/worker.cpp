@@ -312,9 +312,10 @@ void Worker::load(const Sequence& s, const Unit& unit) {
   const Group group{p_.sizes, plan_.meaning.tiled()};
   for (int64_t h = 0; h < unit.heads; h++) {
     const size_t carried = static_cast<size_t>(h);
-    for (int64_t value = 0; value < group.values(); value++)
-      load_state(p_[LATHE_STATE_IN], s.state, group.head(p_.sizes.state_heads(), unit.head + h, value),
-                 state(carried, value));
+    for (int64_t value = 0; value < group.values(); value++) {
+      const int64_t head = group.head(p_.sizes.state_heads(), unit.head + h, value);
+      load_states(LATHE_STATE_IN, LATHE_MOMENTUM_IN, s.state, head, state(carried, value));
+    }
     load_z(p_[LATHE_Z_IN], s.state, unit.head + h, z(carried));
     const Tensor& stabiliser = p_[LATHE_STABILISER];
     peak(carried) =
@@ -329,9 +330,10 @@ void Worker::save(const Sequence& s, const Unit& unit, const Columns& columns) {
   const Group group{p_.sizes, plan_.meaning.tiled()};
   for (int64_t h = 0; h < unit.heads; h++) {
     const size_t carried = static_cast<size_t>(h);
-    for (int64_t value = 0; value < group.values(); value++)
-      save_state(state(carried, value), p_[LATHE_STATE_OUT], s.state,
-                 group.head(p_.sizes.state_heads(), unit.head + h, value), columns);
+    for (int64_t value = 0; value < group.values(); value++) {
+      const int64_t head = group.head(p_.sizes.state_heads(), unit.head + h, value);
+      save_states(state(carried, value), LATHE_STATE_OUT, LATHE_MOMENTUM_OUT, s.state, head, columns);
+    }
     if (columns.first > 0) continue;
     save_z(z(carried), p_[LATHE_Z_OUT], s.state, unit.head + h);
     if (p_[LATHE_STABILISER].present()) *p_[LATHE_STABILISER].floats(s.state, unit.head + h) = peak(carried);
@@ -355,6 +357,17 @@ void Worker::save_state(const float* from, const Tensor& to, int64_t row, int64_
   from += columns.first;
   for (int64_t key = 0; key < s.K; key++)
     std::memcpy(out + key * s.V, from + key * plan_.padded.V, static_cast<size_t>(columns.count) * 4);
+}
+
+void Worker::load_states(uint32_t state, uint32_t momentum, int64_t row, int64_t head, float* to) {
+  load_state(p_[state], row, head, to);
+  if (plan_.meaning.variant->moves()) load_state(p_[momentum], row, head, momentum_of(to));
+}
+
+void Worker::save_states(const float* from, uint32_t state, uint32_t momentum, int64_t row, int64_t head,
+                         Columns columns) {
+  save_state(from, p_[state], row, head, columns);
+  save_state(from + plan_.padded.K * plan_.padded.V, p_[momentum], row, head, columns);
 }
 
 void Worker::load_z(const Tensor& from, int64_t row, int64_t head, float* to) const {

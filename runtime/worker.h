@@ -17,7 +17,8 @@ struct BackwardLayout {
 // Scratch is constant in T, but for a few numbers that a gradient keeps of each token. Offsets are bytes, 64-byte
 // aligned.
 struct Layout {
-  size_t staged, projected, peaks, lengths, q, k, kt, v, o, inv, gate, dt, raw, key_gates, delta, narrow, states, total;
+  size_t staged, projected, peaks, lengths, q, k, kt, v, o, inv, gate, dt, raw, key_gates, delta, momentum, narrow,
+      states, total;
   size_t state_stride, z, heads;  // one key head's states and z, and where among them z is; how many heads are carried
   BackwardLayout backward;
 };
@@ -153,10 +154,13 @@ class Worker {
   float* key_gates() { return at(layout_.key_gates); }
   float* raw() { return at(layout_.raw); }  // for values as they come, where there are steps
   float* delta() { return at(layout_.delta); }
+  float* momentum() { return at(layout_.momentum); }
   float* state(size_t carried, int64_t value) {
-    return at(layout_.states + carried * layout_.state_stride) + value * plan_.padded.K * plan_.padded.V;
+    return at(layout_.states + carried * layout_.state_stride) + value * plan_.state_floats();
   }
   float* z(size_t carried) { return at(layout_.states + carried * layout_.state_stride + layout_.z); }
+  // Where the momentum of a carried state is, which lies behind it.
+  float* momentum_of(float* state) const { return state + plan_.padded.K * plan_.padded.V; }
   float& peak(size_t carried) { return *(z(carried) + plan_.padded.K); }
 
   // Between the caller's [K,V] and the padded copy. `from` or `to` absent: zero, or nothing.
@@ -165,6 +169,9 @@ class Worker {
     save_state(from, to, row, head, {0, p_.sizes.V});
   }
   void save_state(const float* from, const Tensor& to, int64_t row, int64_t head, Columns columns);
+  // A state with its momentum, if it has one.
+  void load_states(uint32_t state, uint32_t momentum, int64_t row, int64_t head, float* to);
+  void save_states(const float* from, uint32_t state, uint32_t momentum, int64_t row, int64_t head, Columns columns);
   void load_z(const Tensor& from, int64_t row, int64_t head, float* to) const;
   void save_z(const float* from, const Tensor& to, int64_t row, int64_t head) const;
 

@@ -256,7 +256,7 @@ MUTATIONS = [
     M("value heads that no key head serves accepted", "runtime/problem.cpp",
       "require(heads % s.HK == 0,", "require(heads >= 1,"),
     M("state without its normaliser accepted", "runtime/problem.cpp",
-      "require(state == p[z].present(),", "require(state || !state,"),
+      "require(p[state].present() == p[role].present(),", "require(p[state].present() || !p[state].present(),"),
     M("zero attribute accepted", "runtime/plan.cpp", "desc.attrs[i].value >= 1e-9", "desc.attrs[i].value >= 0"),
     M("negative eps accepted", "runtime/plan.cpp", "desc.eps >= 0", "desc.eps >= -1"),
     M("workspace over a tensor accepted", "runtime/contents.cpp",

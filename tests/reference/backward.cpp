@@ -9,19 +9,6 @@
 namespace reference {
 namespace {
 
-// Numbers with their sizes.
-struct Sized {
-  std::vector<double> value, size;
-  void assign(size_t n) {
-    value.assign(n, 0);
-    size.assign(n, 0);
-  }
-  void add(size_t i, double x, double x_size) {
-    value[i] += x;
-    size[i] += x_size;
-  }
-};
-
 struct Pairs {
   const Problem& p;
   const Given& given;
@@ -30,7 +17,7 @@ struct Pairs {
   int64_t G = std::max<int64_t>(gate_width(p), 1);  // gates of a token and head: one, or K
   int64_t lag = p.bonus.empty() ? 0 : 1;            // a query reads the state before its token
   // by mapped queries and keys, values, gates and states
-  Sized q = {}, k = {}, v = {}, gate = {}, bonus = {}, state = {}, z = {};
+  Sized q = {}, k = {}, v = {}, gate = {}, bonus = {}, state = {}, z = {}, momentum = {};
 
   void run() {
     const auto tokens = static_cast<size_t>(p.B * p.T), queries = static_cast<size_t>(p.B * p.queries());
@@ -41,6 +28,11 @@ struct Pairs {
     bonus.assign(p.bonus.size());
     state.assign(static_cast<size_t>(p.rows() * HS * K * V));
     z.assign(static_cast<size_t>(p.rows() * p.HK * K));
+    if (variants().at(p.variant).takes_momentum) {
+      momentum.assign(state.value.size());
+      OfMapped all{q, k, v, state, z, momentum};
+      return backward_of_momentum(p, given, all);
+    }
     for (const Sequence& s : sequences(p))
       for (int64_t head = 0; head < HS; ++head) walk(s, head);
   }
@@ -395,6 +387,7 @@ GradientAnswers backward(const Problem& p, const Given& given, bool causal) {
   put(&Gradients::state, pairs.state);
   put(&Gradients::z, pairs.z);
   put(&Gradients::projection, projection);
+  put(&Gradients::momentum, pairs.momentum);
   return all;
 }
 

@@ -34,8 +34,10 @@ Answers initial_answers(const Problem& p) {
   if (p.stabilise && p.stabiliser.empty())
     a.value.stabiliser.assign(rows * HK, -std::numeric_limits<double>::infinity());
   if (p.snapshots) a.value.snapshots.assign(static_cast<size_t>(p.B * p.T) * HS * K * V, 0);
+  if (variants().at(p.variant).takes_momentum)
+    a.value.momentum = p.momentum.empty() ? std::vector<double>(a.value.state.size()) : p.momentum;
   a.size = a.value;
-  for (auto* part : {&a.size.state, &a.size.z, &a.size.stabiliser})
+  for (auto* part : {&a.size.state, &a.size.z, &a.size.stabiliser, &a.size.momentum})
     for (double& y : *part) y = std::abs(y);
   return a;
 }

@@ -28,7 +28,8 @@ struct Problem {
   double scale = 1, eps = 0;
   std::map<std::string, double> attrs;
   std::vector<int64_t> lengths, cu_seqlens, slots, position;
-  std::vector<double> q, k, v, gate, state, z, stabiliser, decay, beta, bonus, dt, dt_bias, skip, out_gate, projection;
+  std::vector<double> q, k, v, gate, state, z, stabiliser, decay, beta, bonus, dt, dt_bias, skip, out_gate, projection,
+      step_size, momentum;
 
   int64_t queries() const { return TQ < 0 ? T : TQ; }
   int64_t sequences() const { return cu_seqlens.empty() ? B : static_cast<int64_t>(cu_seqlens.size()) - 1; }
@@ -38,7 +39,7 @@ struct Problem {
 };
 
 struct Answer {
-  std::vector<double> o, state, z, stabiliser, snapshots;
+  std::vector<double> o, state, z, stabiliser, snapshots, momentum = {};
 };
 struct Answers {
   Answer value, size;
@@ -89,8 +90,9 @@ struct Variant {
   // What of the problem it reads: one for each state head; one for each token of such a head, or K of them; K weights
   // for each such head.
   bool takes_decay = false, takes_gate = false, takes_key_gates = false, takes_bonus = false;
-  bool takes_beta = false;   // one for each token and state head; there is no normaliser then, nor a gradient yet
-  bool takes_steps = false;  // and what goes with them: their bias, skip and out_gate, each of which may be absent
+  bool takes_beta = false;      // one for each token and state head; there is no normaliser then, nor a gradient yet
+  bool takes_momentum = false;  // and a step size for each state head; the decay is the momentum's
+  bool takes_steps = false;     // and what goes with them: their bias, skip and out_gate, each of which may be absent
 };
 // Gates of one token and head.
 int64_t gate_width(const Problem& p);

@@ -88,7 +88,8 @@ Arguments::Arguments(const std::string& op, const Problem& problem, const Option
     const Extents shape = per_head ? Extents{p.HQ, p.M, p.D} : Extents{p.M, p.D};
     add(LATHE_PROJECTION, Type::F32, shape, compact_strides(shape), p.projection);
   }
-  if (!p.decay.empty()) add(LATHE_DECAY, Type::F32, {p.state_heads()}, {1}, p.decay);
+  for (const auto& [role, values] : {std::pair{LATHE_DECAY, &p.decay}, {LATHE_STEP_SIZE, &p.step_size}})
+    if (!values->empty()) add(static_cast<uint32_t>(role), Type::F32, {p.state_heads()}, {1}, *values);
   const reference::Variant& variant = reference::variants().at(p.variant);
   if (const int64_t width = reference::gate_width(p); width > 0) {
     Extents gate = {p.B, p.T, p.state_heads(), width}, strides = laid_out(options_.layout, gate);
@@ -132,7 +133,8 @@ constexpr GradientPart gradient_parts[] = {{&Gradients::q, LATHE_Q},
                                            {&Gradients::out_gate, LATHE_OUT_GATE},
                                            {&Gradients::projection, LATHE_PROJECTION},
                                            {&Gradients::state, LATHE_STATE_IN},
-                                           {&Gradients::z, LATHE_Z_IN}};
+                                           {&Gradients::z, LATHE_Z_IN},
+                                           {&Gradients::momentum, LATHE_MOMENTUM_IN}};
 
 }  // namespace
 
@@ -143,19 +145,23 @@ void Arguments::add_gradients(const Given& given) {
   const auto strides = [&](const Extents& shape) { return state_strides(options_.layout, shape); };
   tensors.at(LATHE_GRAD | LATHE_O)->write(given.o);
   if (!given.state.empty()) add(LATHE_GRAD | LATHE_STATE_OUT, Type::F32, state, strides(state), given.state);
+  if (!given.momentum.empty()) add(LATHE_GRAD | LATHE_MOMENTUM_OUT, Type::F32, state, strides(state), given.momentum);
   if (!given.z.empty()) add(LATHE_GRAD | LATHE_Z_OUT, Type::F32, z, strides(z), given.z);
   add_output(LATHE_GRAD | LATHE_STATE_IN, Type::F32, state, strides(state));
+  const bool moves = reference::variants().at(p.variant).takes_momentum;
+  if (moves) add_output(LATHE_GRAD | LATHE_MOMENTUM_IN, Type::F32, state, strides(state));
   if (p.normalise) add_output(LATHE_GRAD | LATHE_Z_IN, Type::F32, z, strides(z));
   for (const GradientPart& part : gradient_parts)
-    if (const auto of = tensors.find(part.role);
-        of != tensors.end() && part.role != LATHE_STATE_IN && part.role != LATHE_Z_IN) {
+    if (const auto of = tensors.find(part.role); of != tensors.end() && part.role != LATHE_STATE_IN &&
+                                                 part.role != LATHE_Z_IN && part.role != LATHE_MOMENTUM_IN &&
+                                                 !(moves && part.role == LATHE_DECAY)) {
       Extents like = of->second->strides;
       if (part.role == LATHE_K && options_.one_key_head) like = laid_out(options_.layout, of->second->shape);
       add_output(LATHE_GRAD | part.role, of->second->type(), of->second->shape, like);
     }
   // rows that no slot names must keep what they hold
   if (p.slots.empty()) return;
-  for (const uint32_t role : {LATHE_STATE_IN, LATHE_Z_IN})
+  for (const uint32_t role : {LATHE_STATE_IN, LATHE_Z_IN, LATHE_MOMENTUM_IN})
     if (const auto out = tensors.find(LATHE_GRAD | role); out != tensors.end()) out->second->fill(0);
 }
 
@@ -183,6 +189,9 @@ void Arguments::add_states(bool reads_keys) {
     }
   };
   add_pair(LATHE_STATE_IN, LATHE_STATE_OUT, {p.rows(), p.state_heads(), K, p.V}, !p.state.empty(), start.value.state);
+  if (reference::variants().at(p.variant).takes_momentum)
+    add_pair(LATHE_MOMENTUM_IN, LATHE_MOMENTUM_OUT, {p.rows(), p.state_heads(), K, p.V}, !p.state.empty(),
+             start.value.momentum);
   if (p.normalise) add_pair(LATHE_Z_IN, LATHE_Z_OUT, {p.rows(), p.HK, K}, !p.z.empty(), start.value.z);
   if (p.stabilise && reads_keys) {
     const Extents shape = {p.rows(), p.HK};
@@ -218,12 +227,13 @@ std::vector<double> Arguments::read(uint32_t role) const {
 Answer Arguments::outputs() const {
   if (is_backward(op_)) {
     const Gradients g = gradients();
-    Answer all{{}, g.state, g.z, {}, {}};
+    Answer all{{}, g.state, g.z, {}, {}, g.momentum};
     for (const auto* part : {&g.q, &g.k, &g.v, &g.gate, &g.decay, &g.projection})
       all.o.insert(all.o.end(), part->begin(), part->end());
     return all;
   }
-  return {read(LATHE_O), read(LATHE_STATE_OUT), read(LATHE_Z_OUT), read(LATHE_STABILISER), read(LATHE_SNAPSHOTS)};
+  return {read(LATHE_O),          read(LATHE_STATE_OUT), read(LATHE_Z_OUT),
+          read(LATHE_STABILISER), read(LATHE_SNAPSHOTS), read(LATHE_MOMENTUM_OUT)};
 }
 
 std::string Arguments::text() const {

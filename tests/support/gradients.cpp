@@ -33,6 +33,7 @@ constexpr Part parts[] = {{"dq", &Gradients::q, true},
                           {"ddecay", &Gradients::decay, false},
                           {"dstate", &Gradients::state, false},
                           {"dz", &Gradients::z, false},
+                          {"dmomentum", &Gradients::momentum, false},
                           {"dprojection", &Gradients::projection, false}};
 
 }  // namespace

@@ -31,6 +31,7 @@ void fill_all(Problem& p, const Draw& feature, const Draw& value, const Draw& st
   const int64_t K = reference::map_width(p);
   fill(p.state, p.rows() * p.state_heads() * K * p.V, state);
   fill(p.z, p.rows() * p.HK * K, [&] { return std::abs(state()); });
+  if (reference::variants().at(p.variant).takes_momentum) fill(p.momentum, p.rows() * p.state_heads() * K * p.V, state);
 }
 
 }  // namespace
@@ -75,6 +76,7 @@ Problem reals(Problem p, Type type, uint64_t seed, bool states) {
   if (p.M > 0) fill(p.projection, p.M * p.D, [&] { return rounded(Type::F32, normal()); });
   const reference::Variant& variant = reference::variants().at(p.variant);
   if (variant.takes_decay) fill(p.decay, p.state_heads(), [&] { return rounded(Type::F32, -0.5 * uniform()); });
+  if (variant.takes_momentum) fill(p.step_size, p.state_heads(), [&] { return rounded(Type::F32, normal()); });
   // mostly mild, here and there strong, now and then a reset
   if (const int64_t width = reference::gate_width(p); width > 0)
     fill(p.gate, p.B * p.T * p.state_heads() * width, [&] {
@@ -115,6 +117,7 @@ reference::Given given(const Problem& p, bool states, Draw draw) {
   g.o = fill(p.B * p.queries() * p.out_heads() * p.V, draw);
   if (!states) return g;
   g.state = fill(p.rows() * p.state_heads() * reference::map_width(p) * p.V, draw);
+  if (reference::variants().at(p.variant).takes_momentum) g.momentum = fill(static_cast<int64_t>(g.state.size()), draw);
   if (p.normalise) g.z = fill(p.rows() * p.HK * reference::map_width(p), draw);
   return g;
 }
@@ -142,6 +145,10 @@ Problem integers(Problem p, int64_t magnitude, uint64_t seed, bool states) {
   fill_all(p, draw, draw, draw, states);
   const reference::Variant& variant = reference::variants().at(p.variant);
   if (variant.takes_decay) p.decay.assign(static_cast<size_t>(p.state_heads()), 0);
+  if (variant.takes_momentum) {
+    fill(p.decay, p.state_heads(), [&] { return bits() % 2 == 0 ? -INFINITY : 0.0; });
+    fill(p.step_size, p.state_heads(), draw);
+  }
   // nothing or everything is left
   if (const int64_t width = reference::gate_width(p); width > 0)
     fill(p.gate, p.B * p.T * p.state_heads() * width, [&] { return bits() % 8 == 0 ? -INFINITY : 0.0; });
@@ -218,6 +225,7 @@ Problem tokens_of(const Problem& whole, int64_t first, int64_t count, const refe
   if (before == nullptr) return p;
   p.state = before->state;
   p.stabiliser = before->stabiliser;
+  p.momentum = before->momentum;
   if (p.normalise) p.z = before->z;
   return p;
 }
