@@ -15,6 +15,7 @@ struct Row {
   Layout layout;
   bool normalise;
   int threads;
+  int64_t keys = 1;
 };
 
 constexpr Layout kBthd = Layout::kBthd, kBhtd = Layout::kBhtd;
@@ -33,6 +34,8 @@ constexpr Row kRows[] = {
     {"many_heads", "causal", "kda", "identity", "f32", kBthd, false, 1},
     {"many_heads", "causal", "momentum", "identity", "f32", kBthd, false, 1},
     {"many_heads", "causal", "momentum", "elu1", "f32", kBthd, true, 1},
+    {"many_heads", "causal", "plain", "identity", "f32", kBthd, false, 1, 2},
+    {"many_heads", "causal", "plain", "elu1", "f32", kBthd, true, 1, 2},
     {"headline", "noncausal", "plain", "elu1", "f32", kBhtd, true, 1},
     {"headline", "noncausal", "plain", "elu1", "f32", kBthd, true, 1},
     {"headline", "noncausal", "plain", "identity", "f32", kBhtd, false, 1},
@@ -45,6 +48,7 @@ constexpr Row kRows[] = {
     {"headline", "causal_backward", "gate_key", "identity", "f32", kBthd, false, 1},
     {"headline", "causal_backward", "rwkv6", "identity", "f32", kBthd, false, 1},
     {"many_heads", "causal_backward", "momentum", "identity", "f32", kBthd, false, 1},
+    {"many_heads", "causal_backward", "plain", "elu1", "f32", kBthd, true, 1, 2},
     {"headline", "noncausal_backward", "plain", "elu1", "f32", kBhtd, true, 1},
     {"headline", "causal", "plain", "elu1", "bf16", kBhtd, true, 1},
     {"headline", "causal", "plain", "elu1", "f16", kBhtd, true, 1},
@@ -57,6 +61,7 @@ constexpr Row kRows[] = {
     {"decode_cached", "decode", "rwkv6", "identity", "f32", kBthd, false, 1},
     {"decode_cached", "decode", "gated_delta", "identity", "f32", kBthd, false, 1},
     {"decode_cached", "decode", "momentum", "identity", "f32", kBthd, false, 1},
+    {"decode_cached", "decode", "plain", "identity", "f32", kBthd, false, 1, 2},
     {"decode_cached", "decode", "plain", "elu1", "f32", kBthd, true, 1},
     {"decode_memory", "decode", "plain", "identity", "f32", kBthd, false, 1},
     {"decode_memory", "decode", "plain", "elu1", "f32", kBthd, true, 1},
@@ -76,6 +81,8 @@ constexpr Row kRows[] = {
     {"smoke", "causal", "gated_delta", "identity", "f32", kBthd, false, 1},
     {"smoke_decode", "decode", "gated_delta", "identity", "f32", kBthd, false, 1},
     {"smoke", "causal", "momentum", "elu1", "f32", kBthd, true, 1},
+    {"smoke", "causal", "plain", "elu1", "f32", kBthd, true, 1, 2},
+    {"smoke", "causal_backward", "plain", "elu1", "f32", kBthd, true, 1, 2},
     {"smoke", "causal_backward", "momentum", "elu1", "f32", kBthd, true, 1},
     {"smoke_decode", "decode", "momentum", "identity", "f32", kBthd, false, 1},
 };
@@ -97,7 +104,7 @@ std::vector<Case> cases(int threads, bool smoke) {
     for (const Shape& shape : known)
       if (shape.group == row.group)
         all.push_back({shape, row.op, row.variant, row.map, row.dtype, row.layout, row.normalise,
-                       std::max(threads, row.threads)});
+                       std::max(threads, row.threads), row.keys});
   }
   return all;
 }
@@ -106,9 +113,10 @@ std::string case_name(const Case& c) {
   const Shape& s = c.shape;
   const std::string heads = s.query_heads == s.key_heads ? fmt::format("H{}", s.query_heads)
                                                          : fmt::format("HQ{}.HK{}", s.query_heads, s.key_heads);
-  return fmt::format("{}{}/{}/{}/B{}.T{}.{}.D{}.K{}.V{}/{}{}/threads:{}", c.op,
-                     c.variant == "plain" ? "" : "." + c.variant, c.map, c.dtype, s.batch, s.tokens, heads, s.width,
-                     key_width(c), s.value_width, c.layout == Layout::kBhtd ? "BHTD" : "BTHD",
+  const std::string keys = c.keys > 1 ? fmt::format(".M{}", c.keys) : "";
+  return fmt::format("{}{}/{}/{}/B{}.T{}.{}{}.D{}.K{}.V{}/{}{}/threads:{}", c.op,
+                     c.variant == "plain" ? "" : "." + c.variant, c.map, c.dtype, s.batch, s.tokens, heads, keys,
+                     s.width, key_width(c), s.value_width, c.layout == Layout::kBhtd ? "BHTD" : "BTHD",
                      c.normalise ? "/norm" : "", c.threads);
 }
 
@@ -117,6 +125,10 @@ std::optional<Baseline> baseline(const Case& c) {
   if (c.threads > 1) {
     base.threads = 1;
     return Baseline{"vs_one_thread", base};
+  }
+  if (c.keys > 1) {
+    base.keys = 1;
+    return Baseline{"vs_single_keys", base};
   }
   if (c.variant != "plain") {
     base.variant = "plain";

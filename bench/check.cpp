@@ -12,10 +12,13 @@ namespace {
 
 using Row = std::vector<double>;
 
-Row raw_row(const Problem& p, Tensor tensor, int64_t b, int64_t t, int64_t h) {
+// Of keys the key'th of a token.
+Row raw_row(const Problem& p, Tensor tensor, int64_t b, int64_t t, int64_t h, int64_t key = 0) {
   const Shape& s = p.what.shape;
-  const int64_t width = tensor == Tensor::kValue ? s.value_width : s.width;
-  const int64_t start = p.row(b, t, h, tensor == Tensor::kQuery ? s.query_heads : s.key_heads, width);
+  const int64_t width = tensor == Tensor::kValue ? s.value_width : s.width,
+                keys = tensor == Tensor::kKey ? p.what.keys : 1;
+  const int64_t start =
+      p.row(b, t, h, tensor == Tensor::kQuery ? s.query_heads : s.key_heads, keys * width) + key * width;
   Row row(static_cast<size_t>(width));
   for (size_t i = 0; i < row.size(); i++) row[i] = p.first(tensor, start + static_cast<int64_t>(i));
   return row;
@@ -37,12 +40,23 @@ Row favor(const Problem& p, const Row& x) {
   return mapped;
 }
 
-Row mapped_row(const Problem& p, Tensor tensor, int64_t b, int64_t t, int64_t h) {
-  Row row = raw_row(p, tensor, b, t, h);
+Row mapped_row(const Problem& p, Tensor tensor, int64_t b, int64_t t, int64_t h, int64_t key) {
+  Row row = raw_row(p, tensor, b, t, h, key);
   if (p.what.map == "favor") return favor(p, row);
   if (p.what.map == "elu1")
     for (double& x : row) x = x > 0 ? x + 1 : std::exp(x);
   return row;
+}
+
+Row mapped_row(const Problem& p, Tensor tensor, int64_t b, int64_t t, int64_t h) {
+  Row sum = mapped_row(p, tensor, b, t, h, 0);
+  if (tensor != Tensor::kKey || p.what.keys == 1) return sum;
+  for (int64_t key = 1; key < p.what.keys; key++) {
+    const Row more = mapped_row(p, tensor, b, t, h, key);
+    for (size_t i = 0; i < sum.size(); i++) sum[i] += more[i];
+  }
+  for (double& x : sum) x *= static_cast<double>(p.weight_of_key());
+  return sum;
 }
 
 // What a token's key counts for its own query.
@@ -117,6 +131,16 @@ void linear_head(const Problem& p, int64_t b, int64_t h, int steps, Out out) {
 
 double slope(const Problem& p, double x) { return p.what.map == "elu1" && x <= 0 ? std::exp(x) : 1; }
 
+// From the gradient of mixed features to those of the keys of a token.
+Row of_each_key(const Problem& p, int64_t b, int64_t t, int64_t h, const Row& d) {
+  Row all;
+  for (int64_t key = 0; key < p.what.keys; key++) {
+    const Row x = raw_row(p, Tensor::kKey, b, t, h, key);
+    for (size_t i = 0; i < x.size(); i++) all.push_back(static_cast<double>(p.weight_of_key()) * slope(p, x[i]) * d[i]);
+  }
+  return all;
+}
+
 // The gradients of one head by queries, keys and values, each token's in turn; no heads share another's.
 template <typename Out>
 void gradients_of_head(const Problem& p, int64_t b, int64_t h, Out out) {
@@ -181,8 +205,7 @@ void gradients_of_head(const Problem& p, int64_t b, int64_t h, Out out) {
   for (int64_t t = 0; t < T && !causal; t++) collect(t);
   for (int64_t t = T - 1; t >= 0; t--) {
     if (causal && !lags) collect(t);
-    const Row k = mapped_row(p, Tensor::kKey, b, t, h), v = value_row(p, b, t, h),
-              x = raw_row(p, Tensor::kKey, b, t, h), d_o = row_of_gradient(t);
+    const Row k = mapped_row(p, Tensor::kKey, b, t, h), v = value_row(p, b, t, h), d_o = row_of_gradient(t);
     Row own(K);
     if (lags) own = mapped_row(p, Tensor::kQuery, b, t, h);
     for (size_t i = 0; i < K; i++) own[i] *= own_weight(p, h, i);
@@ -196,8 +219,7 @@ void gradients_of_head(const Problem& p, int64_t b, int64_t h, Out out) {
         d_v[j] += of * k[i] * static_cast<double>(p.step_at(b, t, h));
       }
     }
-    for (size_t i = 0; i < K; i++) d_k[i] *= slope(p, x[i]);
-    out(1, t, d_k);
+    out(1, t, of_each_key(p, b, t, h, d_k));
     out(2, t, d_v);
     if (lags) collect(t);
   }
@@ -254,7 +276,7 @@ Verdict check_output(const Problem& problem, std::span<const float> output, cons
       const int64_t rows = s.batch * s.tokens * s.key_heads;
       gradients_of_head(problem, b, h, [&, b = b, h = h](int part, int64_t t, const Row& expected) {
         const auto width = static_cast<int64_t>(expected.size());
-        const int64_t before = part == 0 ? 0 : part == 1 ? rows * s.width : 2 * rows * s.width;
+        const int64_t before = part == 0 ? 0 : part == 1 ? rows * s.width : (1 + c.keys) * rows * s.width;
         compare(before + problem.row(b, t, h, s.key_heads, width), expected);
       });
     } else if (op == "softmax")

@@ -48,6 +48,8 @@ class Problem {
   int64_t output_size() const;
 
   const Case what;
+  float weight_of_key() const { return 1 / static_cast<float>(what.keys); }
+
   const float scale = 1, eps = 1e-6f, log_decay = -0.05f, step_size = 0.5f;
   Memory q, k, v, o, state, z, projection, gate;        // gates are float32 [B,T,H] or [B,T,H,K]
   Memory momentum;                                      // of the states, zero at first

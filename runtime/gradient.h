@@ -9,7 +9,7 @@
 namespace lathe {
 
 // After the units of a gradient: the parts of all sequences meet, in order.
-void sum_parts(const Plan& plan, const Problem& problem, const float* shared);
+void sum_parts(const Plan& plan, const Problem& problem, float* shared);
 
 // A chunk of rows of some width.
 struct Tile {
@@ -127,7 +127,14 @@ class Gradient {
   void advance_from(const Tile& k, const Columns& keys, const Tile& v, const float* h, float* h_out) const;
   static Tile tile(const Worker::Rows& rows, int64_t width) { return {rows.data, rows.stride, width}; }
   bool gated() const { return plan_.meaning.gated(); }
-  void store(uint32_t role, const Step& step, int64_t head, const Worker::Room& from, int64_t columns) const;
+  void store(uint32_t role, const Step& step, int64_t head, const Worker::Room& from, int64_t columns,
+             int64_t key = 0) const;
+  // dx += what comes through the projection, whose own gradient takes its part.
+  void through_projection(uint32_t role, const Worker::Rows& x, const Worker::Room& dx, int64_t head,
+                          int64_t key_head) const;
+  // finish_mapped() where tokens have several keys: to those and to what they weigh.
+  void finish_mixture(const Step& step, int64_t head, const Worker::Room& dy) const;
+  void give_weight(int64_t head, int64_t key, const Step& step, const Tile& x, const Worker::Room& dx) const;
   Buffer gate() const { return {w_.gate(), d_.C, 2, d_.C}; }
 
   Worker& w_;

@@ -39,6 +39,9 @@ Layout worker_layout(const Plan& plan, const Problem& problem) {
   // a tile of features may run past the heads of one token
   constexpr int64_t slack = 16;
   const int64_t rows = std::max(w.C, problem.sizes.HQ / problem.sizes.HK);  // of a chunk, or of the heads of one token
+  // a key's rows or its features, and what they weigh
+  layout.mixed = take(problem.mixes() ? (w.C + slack) * std::max(w.D, w.K) : 0);
+  layout.weights = take(problem.mixes() ? w.C + slack : 0);
   layout.peaks = take(w.C + 16);
   layout.lengths = take(w.C + 16);
   layout.q = take((rows + slack) * w.K);
@@ -104,6 +107,8 @@ Shared shared_layout(const Plan& plan, const Problem& p) {
   shared.rows = take(all);
   shared.heads = take(kNumbersOfHeads * s.N * s.state_heads());
   shared.bonuses = take(p[gradient_of(LATHE_BONUS)].present() ? s.N * s.state_heads() * plan.padded.K : 0);
+  // sums in float64
+  shared.mixtures = take(p[gradient_of(LATHE_MIXTURE)].present() ? 2 * s.N * s.HK * s.keys : 0);
   shared.projections = take(p[gradient_of(LATHE_PROJECTION)].present() ? s.N * s.HK * one : 0);
   return shared;
 }

@@ -167,8 +167,8 @@ Meaning understand(const lathe_desc& desc) {
                                                                     {LATHE_UNIT_QUERIES, "UNIT_QUERIES"},
                                                                     {LATHE_SIGMOID, "SIGMOID"},
                                                                     {LATHE_REFLECT, "REFLECT"}};
-  uint64_t known =
-      LATHE_NORMALISE | LATHE_DENOM_MAX | LATHE_HEADS_TILED | LATHE_STABILISE | LATHE_CLAMP_GATES | LATHE_SOFTPLUS;
+  uint64_t known = LATHE_NORMALISE | LATHE_DENOM_MAX | LATHE_HEADS_TILED | LATHE_STABILISE | LATHE_CLAMP_GATES |
+                   LATHE_SOFTPLUS | LATHE_MIX_FIRST;
   for (const auto& [flag, name] : of_the_delta_rule) known |= flag;
   require((desc.flags & ~known) == 0, "desc.flags: expected flags of this version, got the unknown bits {:#x}",
           desc.flags & ~known);
@@ -213,9 +213,10 @@ namespace {
 // A default attribute follows the head width, which only the arguments tell.
 int64_t head_width(const lathe_arg* args, size_t n_args) {
   for (size_t i = 0; i < n_args && args; i++)
-    if ((args[i].role == LATHE_Q || args[i].role == LATHE_K) && args[i].tensor && args[i].tensor->ndim == 4 &&
-        args[i].tensor->shape)
-      return std::clamp<int64_t>(args[i].tensor->shape[3], 1, 1024);  // what lies outside is refused by name later
+    if ((args[i].role == LATHE_Q || args[i].role == LATHE_K) && args[i].tensor && args[i].tensor->ndim >= 4 &&
+        args[i].tensor->ndim <= 5 && args[i].tensor->shape)
+      // what lies outside is refused by name later
+      return std::clamp<int64_t>(args[i].tensor->shape[args[i].tensor->ndim - 1], 1, 1024);
   return 1;
 }
 
@@ -277,6 +278,7 @@ Problem bind_run(const Plan& plan, const lathe_arg* args, size_t n_args, SlotLis
   same("D", "Q", a.D, b.D);
   same("M", "PROJECTION", a.M, b.M);
   same("V", "V", a.V, b.V);
+  same("M", "MIXTURE", a.keys, b.keys);
   check_contents(problem, plan.meaning, slots);
   return problem;
 }

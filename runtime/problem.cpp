@@ -130,8 +130,9 @@ void size_heads(const Problem& p, Sizes& s) {
 
 void size_widths(const Meaning& meaning, const Problem& p, Sizes& s) {
   const Tensor &q = p[LATHE_Q], &k = p[LATHE_K], &projection = p[LATHE_PROJECTION];
-  s.D = q.present() ? q.shape[3] : k.shape[3];
-  if (k.present()) require(k.shape[3] == s.D, "K: expected the head width {} of Q, got {}", s.D, k.shape[3]);
+  const int64_t of_keys = k.present() ? k.shape[k.rank - 1] : 0;
+  s.D = q.present() ? q.shape[3] : of_keys;
+  if (k.present()) require(of_keys == s.D, "K: expected the head width {} of Q, got {}", s.D, of_keys);
   const bool values = p[LATHE_V].present();
   s.V = values ? p[LATHE_V].shape[3] : p[LATHE_STATE_IN].shape[3];
   require(s.D >= 1 && s.D <= 1024, "{}: expected a head width of 1 to 1024, got {}", q.present() ? "Q" : "K", s.D);
@@ -191,6 +192,23 @@ void size_tokens(const Problem& p, Op op, Sizes& s) {
       agree(s.states, p[role].shape[0], p[LATHE_SLOTS].present() ? "slots" : "sequences", find_role(role)->name);
 }
 
+// A mixture says how many keys each token has.
+void size_mixture(const Meaning& meaning, const Problem& p, Sizes& s) {
+  const Tensor& mixture = p[LATHE_MIXTURE];
+  require(mixture.present() || !meaning.mixes_first() || !meaning.op->takes(LATHE_MIXTURE),
+          "MIXTURE: expected one beside the flag MIX_FIRST, got none");
+  if (mixture.present()) s.keys = mixture.shape[1];
+  constexpr int64_t most = 64;
+  require(s.keys >= 1 && s.keys <= most, "MIXTURE: expected 1 to {} keys, got {}", most, s.keys);
+  require(mixture.present() || p[LATHE_K].rank < 5, "MIXTURE: expected one beside a K of 5 dimensions, got none");
+  const int rank = mixture.present() ? 5 : 4;
+  for (uint32_t role : {uint32_t{LATHE_K}, gradient_of(LATHE_K)})
+    require(!p[role].present() || p[role].rank == rank, "{}: expected {} dimensions {} MIXTURE, got {}",
+            find_role(role)->name, rank, mixture.present() ? "beside" : "without", p[role].rank);
+  for (uint32_t role : {uint32_t{LATHE_MIXTURE}, gradient_of(LATHE_MIXTURE)}) expect(p, role, {s.HK, s.keys});
+  if (mixture.present()) expect(p, LATHE_K, {s.B, s.Tk, s.HK, s.keys, s.D});
+}
+
 // What some variant brings, this one needs or does not take.
 void check_inputs(const Problem& p, const Variant& variant) {
   uint64_t of_variants = 0;
@@ -220,8 +238,8 @@ void check_gate_shape(const Problem& p, uint32_t role, const Variant& variant) {
 
 // There is no gradient of what is not an argument, unless it counts as zero.
 void check_gradients(const Problem& p, const Meaning& meaning) {
-  for (uint32_t role :
-       {LATHE_PROJECTION, LATHE_GATE, LATHE_DECAY, LATHE_BONUS, LATHE_DT, LATHE_DT_BIAS, LATHE_SKIP, LATHE_OUT_GATE})
+  for (uint32_t role : {LATHE_PROJECTION, LATHE_GATE, LATHE_DECAY, LATHE_BONUS, LATHE_DT, LATHE_DT_BIAS, LATHE_SKIP,
+                        LATHE_OUT_GATE, LATHE_MIXTURE})
     require(!p[gradient_of(role)].present() || p[role].present(), "{}: expected none without {}, got one",
             find_role(gradient_of(role))->name, find_role(role)->name);
   for (uint32_t role : {LATHE_Z_IN, LATHE_Z_OUT})
@@ -260,13 +278,17 @@ void check_shapes(const Problem& p, const Meaning& meaning) {
     expect(p, role, {s.B, s.Tq, s.out_heads(), s.V});
   expect(p, LATHE_STABILISER, {s.states, s.HK});
   expect(p, gradient_of(LATHE_Q), {s.B, s.Tq, s.HQ, s.D});
-  expect(p, gradient_of(LATHE_K), {s.B, s.Tk, s.HK, s.D});
+  if (p.mixes())
+    expect(p, gradient_of(LATHE_K), {s.B, s.Tk, s.HK, s.keys, s.D});
+  else
+    expect(p, gradient_of(LATHE_K), {s.B, s.Tk, s.HK, s.D});
   expect(p, gradient_of(LATHE_V), {s.B, s.Tk, s.HV, s.V});
   expect(p, gradient_of(LATHE_O), {s.B, s.Tq, s.out_heads(), s.V});
   for (uint32_t role : {LATHE_Z_IN, LATHE_Z_OUT}) expect(p, gradient_of(role), {s.states, s.HK, s.K});
   check_gradients(p, meaning);
   const bool keeps_state = p[LATHE_STATE_IN].present() || p[LATHE_STATE_OUT].present(),
              stabiliser = p[LATHE_STABILISER].present();
+  require(!p.mixes() || !meaning.stabilise(), "MIXTURE: expected none beside the flag STABILISE, got one");
   require(!stabiliser || meaning.stabilise(), "STABILISER: expected none without the flag STABILISE, got one");
   require(stabiliser || !meaning.stabilise() || !keeps_state || !meaning.op->takes(LATHE_STABILISER),
           "STABILISER: expected one beside a stabilised state, got none");
@@ -323,7 +345,11 @@ Problem bind(const Meaning& meaning, const lathe_arg* args, size_t n_args, bool 
   size_heads(p, p.sizes);
   size_widths(meaning, p, p.sizes);
   size_tokens(p, meaning.op->op, p.sizes);
+  size_mixture(meaning, p, p.sizes);
   check_shapes(p, meaning);
+  for (uint32_t role : {uint32_t{LATHE_K}, gradient_of(LATHE_K)})
+    if (Tensor& k = p.tensors[role]; k.rank == 5)
+      std::swap(k.shape[3], k.shape[4]), std::swap(k.stride[3], k.stride[4]);
   return p;
 }
 

@@ -82,6 +82,7 @@ const std::vector<Shape>& shapes() {
       {"gatedandcorrected", [](Problem& p) { p.variant = "gated_delta"; }, scans},
       {"gatedbykeyandcorrected", [](Problem& p) { p.variant = "kda"; }, scans},
       {"steps", [](Problem& p) { p.variant = "ssd"; }, has_direction},
+      {"mixed", [](Problem& p) { p.keys = 2; }, [](const std::string& op) { return op != "readout"; }},
       {"moving", [](Problem& p) { p.variant = "momentum"; }, has_direction},
       {"snapshots", [](Problem& p) { p.snapshots = true; }, [](const std::string& op) { return op == "decode"; }},
   };

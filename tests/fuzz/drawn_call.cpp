@@ -59,6 +59,8 @@ void DrawnCall::draw_description() {
                (bytes_.either() ? LATHE_HEADS_TILED : 0) | (stabilise_ ? LATHE_STABILISE : 0) |
                (variant_ != "plain" && bytes_.below(4) == 0 ? LATHE_CLAMP_GATES : 0) |
                (steps_ && bytes_.either() ? LATHE_SOFTPLUS : 0);
+  sizes_.keys = op_ != "readout" && !stabilise_ && bytes_.below(4) == 0 ? bytes_.between(1, 3) : 0;
+  if (sizes_.keys > 0 && bytes_.either()) desc.flags |= LATHE_MIX_FIRST;
   if (beta_)
     for (const uint64_t flag : {LATHE_UNIT_KEYS, LATHE_UNIT_QUERIES, LATHE_SIGMOID, LATHE_REFLECT})
       desc.flags |= bytes_.either() ? flag : 0;
@@ -174,7 +176,10 @@ void DrawnCall::draw_tensors() {
       lay_out(*add(LATHE_O, kFloat, {s.B, s.TQ, s.out_heads(), s.V}, Argument::kWritten));
   }
   if (op_ != "readout") {
-    lay_out(*add(LATHE_K, kFloat, {s.B, s.T, s.HK, s.D}));
+    std::vector<int64_t> keys = {s.B, s.T, s.HK, s.D};
+    if (s.keys > 0) keys.insert(keys.end() - 1, s.keys);
+    lay_out(*add(LATHE_K, kFloat, keys));
+    if (s.keys > 0) lay_out(*add(LATHE_MIXTURE, kFloat32, {s.HK, s.keys}));
     lay_out(*add(LATHE_V, kFloat, {s.B, s.T, s.HV, s.V}));
   }
   add_states(LATHE_STATE_IN, LATHE_STATE_OUT, {s.rows, s.state_heads(), s.K, s.V});
@@ -233,6 +238,7 @@ void DrawnCall::add_gradients() {
       case LATHE_DT_BIAS:
       case LATHE_SKIP:
       case LATHE_PROJECTION:
+      case LATHE_MIXTURE:
         some(role, kFloat32, shape, Argument::kWritten);
     }
   some(LATHE_STATE_IN, kFloat32, state, Argument::kWritten);

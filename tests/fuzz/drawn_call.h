@@ -41,7 +41,7 @@ class DrawnCall {
 
  private:
   struct Sizes {
-    int64_t B, T, TQ, HQ, HK, HV, D, V, M, K, N, rows;
+    int64_t B, T, TQ, HQ, HK, HV, D, V, M, K, N, rows, keys;
     int64_t state_heads() const { return HK > HV ? HK : HV; }
     int64_t out_heads() const { return HQ > HV ? HQ : HV; }
   };

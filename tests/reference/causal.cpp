@@ -158,7 +158,7 @@ Answers scan(const Problem& p, const Decay& decay, const std::vector<double>& bo
                p.stabilise ? Maximum{start.value.stabiliser[z_at], start.size.stabiliser[z_at]} : Maximum{}};
       for (int64_t i = 0; i < s.count; ++i) {
         const int64_t token = s.b * p.T + s.first + i;
-        const double* k = &p.k[(token * p.HK + kh) * p.D];
+        const double* k = &p.k[(token * p.HK + kh) * p.key_width()];
         if (p.stabilise) {
           const Maximum maximum = key_maximum(p, kh, k);
           if (maximum.value > m.maximum.value) {

@@ -36,7 +36,8 @@ Answers momentum(const Problem& p) {
       const double beta = momentum_kept(p, head), gamma = p.step_size[static_cast<size_t>(head)];
       for (int64_t i = 0; i < s.count; ++i) {
         const int64_t token = s.b * p.T + s.first + i;
-        const Feature k = map_key(p, kh, s.position + i, &p.k[static_cast<size_t>((token * p.HK + kh) * p.D)], {});
+        const Feature k =
+            map_key(p, kh, s.position + i, &p.k[static_cast<size_t>((token * p.HK + kh) * p.key_width())], {});
         const double* v = &p.v[static_cast<size_t>((token * p.HV + vh) * V)];
         for (int64_t c = 0; c < K; ++c) {
           sum[static_cast<size_t>(c)] += k.value[static_cast<size_t>(c)];

@@ -40,7 +40,8 @@ struct Walk {
     const auto values = [&](int64_t i) { return ((s.b * p.T + s.first + i) * p.HV + vh) * V; };
     for (int64_t i = 0; i < s.count; ++i) {
       const int64_t token = s.b * p.T + s.first + i;
-      keys.push_back(map_key(p, kh, s.position + i, &p.k[static_cast<size_t>((token * p.HK + kh) * p.D)], {}));
+      keys.push_back(
+          map_key(p, kh, s.position + i, &p.k[static_cast<size_t>((token * p.HK + kh) * p.key_width())], {}));
       for (size_t n = 0; n < S.value.size(); ++n) {
         const size_t c = n / static_cast<size_t>(V), e = n % static_cast<size_t>(V);
         const double v = p.v[static_cast<size_t>(values(i)) + e];

@@ -9,8 +9,14 @@
 namespace support {
 namespace {
 
-// Strides of a [B,T,H,width] tensor.
+// Strides of a [B,T,H,width] tensor; of one with a further dimension as if the last two were one.
 Extents laid_out(Layout layout, const Extents& shape) {
+  if (shape.size() == 5) {
+    Extents strides = laid_out(layout, {shape[0], shape[1], shape[2], shape[3] * shape[4]});
+    strides[3] = shape[4];
+    strides.push_back(1);
+    return strides;
+  }
   const int64_t T = shape[1], H = shape[2], width = shape[3];
   switch (layout) {
     case Layout::Bthd:
@@ -50,11 +56,11 @@ Arguments::Arguments(const std::string& op, const Problem& problem, const Option
   desc.map = problem_.map.c_str();
   desc.scale = static_cast<float>(p.scale);
   desc.eps = static_cast<float>(p.eps);
-  const std::pair<bool, uint64_t> flags[] = {{p.normalise, LATHE_NORMALISE}, {p.denom_max, LATHE_DENOM_MAX},
-                                             {p.tiled, LATHE_HEADS_TILED},   {p.stabilise, LATHE_STABILISE},
-                                             {p.clamp, LATHE_CLAMP_GATES},   {p.softplus, LATHE_SOFTPLUS},
-                                             {p.unit_keys, LATHE_UNIT_KEYS}, {p.unit_queries, LATHE_UNIT_QUERIES},
-                                             {p.sigmoid, LATHE_SIGMOID},     {p.reflects, LATHE_REFLECT}};
+  const std::pair<bool, uint64_t> flags[] = {
+      {p.normalise, LATHE_NORMALISE}, {p.denom_max, LATHE_DENOM_MAX},       {p.tiled, LATHE_HEADS_TILED},
+      {p.stabilise, LATHE_STABILISE}, {p.clamp, LATHE_CLAMP_GATES},         {p.softplus, LATHE_SOFTPLUS},
+      {p.unit_keys, LATHE_UNIT_KEYS}, {p.unit_queries, LATHE_UNIT_QUERIES}, {p.sigmoid, LATHE_SIGMOID},
+      {p.reflects, LATHE_REFLECT},    {p.mix_first, LATHE_MIX_FIRST}};
   for (const auto& [set, flag] : flags) desc.flags |= set ? flag : 0;
   for (const auto& [name, value] : problem_.attrs) attrs_.push_back({name.c_str(), value});
   desc.attrs = attrs_.data();
@@ -68,7 +74,9 @@ Arguments::Arguments(const std::string& op, const Problem& problem, const Option
     if (is_backward(op)) add_output(LATHE_GRAD | LATHE_O, options_.type, o, laid_out(options_.layout, o));
   }
   if (reads_keys) {
-    const Extents k = {p.B, p.T, p.HK, p.D}, v = {p.B, p.T, p.HV, p.V};
+    Extents k = {p.B, p.T, p.HK, p.D};
+    if (!p.mixture.empty()) k.insert(k.end() - 1, p.keys);
+    const Extents v = {p.B, p.T, p.HV, p.V};
     Extents k_strides = laid_out(options_.layout, k);
     if (options_.one_key_head) k_strides[2] = 0;
     add(LATHE_K, options_.type, k, k_strides, p.k);
@@ -83,6 +91,7 @@ Arguments::Arguments(const std::string& op, const Problem& problem, const Option
   integers(LATHE_CU_SEQLENS, p.cu_seqlens);
   integers(LATHE_SLOTS, p.slots);
   integers(LATHE_POSITION, p.position);
+  if (!p.mixture.empty() && reads_keys) add(LATHE_MIXTURE, Type::F32, {p.HK, p.keys}, {p.keys, 1}, p.mixture);
   if (p.M > 0) {
     const bool per_head = static_cast<int64_t>(p.projection.size()) > p.M * p.D;
     const Extents shape = per_head ? Extents{p.HQ, p.M, p.D} : Extents{p.M, p.D};
@@ -134,7 +143,8 @@ constexpr GradientPart gradient_parts[] = {{&Gradients::q, LATHE_Q},
                                            {&Gradients::projection, LATHE_PROJECTION},
                                            {&Gradients::state, LATHE_STATE_IN},
                                            {&Gradients::z, LATHE_Z_IN},
-                                           {&Gradients::momentum, LATHE_MOMENTUM_IN}};
+                                           {&Gradients::momentum, LATHE_MOMENTUM_IN},
+                                           {&Gradients::mixture, LATHE_MIXTURE}};
 
 }  // namespace
 
@@ -250,6 +260,8 @@ std::string Arguments::text() const {
                                                 {p.unit_queries, " unit_queries"},
                                                 {p.sigmoid, " sigmoid"},
                                                 {p.reflects, " reflects"},
+                                                {!p.mixture.empty(), " mixture"},
+                                                {p.mix_first, " mix_first"},
                                                 {!p.state.empty(), " state"},
                                                 {options_.in_place, " in_place"},
                                                 {p.snapshots, " snapshots"},

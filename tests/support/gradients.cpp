@@ -34,6 +34,7 @@ constexpr Part parts[] = {{"dq", &Gradients::q, true},
                           {"dstate", &Gradients::state, false},
                           {"dz", &Gradients::z, false},
                           {"dmomentum", &Gradients::momentum, false},
+                          {"dmixture", &Gradients::mixture, false},
                           {"dprojection", &Gradients::projection, false}};
 
 }  // namespace

@@ -25,7 +25,7 @@ void settle(Problem& p) {
 
 void fill_all(Problem& p, const Draw& feature, const Draw& value, const Draw& state, bool states) {
   fill(p.q, p.B * p.queries() * p.HQ * p.D, feature);
-  fill(p.k, p.B * p.T * p.HK * p.D, feature);
+  fill(p.k, p.B * p.T * p.HK * p.key_width(), feature);
   fill(p.v, p.B * p.T * p.HV * p.V, value);
   if (!states) return;
   const int64_t K = reference::map_width(p);
@@ -56,7 +56,7 @@ void fill_betas(Problem& p, Type type, const Draw& uniform) {
   for (int64_t token = 0; token < p.B * p.T; ++token)
     for (int64_t h = 0; h < p.state_heads(); ++h) {
       const int64_t kh = reference::shared_head(p, h, p.state_heads(), p.HK);
-      const reference::Feature k = reference::map_key(p, kh, token, &p.k[(token * p.HK + kh) * p.D], {});
+      const reference::Feature k = reference::map_key(p, kh, token, &p.k[(token * p.HK + kh) * p.key_width()], {});
       double square = 0;
       for (const double y : k.value) square += y * y;
       const double largest = p.reflects ? 2 : 1, most = p.unit_keys ? largest : std::min(largest, 2 / square);
@@ -94,6 +94,7 @@ Problem reals(Problem p, Type type, uint64_t seed, bool states) {
     fill(p.skip, p.state_heads(), [&] { return rounded(Type::F32, normal()); });
     fill(p.out_gate, p.B * p.T * p.out_heads() * p.V, [&] { return rounded(type, normal()); });
   }
+  if (p.keys > 1) fill(p.mixture, p.HK * p.keys, [&] { return rounded(Type::F32, uniform()); });
   const bool positive = p.normalise && reference::maps().at(p.map).negative;
   const Draw value = [&] { return rounded(type, normal()); };
   fill_all(
@@ -153,6 +154,7 @@ Problem integers(Problem p, int64_t magnitude, uint64_t seed, bool states) {
   if (const int64_t width = reference::gate_width(p); width > 0)
     fill(p.gate, p.B * p.T * p.state_heads() * width, [&] { return bits() % 8 == 0 ? -INFINITY : 0.0; });
   if (variant.takes_bonus) fill(p.bonus, p.state_heads() * reference::map_width(p), draw);
+  if (p.keys > 1) fill(p.mixture, p.HK * p.keys, draw);
   // keys of one number or two, of few: what the state is multiplied by only permutes it and changes signs
   if (variant.takes_beta) {
     fill(p.beta, p.B * p.T * p.state_heads(), [&] { return static_cast<double>(bits() % 4 != 0); });
