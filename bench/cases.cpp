@@ -15,6 +15,7 @@ struct Row {
   Layout layout;
   bool normalise;
   int threads;
+  int64_t keys = 1;
 };
 
 constexpr Layout kBthd = Layout::kBthd, kBhtd = Layout::kBhtd;
@@ -31,6 +32,10 @@ constexpr Row kRows[] = {
     {"many_heads", "causal", "delta", "identity", "f32", kBthd, false, 1},
     {"many_heads", "causal", "gated_delta", "identity", "f32", kBthd, false, 1},
     {"many_heads", "causal", "kda", "identity", "f32", kBthd, false, 1},
+    {"many_heads", "causal", "momentum", "identity", "f32", kBthd, false, 1},
+    {"many_heads", "causal", "momentum", "elu1", "f32", kBthd, true, 1},
+    {"many_heads", "causal", "plain", "identity", "f32", kBthd, false, 1, 2},
+    {"many_heads", "causal", "plain", "elu1", "f32", kBthd, true, 1, 2},
     {"headline", "noncausal", "plain", "elu1", "f32", kBhtd, true, 1},
     {"headline", "noncausal", "plain", "elu1", "f32", kBthd, true, 1},
     {"headline", "noncausal", "plain", "identity", "f32", kBhtd, false, 1},
@@ -42,6 +47,8 @@ constexpr Row kRows[] = {
     {"headline", "causal_backward", "ssd", "identity", "f32", kBthd, false, 1},
     {"headline", "causal_backward", "gate_key", "identity", "f32", kBthd, false, 1},
     {"headline", "causal_backward", "rwkv6", "identity", "f32", kBthd, false, 1},
+    {"many_heads", "causal_backward", "momentum", "identity", "f32", kBthd, false, 1},
+    {"many_heads", "causal_backward", "plain", "elu1", "f32", kBthd, true, 1, 2},
     {"headline", "noncausal_backward", "plain", "elu1", "f32", kBhtd, true, 1},
     {"headline", "causal", "plain", "elu1", "bf16", kBhtd, true, 1},
     {"headline", "causal", "plain", "elu1", "f16", kBhtd, true, 1},
@@ -53,6 +60,8 @@ constexpr Row kRows[] = {
     {"decode_cached", "decode", "gate_key", "identity", "f32", kBthd, false, 1},
     {"decode_cached", "decode", "rwkv6", "identity", "f32", kBthd, false, 1},
     {"decode_cached", "decode", "gated_delta", "identity", "f32", kBthd, false, 1},
+    {"decode_cached", "decode", "momentum", "identity", "f32", kBthd, false, 1},
+    {"decode_cached", "decode", "plain", "identity", "f32", kBthd, false, 1, 2},
     {"decode_cached", "decode", "plain", "elu1", "f32", kBthd, true, 1},
     {"decode_memory", "decode", "plain", "identity", "f32", kBthd, false, 1},
     {"decode_memory", "decode", "plain", "elu1", "f32", kBthd, true, 1},
@@ -71,6 +80,11 @@ constexpr Row kRows[] = {
     {"smoke_decode", "decode", "ssd", "identity", "f32", kBthd, false, 1},
     {"smoke", "causal", "gated_delta", "identity", "f32", kBthd, false, 1},
     {"smoke_decode", "decode", "gated_delta", "identity", "f32", kBthd, false, 1},
+    {"smoke", "causal", "momentum", "elu1", "f32", kBthd, true, 1},
+    {"smoke", "causal", "plain", "elu1", "f32", kBthd, true, 1, 2},
+    {"smoke", "causal_backward", "plain", "elu1", "f32", kBthd, true, 1, 2},
+    {"smoke", "causal_backward", "momentum", "elu1", "f32", kBthd, true, 1},
+    {"smoke_decode", "decode", "momentum", "identity", "f32", kBthd, false, 1},
 };
 
 }  // namespace
@@ -90,7 +104,7 @@ std::vector<Case> cases(int threads, bool smoke) {
     for (const Shape& shape : known)
       if (shape.group == row.group)
         all.push_back({shape, row.op, row.variant, row.map, row.dtype, row.layout, row.normalise,
-                       std::max(threads, row.threads)});
+                       std::max(threads, row.threads), row.keys});
   }
   return all;
 }
@@ -99,9 +113,10 @@ std::string case_name(const Case& c) {
   const Shape& s = c.shape;
   const std::string heads = s.query_heads == s.key_heads ? fmt::format("H{}", s.query_heads)
                                                          : fmt::format("HQ{}.HK{}", s.query_heads, s.key_heads);
-  return fmt::format("{}{}/{}/{}/B{}.T{}.{}.D{}.K{}.V{}/{}{}/threads:{}", c.op,
-                     c.variant == "plain" ? "" : "." + c.variant, c.map, c.dtype, s.batch, s.tokens, heads, s.width,
-                     key_width(c), s.value_width, c.layout == Layout::kBhtd ? "BHTD" : "BTHD",
+  const std::string keys = c.keys > 1 ? fmt::format(".M{}", c.keys) : "";
+  return fmt::format("{}{}/{}/{}/B{}.T{}.{}{}.D{}.K{}.V{}/{}{}/threads:{}", c.op,
+                     c.variant == "plain" ? "" : "." + c.variant, c.map, c.dtype, s.batch, s.tokens, heads, keys,
+                     s.width, key_width(c), s.value_width, c.layout == Layout::kBhtd ? "BHTD" : "BTHD",
                      c.normalise ? "/norm" : "", c.threads);
 }
 
@@ -110,6 +125,10 @@ std::optional<Baseline> baseline(const Case& c) {
   if (c.threads > 1) {
     base.threads = 1;
     return Baseline{"vs_one_thread", base};
+  }
+  if (c.keys > 1) {
+    base.keys = 1;
+    return Baseline{"vs_single_keys", base};
   }
   if (c.variant != "plain") {
     base.variant = "plain";
@@ -136,6 +155,7 @@ int64_t key_width(const Case& c) { return c.shape.projections > 0 ? 2 * c.shape.
 bool has_bonus(const Case& c) { return c.variant == "rwkv6"; }
 bool has_steps(const Case& c) { return c.variant == "ssd"; }
 bool has_decay(const Case& c) { return c.variant == "decay" || has_steps(c); }
+bool moves(const Case& c) { return c.variant == "momentum"; }
 bool corrects(const Case& c) { return c.variant.ends_with("delta") || c.variant == "kda"; }
 
 int64_t gate_width(const Case& c) {

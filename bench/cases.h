@@ -21,6 +21,7 @@ struct Case {
   Layout layout;
   bool normalise;
   int threads;
+  int64_t keys = 1;  // of a token and head, which are mixed
 };
 
 std::vector<Shape> shapes();
@@ -31,7 +32,8 @@ std::vector<Case> cases(int threads, bool smoke);
 std::string case_name(const Case& c);
 bool is_backward(const Case& c);
 // The case that this one is held against, with the counter's name: several threads with one, a variant with the plain
-// scan, a gradient with the operator whose gradient it is, another dtype with float32, [B,T,H,D] with [B,H,T,D].
+// scan, mixed keys with single ones, a gradient with the operator whose gradient it is, another dtype with float32,
+// [B,T,H,D] with [B,H,T,D].
 struct Baseline {
   std::string counter;
   Case base;
@@ -46,6 +48,8 @@ int64_t gate_width(const Case& c);
 bool has_decay(const Case& c);
 bool has_bonus(const Case& c);
 bool has_steps(const Case& c);
+// Whether states have a momentum, with a decay and a step size for each head.
+bool moves(const Case& c);
 // Whether tokens are corrected: the delta rule, which brings betas.
 bool corrects(const Case& c);
 // 4 T H K V (2 T (HQ + HK) K V where queries share keys): the recurrence itself; 2 T HK K V more for the delta rule, 10

@@ -12,10 +12,13 @@ namespace {
 
 using Row = std::vector<double>;
 
-Row raw_row(const Problem& p, Tensor tensor, int64_t b, int64_t t, int64_t h) {
+// Of keys the key'th of a token.
+Row raw_row(const Problem& p, Tensor tensor, int64_t b, int64_t t, int64_t h, int64_t key = 0) {
   const Shape& s = p.what.shape;
-  const int64_t width = tensor == Tensor::kValue ? s.value_width : s.width;
-  const int64_t start = p.row(b, t, h, tensor == Tensor::kQuery ? s.query_heads : s.key_heads, width);
+  const int64_t width = tensor == Tensor::kValue ? s.value_width : s.width,
+                keys = tensor == Tensor::kKey ? p.what.keys : 1;
+  const int64_t start =
+      p.row(b, t, h, tensor == Tensor::kQuery ? s.query_heads : s.key_heads, keys * width) + key * width;
   Row row(static_cast<size_t>(width));
   for (size_t i = 0; i < row.size(); i++) row[i] = p.first(tensor, start + static_cast<int64_t>(i));
   return row;
@@ -37,12 +40,23 @@ Row favor(const Problem& p, const Row& x) {
   return mapped;
 }
 
-Row mapped_row(const Problem& p, Tensor tensor, int64_t b, int64_t t, int64_t h) {
-  Row row = raw_row(p, tensor, b, t, h);
+Row mapped_row(const Problem& p, Tensor tensor, int64_t b, int64_t t, int64_t h, int64_t key) {
+  Row row = raw_row(p, tensor, b, t, h, key);
   if (p.what.map == "favor") return favor(p, row);
   if (p.what.map == "elu1")
     for (double& x : row) x = x > 0 ? x + 1 : std::exp(x);
   return row;
+}
+
+Row mapped_row(const Problem& p, Tensor tensor, int64_t b, int64_t t, int64_t h) {
+  Row sum = mapped_row(p, tensor, b, t, h, 0);
+  if (tensor != Tensor::kKey || p.what.keys == 1) return sum;
+  for (int64_t key = 1; key < p.what.keys; key++) {
+    const Row more = mapped_row(p, tensor, b, t, h, key);
+    for (size_t i = 0; i < sum.size(); i++) sum[i] += more[i];
+  }
+  for (double& x : sum) x *= static_cast<double>(p.weight_of_key());
+  return sum;
 }
 
 // What a token's key counts for its own query.
@@ -56,13 +70,19 @@ Row value_row(const Problem& p, int64_t b, int64_t t, int64_t h) {
   return v;
 }
 
+// What a token adds to a number of the state, which may have a momentum.
+double moved(const Problem& p, double* momentum, double added) {
+  if (momentum == nullptr) return added;
+  return *momentum = std::exp(static_cast<double>(p.log_decay)) * *momentum + p.step_size * added;
+}
+
 // The recurrence of one head; out is called with every token's row.
 template <typename Out>
 void linear_head(const Problem& p, int64_t b, int64_t h, int steps, Out out) {
   const Case& c = p.what;
   const auto keys = static_cast<size_t>(key_width(c)), values = static_cast<size_t>(c.shape.value_width);
   const int64_t key_head = h * c.shape.key_heads / heads(c), query_head = h * c.shape.query_heads / heads(c);
-  std::vector<double> state(keys * values), z(keys), seen_state, seen_z;
+  std::vector<double> state(keys * values), z(keys), momentum(moves(c) ? keys * values : 0), seen_state, seen_z;
   if (c.op == "decode") {
     const int64_t at = b * c.shape.key_heads + key_head;
     for (size_t i = 0; i < state.size(); i++)
@@ -88,7 +108,8 @@ void linear_head(const Problem& p, int64_t b, int64_t h, int steps, Out out) {
       v[j] *= p.beta_at(b, t, key_head);
     }
     for (size_t i = 0; i < keys; i++)
-      for (size_t j = 0; j < values; j++) state[i * values + j] += k[i] * v[j];
+      for (size_t j = 0; j < values; j++)
+        state[i * values + j] += moved(p, moves(c) ? &momentum[i * values + j] : nullptr, k[i] * v[j]);
   };
   if (c.op == "noncausal")
     for (int64_t t = 0; t < c.shape.tokens; t++) absorb(t);
@@ -110,6 +131,16 @@ void linear_head(const Problem& p, int64_t b, int64_t h, int steps, Out out) {
 
 double slope(const Problem& p, double x) { return p.what.map == "elu1" && x <= 0 ? std::exp(x) : 1; }
 
+// From the gradient of mixed features to those of the keys of a token.
+Row of_each_key(const Problem& p, int64_t b, int64_t t, int64_t h, const Row& d) {
+  Row all;
+  for (int64_t key = 0; key < p.what.keys; key++) {
+    const Row x = raw_row(p, Tensor::kKey, b, t, h, key);
+    for (size_t i = 0; i < x.size(); i++) all.push_back(static_cast<double>(p.weight_of_key()) * slope(p, x[i]) * d[i]);
+  }
+  return all;
+}
+
 // The gradients of one head by queries, keys and values, each token's in turn; no heads share another's.
 template <typename Out>
 void gradients_of_head(const Problem& p, int64_t b, int64_t h, Out out) {
@@ -127,13 +158,15 @@ void gradients_of_head(const Problem& p, int64_t b, int64_t h, Out out) {
           p.first(Tensor::kOutputGradient, p.row(b, t, h, heads(c), c.shape.value_width) + static_cast<int64_t>(j));
     return row;
   };
-  Row state(K * V), z(K), inverse(static_cast<size_t>(T), 1), by_denominator(static_cast<size_t>(T));
+  Row state(K * V), momentum(moves(c) ? K * V : 0), z(K), inverse(static_cast<size_t>(T), 1),
+      by_denominator(static_cast<size_t>(T));
   const auto absorb = [&](int64_t t) {
     const Row k = mapped_row(p, Tensor::kKey, b, t, h), v = value_row(p, b, t, h);
     for (size_t i = 0; i < K; i++) {
       const double a = left(t, i);
       z[i] = a * z[i] + k[i];
-      for (size_t j = 0; j < V; j++) state[i * V + j] = a * state[i * V + j] + k[i] * v[j];
+      for (size_t j = 0; j < V; j++)
+        state[i * V + j] = a * state[i * V + j] + moved(p, moves(c) ? &momentum[i * V + j] : nullptr, k[i] * v[j]);
     }
   };
   for (int64_t t = 0; t < T && !causal; t++) absorb(t);
@@ -157,20 +190,22 @@ void gradients_of_head(const Problem& p, int64_t b, int64_t h, Out out) {
   }
   std::fill(state.begin(), state.end(), 0);
   std::fill(z.begin(), z.end(), 0);
+  std::fill(momentum.begin(), momentum.end(), 0);
   const auto collect = [&](int64_t t) {
     const Row q = mapped_row(p, Tensor::kQuery, b, t, h), d_o = row_of_gradient(t);
     const auto n = static_cast<size_t>(t);
     for (size_t i = 0; i < K; i++) {
       const double a = lags ? left(t, i) : causal && t + 1 < T ? left(t + 1, i) : 1;
       z[i] = a * z[i] + q[i] * by_denominator[n];
-      for (size_t j = 0; j < V; j++) state[i * V + j] = a * state[i * V + j] + q[i] * d_o[j] * inverse[n];
+      for (size_t j = 0; j < V; j++)
+        state[i * V + j] =
+            a * state[i * V + j] + moved(p, moves(c) ? &momentum[i * V + j] : nullptr, q[i] * d_o[j] * inverse[n]);
     }
   };
   for (int64_t t = 0; t < T && !causal; t++) collect(t);
   for (int64_t t = T - 1; t >= 0; t--) {
     if (causal && !lags) collect(t);
-    const Row k = mapped_row(p, Tensor::kKey, b, t, h), v = value_row(p, b, t, h),
-              x = raw_row(p, Tensor::kKey, b, t, h), d_o = row_of_gradient(t);
+    const Row k = mapped_row(p, Tensor::kKey, b, t, h), v = value_row(p, b, t, h), d_o = row_of_gradient(t);
     Row own(K);
     if (lags) own = mapped_row(p, Tensor::kQuery, b, t, h);
     for (size_t i = 0; i < K; i++) own[i] *= own_weight(p, h, i);
@@ -184,8 +219,7 @@ void gradients_of_head(const Problem& p, int64_t b, int64_t h, Out out) {
         d_v[j] += of * k[i] * static_cast<double>(p.step_at(b, t, h));
       }
     }
-    for (size_t i = 0; i < K; i++) d_k[i] *= slope(p, x[i]);
-    out(1, t, d_k);
+    out(1, t, of_each_key(p, b, t, h, d_k));
     out(2, t, d_v);
     if (lags) collect(t);
   }
@@ -242,7 +276,7 @@ Verdict check_output(const Problem& problem, std::span<const float> output, cons
       const int64_t rows = s.batch * s.tokens * s.key_heads;
       gradients_of_head(problem, b, h, [&, b = b, h = h](int part, int64_t t, const Row& expected) {
         const auto width = static_cast<int64_t>(expected.size());
-        const int64_t before = part == 0 ? 0 : part == 1 ? rows * s.width : 2 * rows * s.width;
+        const int64_t before = part == 0 ? 0 : part == 1 ? rows * s.width : (1 + c.keys) * rows * s.width;
         compare(before + problem.row(b, t, h, s.key_heads, width), expected);
       });
     } else if (op == "softmax")

@@ -22,12 +22,20 @@ cli::Arguments arguments_of(Problem& p) {
              {block, by_head ? width : head_count * width, by_head ? s.tokens * width : width, 1});
   };
   rows(LATHE_Q, p.q, s.query_heads, s.width);
-  rows(LATHE_K, p.k, s.key_heads, s.width);
+  const auto keys = [&](uint32_t role, const Memory& memory) {
+    const int64_t width = c.keys * s.width;
+    if (c.keys == 1) return rows(role, memory, s.key_heads, width);
+    const bool by_head = c.layout == Layout::kBhtd;
+    args.add(role, memory.data(), {s.batch, s.tokens, s.key_heads, c.keys, s.width}, c.dtype,
+             {s.tokens * s.key_heads * width, by_head ? width : s.key_heads * width, by_head ? s.tokens * width : width,
+              s.width, 1});
+  };
+  keys(LATHE_K, p.k);
   rows(LATHE_V, p.v, s.key_heads, s.value_width);
   if (is_backward(c)) {
     rows(LATHE_GRAD | LATHE_O, p.d_o, heads(c), s.value_width);
     rows(LATHE_GRAD | LATHE_Q, p.d_q, s.query_heads, s.width);
-    rows(LATHE_GRAD | LATHE_K, p.d_k, s.key_heads, s.width);
+    keys(LATHE_GRAD | LATHE_K, p.d_k);
     rows(LATHE_GRAD | LATHE_V, p.d_v, s.key_heads, s.value_width);
   } else {
     rows(LATHE_O, p.o, heads(c), s.value_width);
@@ -56,6 +64,12 @@ class Call : public LatheCall {
       *why = lathe_last_error(nullptr);
       return;
     }
+    if (c.keys > 1) {
+      mixture_ = std::make_unique<Memory>(static_cast<size_t>(c.shape.key_heads * c.keys) * sizeof(float));
+      std::fill_n(mixture_->floats(), c.shape.key_heads * c.keys, problem.weight_of_key());
+      args_.add(LATHE_MIXTURE, mixture_->data(), {c.shape.key_heads, c.keys}, "f32");
+    }
+    if (moves(c)) add_momentum(c);
     if (has_decay(c)) {
       decay_ = std::make_unique<Memory>(static_cast<size_t>(c.shape.key_heads) * sizeof(float));
       std::fill_n(decay_->floats(), c.shape.key_heads, problem.log_decay);
@@ -114,6 +128,19 @@ class Call : public LatheCall {
   std::string target() const override { return description_.value("target", ""); }
 
  private:
+  void add_momentum(const Case& c) {
+    const Shape& s = c.shape;
+    decay_ = std::make_unique<Memory>(static_cast<size_t>(2 * s.key_heads) * sizeof(float));
+    float* sizes = decay_->floats() + s.key_heads;
+    std::fill_n(decay_->floats(), s.key_heads, problem_.log_decay);
+    std::fill_n(sizes, s.key_heads, problem_.step_size);
+    args_.add(LATHE_DECAY, decay_->data(), {s.key_heads}, "f32");
+    args_.add(LATHE_STEP_SIZE, sizes, {s.key_heads}, "f32");
+    if (c.op != "decode") return;
+    for (const uint32_t role : {LATHE_MOMENTUM_IN, LATHE_MOMENTUM_OUT})
+      args_.add(role, problem_.momentum.data(), {s.batch, s.key_heads, key_width(c), s.value_width}, "f32");
+  }
+
   void describe() {
     size_t need = 0;
     lathe_describe(plan_, nullptr, 0, &need);
@@ -125,7 +152,7 @@ class Call : public LatheCall {
 
   Problem& problem_;
   cli::Arguments args_;
-  std::unique_ptr<Memory> decay_;
+  std::unique_ptr<Memory> decay_, mixture_;
   lathe_context* context_ = nullptr;
   lathe_plan* plan_ = nullptr;
   nlohmann::json description_ = nlohmann::json::object();

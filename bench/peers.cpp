@@ -31,6 +31,7 @@ bool races(const Peer& peer, const Case& c) {
   const bool bare = c.map == "identity" && !c.normalise, by_token = c.layout == Layout::kBthd;
   if (c.dtype != "f32" || c.shape.query_heads != c.shape.key_heads || !(bare || c.map == "elu1")) return false;
   // States beyond the caches are held against the memory, and no peer takes a batch of them in place.
+  if (moves(c) || c.keys > 1) return false;
   const bool onnx = is({"onnxruntime"}) && !has_bonus(c) && !has_steps(c);
   if (c.op == "decode") return bare && c.shape.batch == 1 && (onnx || is({"ggml"}));
   if (is_backward(c)) return bare && c.variant == "plain" && c.op == "causal_backward" && is({"fast-transformers"});

@@ -86,7 +86,7 @@ Memory::~Memory() { munmap(data_, bytes_); }
 Problem::Problem(const Case& c)
     : what(c),
       q(tensor_bytes(c, c.shape.query_heads, c.shape.width)),
-      k(tensor_bytes(c, c.shape.key_heads, c.shape.width)),
+      k(tensor_bytes(c, c.shape.key_heads, c.keys * c.shape.width)),
       v(tensor_bytes(c, c.shape.key_heads, c.shape.value_width)),
       // ggml writes its state behind the output.
       o(tensor_bytes(c, heads(c), c.shape.value_width) +
@@ -95,12 +95,13 @@ Problem::Problem(const Case& c)
       z(static_cast<size_t>(c.shape.batch * c.shape.key_heads * key_width(c)) * sizeof(float)),
       projection(static_cast<size_t>(c.shape.projections * c.shape.width) * sizeof(float)),
       gate(static_cast<size_t>(gates(c)) * sizeof(float)),
+      momentum(moves(c) && c.op == "decode" ? static_cast<size_t>(state_bytes(c)) : 0),
       bonus(has_bonus(c) ? static_cast<size_t>(c.shape.key_heads * key_width(c)) * sizeof(float) : 0),
       steps(has_steps(c) ? static_cast<size_t>(c.shape.batch * c.shape.tokens * c.shape.key_heads) * sizeof(float) : 0),
       beta(static_cast<size_t>(betas(c)) * sizeof(float)),
       d_o(is_backward(c) ? tensor_bytes(c, heads(c), c.shape.value_width) : 0),
       d_q(is_backward(c) ? tensor_bytes(c, c.shape.query_heads, c.shape.width) : 0),
-      d_k(is_backward(c) ? tensor_bytes(c, c.shape.key_heads, c.shape.width) : 0),
+      d_k(is_backward(c) ? tensor_bytes(c, c.shape.key_heads, c.keys * c.shape.width) : 0),
       d_v(is_backward(c) ? tensor_bytes(c, c.shape.key_heads, c.shape.value_width) : 0),
       d_gate(is_backward(c) ? static_cast<size_t>(gates(c) + c.shape.key_heads) * sizeof(float) : 0),
       d_bonus(static_cast<size_t>(c.shape.key_heads * key_width(c)) * sizeof(float)),
@@ -108,7 +109,7 @@ Problem::Problem(const Case& c)
   const Shape& s = c.shape;
   const int64_t rows = s.batch * s.tokens;
   fill(q, Tensor::kQuery, rows * s.query_heads * s.width);
-  fill(k, Tensor::kKey, rows * s.key_heads * s.width);
+  fill(k, Tensor::kKey, rows * s.key_heads * c.keys * s.width);
   fill(v, Tensor::kValue, rows * s.key_heads * s.value_width);
   fill(gate, Tensor::kGate, gates(c));
   if (has_bonus(c)) fill(bonus, Tensor::kBonus, s.key_heads * key_width(c));
@@ -153,7 +154,7 @@ std::vector<float> Problem::output() const {
     const auto add = [&](const Memory& memory, int64_t width) {
       all.insert(all.end(), memory.floats(), memory.floats() + s.batch * s.tokens * s.key_heads * width);
     };
-    add(d_q, s.width), add(d_k, s.width), add(d_v, s.value_width);
+    add(d_q, s.width), add(d_k, what.keys * s.width), add(d_v, s.value_width);
     return all;
   }
   std::vector<float> values(static_cast<size_t>(output_size()));

@@ -19,6 +19,8 @@ std::string as_markdown(const Results& results) {
     if (const auto share = percent(row, "stream_fraction"); !share.empty())
       add(share + " % of an in-place stream over the same bytes");
     if (const auto value = ratio(row, "vs_plain"); !value.empty()) add(value + " the speed of the plain scan");
+    if (const auto value = ratio(row, "vs_single_keys"); !value.empty())
+      add(value + " the speed of a key for each token");
     if (const auto value = ratio(row, "vs_BHTD"); !value.empty()) add(value + " the speed of [B,H,T,D]");
     if (const auto value = ratio(row, "vs_f32"); !value.empty()) add(value + " the speed of float32");
     if (const auto value = ratio(row, "vs_one_thread"); !value.empty())

@@ -95,7 +95,7 @@ std::string as_table(const Results& results) {
     if (const auto share = percent(row, "stream_fraction"); !share.empty())
       text += fmt::format("    {} % of an in-place stream over the same bytes ({:.1f} GB/s)\n", share,
                           row.counters.at("stream_gbytes"));
-    for (const char* counter : {"vs_plain", "vs_BHTD", "vs_f32", "vs_one_thread", "fma_scaling"})
+    for (const char* counter : {"vs_plain", "vs_single_keys", "vs_BHTD", "vs_f32", "vs_one_thread", "fma_scaling"})
       if (const auto value = ratio(row, counter); !value.empty()) text += fmt::format("    {} {}\n", counter, value);
     for (const PeerRow& peer : row.peers) {
       const auto times = timed ? ratio(row, "vs_" + peer.name) : "";

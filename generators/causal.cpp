@@ -4,7 +4,9 @@
 // began, as in decay.h. A gate for each key dimension comes as key_gates.cpp makes it: q as the state that entered
 // wants it, near(K, C) the same from where the row's block begins, kt with factors of its own, whole(C, K) transposed,
 // reached(K, C / g) where each block begins, and the scores inside the blocks on the diagonal in pairs. Normalised:
-// z(K), the keys' sum that enters; a row is divided by q.z + eps, or by max(q.z, eps).
+// z(K), the keys' sum that enters; a row is divided by q.z + eps, or by max(q.z, eps). Where the state has a momentum
+// p(V, K), that is read by rows of its own, moved(K, C), keys by near(K, C), and what token j gives to token i is
+// weighed by by(C - 1 - i + j); by(2 C).
 #include "decay.h"
 #include "kernel.h"
 #include "transitions.h"
@@ -38,7 +40,7 @@ void define(Kernel& kernel, bool normalise) {
 
   Func product("product"), scores("scores"), numerator("numerator"), o("o");
   ImageParam pairs;
-  const bool keyed = gates_keys(kernel.axis());
+  const bool keyed = gates_keys(kernel.axis()), moves = has_momentum(kernel.axis());
   numerator(x, i) += kernel.multiplier(q, key, i) * h(x, key);
   LaneSum below(chunk % 16 == 0 ? 16 : 8);
   Param<float> eps;
@@ -56,23 +58,34 @@ void define(Kernel& kernel, bool normalise) {
     product(j, i) +=
         kernel.multiplier(near, key, i) * (kt(j, key) * power_of_whole(reached(key, i / g) - whole(j, key)));
   } else {
-    product(j, i) += kernel.multiplier(q, key, i) * kt(j, key);
+    const ImageParam near = moves ? kernel.buffer("near") : q;
+    product(j, i) += kernel.multiplier(near, key, i) * kt(j, key);
   }
   if (decays(kernel.axis())) {
     const Decay decay(kernel);
     scores(j, i) = product(j, i) * decay.between(i, j);
     numerator(x, i) *= decay.since(i);
     if (normalise) below.partial(below.u, below.i) *= decay.since(below.i);
+  } else if (moves) {
+    auto p = kernel.buffer("p"), moved = kernel.buffer("moved");
+    Expr weight = kernel.buffer("by", 1)(chunk - 1 - i + j);
+    numerator(x, i) += kernel.multiplier(moved, key, i) * p(x, key);
+    // a denominator sums keys as they are
+    Expr met = product(j, i);
+    scores(j, i) = normalise ? Tuple(met * weight, met) : Tuple(met * weight);
   } else {
     scores(j, i) = product(j, i);
   }
+  const auto score = [&](const Expr& a, const Expr& b) {
+    return scores.outputs() == 1 ? Expr(scores(a, b)) : Expr(scores(a, b)[0]);
+  };
 
   // Whole blocks of rows before this one need no mask. Inside the block on the diagonal the product itself is
   // dropped, not multiplied by zero: 0 * NaN of a later token would be NaN.
   RDom before(0, chunk, "before"), inside(0, g, "inside");
   before.where(before / g < i / g);
-  numerator(x, i) += kernel.multiplier(scores, before, i) * v(x, before);
-  Expr near_score = keyed ? pairs(inside, i) : scores(first + inside, i);
+  numerator(x, i) += kernel.multiplier(score, before, i) * v(x, before);
+  Expr near_score = keyed ? pairs(inside, i) : score(first + inside, i);
   numerator(x, i) += select(inside <= i % g, near_score * v(x, first + inside), 0.f);
 
   if (normalise) {
@@ -80,7 +93,8 @@ void define(Kernel& kernel, bool normalise) {
     block.where(block * below.lanes < below.i / g * g + g);
     Expr column = below.column(block);
     Expr counts = keyed ? column < below.i / g * g : column <= below.i;
-    below.partial(below.u, below.i) += select(counts, scores(column, below.i), 0.f);
+    Expr counted = moves ? Expr(scores(column, below.i)[1]) : Expr(scores(column, below.i));
+    below.partial(below.u, below.i) += select(counts, counted, 0.f);
     below.finish(kernel);
     Expr sum = below.sum(i);
     for (int n = 0; n < g && keyed; n++) sum += pairs(n, i);

@@ -2,7 +2,8 @@
 // come.
 //
 // q(K), k(K), v(V), h(V, K), before(V); V a multiple of a vector. h_out may be h, and o may be before. What the token
-// leaves of the state is one number a, or a(K) where each key has a gate of its own.
+// leaves of the state is one number a, or a(K) where each key has a gate of its own. Of a momentum p(V, K) it is what
+// is left of that: P' = a P - c k^T v, S' = S - P'. p_out may be p.
 #include "kernel.h"
 #include "vmath.h"
 
@@ -11,15 +12,23 @@ using namespace lathe::gen;
 
 namespace {
 
-void step(Kernel& kernel, bool keyed) {
+void step(Kernel& kernel, bool keyed, bool moves = false) {
   auto q = kernel.buffer("q", 1), k = kernel.buffer("k", 1), v = kernel.buffer("v", 1), h = kernel.buffer("h");
   auto before = kernel.buffer("before", 1);
   Var x("x"), key("key");
   Expr left = keyed ? Expr(kernel.buffer("a", 1)(key)) : Expr(kernel.number<float>("a"));
+  Func p_out("p_out"), h_out("h_out"), numerator("numerator"), o("o");
+  Expr added = k(key) * v(x);
+  if (moves) {
+    auto p = kernel.buffer("p");
+    p_out(x, key) = left * p(x, key) - kernel.number<float>("c") * added;
+    h_out(x, key) = h(x, key) - p_out(x, key);
+    kernel.output(Role::recurrence, p_out);
+  } else {
+    h_out(x, key) = left * h(x, key) + added;
+  }
   auto inv = kernel.number<float>("inv");
   RDom r(0, q.dim(0).extent(), "r");
-  Func h_out("h_out"), numerator("numerator"), o("o");
-  h_out(x, key) = left * h(x, key) + k(key) * v(x);
   numerator(x) += q(r) * h_out(x, r);
   o(x) = (before(x) + numerator(x)) * inv;
   kernel.output(Role::recurrence, h_out);
@@ -31,6 +40,7 @@ void step(Kernel& kernel, bool keyed) {
 
 LATHE_KERNEL(decode, once) { step(kernel, false); }
 LATHE_KERNEL(decode_keys, once) { step(kernel, true); }
+LATHE_KERNEL(decode_momentum, once) { step(kernel, false, true); }
 
 // A further query of a state that is already up to date: num = q S. q(K), h(V, K).
 LATHE_KERNEL(recall, once) {

@@ -1,8 +1,9 @@
 // The state that leaves a chunk: H' = exp(b_C) H + (K * exp(b_C - b))^T V. docs/operators.md.
 //
 // k(K, C), v(V, C), h(V, K); b(C, 2) as in causal.cpp. A gate for each key dimension comes as left(K) and rise(K), with
-// k as key_gates.cpp makes it: H' = left * H + rise * (K^T V). h_out may be h. Any number of tokens: C is v's second
-// extent.
+// k as key_gates.cpp makes it: H' = left * H + rise * (K^T V). Where there are two states, either is made of both:
+// H' = left * H + moved * P + (K * rest)^T V, with p(V, K) and rest(C). h_out may be h. Any number of tokens: C is v's
+// second extent.
 #include "decay.h"
 #include "kernel.h"
 #include "transitions.h"
@@ -17,16 +18,25 @@ LATHE_KERNEL(state, transitions) {
 
   Func outer("outer"), h_out("h_out");
   Expr kept = h(x, key), rising = 1.f;
+  const auto sum_by = [&](auto rest) {
+    Func scaled("scaled");
+    scaled(x, j) = v(x, j) * rest(j);
+    kernel.label(Role::scaled, scaled);
+    outer(x, key) += kernel.multiplier(k, key, token) * scaled(x, token);
+  };
   if (decays(kernel.axis())) {
     const Decay decay(kernel);
     Expr last = v.dim(1).extent() - 1;
-    Func rest("rest"), scaled("scaled");
+    Func rest("rest");
     rest(j) = decay.between(last, j);
-    scaled(x, j) = v(x, j) * rest(j);
     kernel.label(Role::table, rest);
-    kernel.label(Role::scaled, scaled);
-    outer(x, key) += kernel.multiplier(k, key, token) * scaled(x, token);
+    sum_by(rest);
     kept *= decay.since(last);
+  } else if (has_momentum(kernel.axis())) {
+    auto p = kernel.buffer("p"), rest = kernel.buffer("rest", 1);
+    auto left = kernel.number<float>("left"), moved = kernel.number<float>("moved");
+    sum_by(rest);
+    kept = left * kept + moved * p(x, key);
   } else if (gates_keys(kernel.axis())) {
     auto left = kernel.buffer("left", 1), rise = kernel.buffer("rise", 1);
     outer(x, key) += kernel.multiplier(k, key, token) * v(x, token);

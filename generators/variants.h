@@ -10,10 +10,11 @@ LATHE_VARIANT(decay, decay, g, DECAY)                        // RetNet, Lightnin
 LATHE_VARIANT(gate, decay, g, GATE)                          // simple GLA
 LATHE_VARIANT(ssd, decay, dt == 0 ? 0 : g * dt, DECAY | DT)  // Mamba-2, whose values are weighed by their steps too
 LATHE_VARIANT(gate_key, gate_key, g, GATE)                   // GLA, HGRN2
-LATHE_VARIANT(rwkv6, gate_key, g, GATE | BONUS)    // reads the state before the token, and the token by its bonus
-LATHE_VARIANT(delta, plain, 0, BETA)               // DeltaNet
-LATHE_VARIANT(gated_delta, decay, g, GATE | BETA)  // Gated DeltaNet
-LATHE_VARIANT(kda, gate_key, g, GATE | BETA)       // Kimi Delta Attention
+LATHE_VARIANT(rwkv6, gate_key, g, GATE | BONUS)          // reads the state before the token, and the token by its bonus
+LATHE_VARIANT(delta, plain, 0, BETA)                     // DeltaNet
+LATHE_VARIANT(gated_delta, decay, g, GATE | BETA)        // Gated DeltaNet
+LATHE_VARIANT(kda, gate_key, g, GATE | BETA)             // Kimi Delta Attention
+LATHE_VARIANT(momentum, momentum, g, DECAY | STEP_SIZE)  // Momentum Transformer, heavy ball: g is the momentum's
 #ifdef LATHE_EXTRA_VARIANTS
 #include LATHE_EXTRA_VARIANTS
 #endif

@@ -16,7 +16,7 @@ namespace {
 class CausalBackward : public GradientWalk {
  public:
   CausalBackward(Worker& worker, const Unit& unit) : GradientWalk(worker, unit), back_(forth_.reversed()) {
-    std::fill_n(w_.at(b_.zeros), d_.K * d_.V, 0.f);
+    std::fill_n(w_.at(b_.zeros), plan_.state_floats(), 0.f);
     std::fill_n(w_.gate(), 2 * d_.C, 0.f);  // where nothing decays it stays so
   }
 
@@ -81,7 +81,7 @@ class CausalBackward : public GradientWalk {
   void load_forth(int64_t h) const {
     const Gradient g(w_, forth_);
     for (int64_t value = 0; value < group_.values(); value++) {
-      w_.load_state(p_[LATHE_STATE_IN], forth_.state, value_head(h, value), transposed(h, value));
+      w_.load_states(LATHE_STATE_IN, LATHE_MOMENTUM_IN, forth_.state, value_head(h, value), transposed(h, value));
       g.transpose_state(transposed(h, value), w_.state(carried(h), value));
       std::fill_n(products(h, value), p_.sizes.Tq, 0.f);
       if (keyed() && wants_gates()) std::fill_n(product_rows(h, value), (p_.sizes.Tq + d_.C) * d_.K, 0.f);
@@ -185,10 +185,11 @@ class CausalBackward : public GradientWalk {
   void load_back(int64_t h) const {
     const Gradient g(w_, back_);
     for (int64_t value = 0; value < group_.values(); value++) {
-      w_.load_state(p_[gradient_of(LATHE_STATE_OUT)], back_.state, value_head(h, value), transposed(h, value));
+      w_.load_states(gradient_of(LATHE_STATE_OUT), gradient_of(LATHE_MOMENTUM_OUT), back_.state, value_head(h, value),
+                     transposed(h, value));
       if (!keyed()) given(h, value) = {};
       if (wants_gates()) give_last_state(h, value);
-      std::copy_n(transposed(h, value), d_.K * d_.V, w_.state(carried(h), value));
+      std::copy_n(transposed(h, value), plan_.state_floats(), w_.state(carried(h), value));
       g.transpose_state(w_.state(carried(h), value), transposed(h, value));
     }
     float *z = w_.z(carried(h)), *gradient = w_.at(b_.row);
@@ -268,6 +269,7 @@ class CausalBackward : public GradientWalk {
 
   // What the kernels want of a chunk's gates, and the rows of those of each key.
   Worker::Rows fill_gates(const Gradient& g, const Sequence& s, const Step& now, int64_t head) const {
+    g.take_momentum(now, head);
     if (keyed()) {
       const Worker::Rows gates = gate_rows(s, now, head);
       g.take_gates(gates, head);
@@ -418,7 +420,8 @@ class CausalBackward : public GradientWalk {
       first_left(head, left);
       for (int64_t key = 0; key < d_.K; key++)
         for (int64_t x = 0; x < d_.V; x++) state[key * d_.V + x] *= left[key];
-      w_.save_state(state, p_[gradient_of(LATHE_STATE_IN)], forth_.state, head);
+      w_.save_states(state, gradient_of(LATHE_STATE_IN), gradient_of(LATHE_MOMENTUM_IN), forth_.state, head,
+                     {0, p_.sizes.V});
       for (int64_t key = 0; value == 0 && key < d_.K; key++) z[key] *= left[key];
       if (p_.wants_gradient(LATHE_BONUS))
         std::copy_n(
@@ -439,7 +442,7 @@ class CausalBackward : public GradientWalk {
     std::fill_n(left, d_.K, 0.f);
     if (forth_.queries > 0 && keyed() && !lags())
       copy_key_gates(w_, p_[LATHE_GATE].at(forth_.batch, forth_.first, head), 0, 1, left);
-    if (forth_.queries > 0 && !keyed()) {
+    if (forth_.queries > 0 && !keyed() && plan_.meaning.gated()) {
       Gradient(w_, forth_).load_steps(forth_.first, 1, 1, head);
       log_decays(plan_.meaning, p_, forth_.batch, forth_.first, 1, head, left, w_.dt());
       std::fill_n(left, d_.K, left[0]);

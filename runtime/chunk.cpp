@@ -27,6 +27,8 @@ void Chunk::decay(const Step& step, int64_t head, float before, const ChunkTiles
   if (key_gates_) {
     const float* peaks = plan_.meaning.stabilise() ? w_.peaks() : nullptr;
     key_gates_->take(s_, step, head, tiles.k, peaks, peaks && std::isinf(before) ? peaks[0] : before);
+  } else if (momentum_) {
+    momentum_->take(s_, head, step.rows);
   } else if (gated_ || delta_) {
     fill_gate(step, head, before);
   }
@@ -72,11 +74,19 @@ void Chunk::outputs(const Step& step, const Worker::Rows& queries, const ChunkTi
       v(tiles.v.data + columns_.first, columns_.count, d_.C, tiles.v.stride);
   Buffer h(state + columns_.first, columns_.count, d_.K, d_.V), z(z_entering, d_.K), b(w_.gate(), d_.C, 2, d_.C);
   Buffer out(rows_out + columns_.first, columns_.count, d_.C, stride);
+  const Momentum::Readers read = momentum_ ? momentum_->readers(queries, d_.K) : Momentum::Readers{};
+  Buffer p(momentum_ ? momentum_->of(state) + columns_.first : nullptr, columns_.count, d_.K, d_.V),
+      moved(read.momentum.data, d_.K, d_.C, read.momentum.stride),
+      weights = momentum_ ? momentum_->weights() : Buffer(nullptr, 0);
   float eps = plan_.meaning.eps;
   int32_t at_least = plan_.meaning.denom_max();
   const Entry& kernel = *plan_.kernels.causal;
   if (key_gates_)
     key_gates_->outputs(queries, tiles.k, v, h, z, out);
+  else if (plan_.meaning.normalise() && momentum_)
+    call(kernel, q, kt, v, h, z, eps, at_least, q, p, moved, weights, out);
+  else if (momentum_)
+    call(kernel, q, kt, v, h, q, p, moved, weights, out);
   else if (plan_.meaning.normalise() && gated_)
     call(kernel, q, kt, v, h, z, eps, at_least, b, out);
   else if (plan_.meaning.normalise())
@@ -85,7 +95,7 @@ void Chunk::outputs(const Step& step, const Worker::Rows& queries, const ChunkTi
     call(kernel, q, kt, v, h, b, out);
   else
     call(kernel, q, kt, v, h, out);
-  if (plan_.meaning.variant->options()) {
+  if (plan_.meaning.variant->steps()) {
     const int64_t value_head = Group{p_.sizes, plan_.meaning.tiled()}.state_of(head);
     w_.finish(s_, step.t, step.rows, head, value_head, rows_out, stride, columns_);
   }
@@ -107,17 +117,23 @@ void Chunk::advance(const ChunkTiles& tiles, int64_t first, int64_t keys, float*
   const Worker::Rows kept_keys = kept(tiles);
   Buffer k(kept_keys.data + first, keys, d_.C, kept_keys.stride),
       v(tiles.v.data + columns_.first, columns_.count, d_.C, tiles.v.stride), b(w_.gate(), d_.C, 2, d_.C);
-  Buffer h(state + first * d_.V + columns_.first, columns_.count, keys, d_.V);
+  float* block = state + first * d_.V + columns_.first;
+  Buffer h(block, columns_.count, keys, d_.V);
   if (key_gates_)
     key_gates_->advance(first, keys, k, v, h, h);
+  else if (momentum_)
+    momentum_->advance(k, v, block, keys, columns_.count, d_.V);
   else if (gated_)
     call(*plan_.kernels.state, k, v, h, b, h);
   else
     call(*plan_.kernels.state, k, v, h, h);
   // a padded key is zero, but zero times an infinite value is NaN, which the next query would read
   const int64_t real = std::max(p_.sizes.K, first);
-  for (int64_t key = real; key < first + keys; key++)
+  for (int64_t key = real; key < first + keys; key++) {
     std::memset(state + key * d_.V + columns_.first, 0, static_cast<size_t>(columns_.count) * 4);
+    if (momentum_)
+      std::memset(momentum_->of(state) + key * d_.V + columns_.first, 0, static_cast<size_t>(columns_.count) * 4);
+  }
 }
 
 }  // namespace lathe

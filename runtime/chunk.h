@@ -5,6 +5,7 @@
 
 #include "delta.h"
 #include "key_gates.h"
+#include "momentum.h"
 
 namespace lathe {
 
@@ -26,6 +27,7 @@ class Chunk {
         gated_(plan_.meaning.gated()) {
     if (plan_.meaning.variant->keyed()) key_gates_.emplace(worker);
     if (plan_.meaning.variant->corrects()) delta_.emplace(worker);
+    if (plan_.meaning.variant->moves()) momentum_.emplace(worker);
   }
 
   // The mapped keys; `peak`, the stabiliser's maximum, moves on.
@@ -73,6 +75,7 @@ class Chunk {
   const bool gated_;
   std::optional<KeyGates> key_gates_;
   std::optional<DeltaRule> delta_;
+  std::optional<Momentum> momentum_;
 };
 
 }  // namespace lathe

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <cmath>
 
 #include "footprint.h"
 #include "sequences.h"
@@ -29,7 +30,8 @@ bool same_state(const Problem& p, uint32_t a, uint32_t b) {
       if (p[in].shape[d] > 1 && p[in].stride[d] != p[out].stride[d]) return false;
     return true;
   };
-  return pair(LATHE_STATE_IN, LATHE_STATE_OUT) || pair(LATHE_Z_IN, LATHE_Z_OUT);
+  return pair(LATHE_STATE_IN, LATHE_STATE_OUT) || pair(LATHE_Z_IN, LATHE_Z_OUT) ||
+         pair(LATHE_MOMENTUM_IN, LATHE_MOMENTUM_OUT);
 }
 
 void check_overlap(const Problem& p) {
@@ -93,6 +95,12 @@ void check_decay(const Problem& p, const Meaning& meaning) {
     const float g = *decay.floats(h);
     require(g <= 0 || (g > 0 && meaning.clamps()), "DECAY[{}]: expected the log of a decay, at most 0, got {}", h, g);
   }
+}
+
+void check_step_sizes(const Problem& p) {
+  const Tensor& sizes = p[LATHE_STEP_SIZE];
+  for (int64_t h = 0; h < sizes.shape[0]; h++)
+    require(std::isfinite(*sizes.floats(h)), "STEP_SIZE[{}]: expected a finite number, got {}", h, *sizes.floats(h));
 }
 
 // The first of n numbers that is above 0, or -1. By their bits: the compiler does not vectorise a comparison of numbers
@@ -180,6 +188,7 @@ void check_contents(const Problem& p, const Meaning& meaning, SlotList& slots) {
   check_positions(p, meaning);
   check_slots(p, slots);
   check_decay(p, meaning);
+  check_step_sizes(p);
   if (p[LATHE_GATE].present() && !meaning.clamps()) check_gate(p);
   if (p[LATHE_BETA].present() && !meaning.clamps() && !meaning.sigmoid()) check_betas(p, meaning.largest_beta());
   if (p[LATHE_DT].present() && !meaning.clamps() && !meaning.softplus()) check_steps(p);

@@ -5,6 +5,7 @@
 
 #include "delta.h"
 #include "key_gates.h"
+#include "momentum.h"
 #include "run.h"
 
 namespace lathe {
@@ -69,6 +70,7 @@ struct Token {
 
   bool keyed() const { return plan.meaning.variant->keyed(); }
   bool corrects() const { return plan.meaning.variant->corrects(); }
+  bool moves() const { return plan.meaning.variant->moves(); }
   bool reads_before() const { return plan.meaning.variant->reads_before(); }
 
   // Where keys have gates of their own: what each leaves of its row of the state, a row for each head, and the
@@ -110,10 +112,11 @@ struct Token {
   }
 
   // The state after the token, to whoever asked for it.
-  void hand_on(int64_t head, const float* state) const {
+  void hand_on(int64_t head, float* state) const {
     if (const Tensor& snapshots = p[LATHE_SNAPSHOTS]; snapshots.present())
       snapshot(state, snapshots.floats(s.batch, s.first + t, head));
-    if (t + 1 == s.queries && !in_place()) w.save_state(state, p[LATHE_STATE_OUT], s.state, head);
+    if (t + 1 == s.queries && !in_place())
+      w.save_states(state, LATHE_STATE_OUT, LATHE_MOMENTUM_OUT, s.state, head, {0, p.sizes.V});
   }
 
   // What the token leaves of a state.
@@ -177,8 +180,8 @@ struct Token {
     return in_place() ? p[LATHE_STATE_OUT].floats(s.state, head) : w.state(0, value);
   }
 
-  const float* read_state(int64_t head, float* write) const {
-    const Tensor& in = p[LATHE_STATE_IN];
+  const float* read_state(uint32_t role, int64_t head, float* write) const {
+    const Tensor& in = p[role];
     if (t > 0) return write;
     if (in_place()) {
       if (in.present()) return in.floats(s.state, head);
@@ -206,7 +209,7 @@ struct Token {
     for (int64_t h = 0; h < heads; h++) {
       const int64_t head = state_head(h, value);
       float* state = write_state(head, value);
-      const float* before = read_state(head, state);
+      const float* before = read_state(LATHE_STATE_IN, head, state);
       each_output([&](int64_t l, int64_t n) {
         const int64_t query = group.query_of(l);
         const Worker::Rows rows = query_rows(query);
@@ -220,10 +223,10 @@ struct Token {
         else if (n == 0 && corrects())
           correct(from, state, h, query, to);
         else if (n == 0)
-          advance(from, state, h, inv, to);
+          advance(from, state, h, head, inv, to);
         else
           recall(q, state, inv, to);
-        if (plan.meaning.variant->options())
+        if (plan.meaning.variant->steps())
           w.finish(s, t, 1, output_head(l) + h * apart(p.sizes.out_heads()), head, to, width(), {0, width()});
       });
       hand_on(head, state);
@@ -269,24 +272,37 @@ struct Token {
     }
   }
 
-  void advance(const Operands& from, float* state, int64_t head, float inv, float* to) const {
+  void advance(const Operands& from, float* state, int64_t h, int64_t head, float inv, float* to) const {
     const int64_t columns = width(), K = p.sizes.K;
-    float one = 1, a = keyed() ? 0 : w.gate()[head];
+    float one = 1, a = keyed() ? 0 : w.gate()[h], gamma = 0;
+    float* momentum = nullptr;
+    const float* momentum_before = nullptr;
+    if (moves()) {
+      a = momentum_kept(plan, p, head);
+      gamma = *p[LATHE_STEP_SIZE].floats(head);
+      momentum = in_place() ? p[LATHE_MOMENTUM_OUT].floats(s.state, head) : w.momentum_of(state);
+      momentum_before = read_state(LATHE_MOMENTUM_IN, head, momentum);
+    }
     std::fill_n(to, columns, 0.f);
-    Buffer q(from.q, kKeys), k(from.k, kKeys), v(from.v, columns), h(from.before, columns, kKeys, columns);
+    Buffer q(from.q, kKeys), k(from.k, kKeys), v(from.v, columns), before(from.before, columns, kKeys, columns);
     Buffer next(state, columns, kKeys, columns), sums(to, columns), o(to, columns), left(nullptr, kKeys);
+    Buffer moved(momentum_before, columns, kKeys, columns), moves_on(momentum, columns, kKeys, columns);
     for (int64_t key = 0; key < K; key += kKeys) {
       const int64_t keys = std::min(kKeys, K - key);
       q.move_to(from.q + key, keys);
       k.move_to(from.k + key, keys);
-      h.move_to(from.before + key * columns, columns, keys);
+      before.move_to(from.before + key * columns, columns, keys);
       next.move_to(state + key * columns, columns, keys);
       float& last = key + keys == K ? inv : one;
       if (keyed()) {
-        left.move_to(left_of_keys(head) + key, keys);
-        call(*plan.kernels.decode_keys, q, k, v, h, sums, left, last, next, o);
+        left.move_to(left_of_keys(h) + key, keys);
+        call(*plan.kernels.decode_keys, q, k, v, before, sums, left, last, next, o);
+      } else if (moves()) {
+        moved.move_to(momentum_before + key * columns, columns, keys);
+        moves_on.move_to(momentum + key * columns, columns, keys);
+        call(*plan.kernels.decode_momentum, q, k, v, before, sums, a, moved, gamma, last, moves_on, next, o);
       } else {
-        call(*plan.kernels.decode, q, k, v, h, sums, a, last, next, o);
+        call(*plan.kernels.decode, q, k, v, before, sums, a, last, next, o);
       }
     }
   }

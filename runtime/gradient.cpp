@@ -11,9 +11,15 @@ float* part_of_projection(const Plan& plan, const Problem& p, float* shared, int
   return shared + shared_layout(plan, p).projections + (n * p.sizes.HK + key_head) * plan.padded.M * plan.padded.D;
 }
 
+// The same of what the keys of a mixture weigh.
+double* part_of_mixture(const Plan& plan, const Problem& p, float* shared, int64_t n, int64_t key_head) {
+  return reinterpret_cast<double*>(shared + shared_layout(plan, p).mixtures) +
+         (n * p.sizes.HK + key_head) * p.sizes.keys;
+}
+
 }  // namespace
 
-void sum_parts(const Plan& plan, const Problem& p, const float* shared) {
+void sum_parts(const Plan& plan, const Problem& p, float* shared) {
   const Shared layout = shared_layout(plan, p);
   const Sizes& s = p.sizes;
   const auto sum = [&](size_t offset, int64_t first, int64_t step, int64_t stride, int64_t at) {
@@ -33,6 +39,13 @@ void sum_parts(const Plan& plan, const Problem& p, const float* shared) {
     for (int64_t h = 0; h < s.state_heads(); h++)
       for (int64_t key = 0; key < s.K; key++)
         bonus.floats(h)[key] = sum(layout.bonuses, h, s.state_heads(), plan.padded.K, key);
+  if (const Tensor& mixture = p[gradient_of(LATHE_MIXTURE)]; mixture.present())
+    for (int64_t h = 0; h < s.HK; h++)
+      for (int64_t key = 0; key < s.keys; key++) {
+        double all = 0;
+        for (int64_t n = 0; n < s.N; n++) all += part_of_mixture(plan, p, shared, n, h)[key];
+        mixture.floats(h)[key] = static_cast<float>(all);
+      }
   const Tensor& w = p[gradient_of(LATHE_PROJECTION)];
   if (!w.present()) return;
   const int64_t stride = plan.padded.M * plan.padded.D;
@@ -108,9 +121,15 @@ void Gradient::attend(const Tile& q, const Tile& v, const float* h, const Worker
   Buffer turned(w_.at(b_.turned), d_.C, q.width, d_.C), queries(q.data, q.width, d_.C, q.stride),
       columns(v.data, v.width, d_.C, v.stride);
   Buffer state(h, v.width, q.width, v.width), b = gate(), o(out.data, v.width, d_.C, out.stride);
-  if (key_gates_)
+  if (key_gates_) {
     key_gates_->columns(queries, turned, {v.data, v.stride}, state, o);
-  else if (gated())
+  } else if (momentum_) {
+    const Momentum::Readers read = momentum_->readers({q.data, q.stride}, q.width);
+    Buffer entering(read.state.data, q.width, d_.C, read.state.stride),
+        moved(read.momentum.data, q.width, d_.C, read.momentum.stride);
+    Buffer momentum(momentum_->of(h), v.width, q.width, v.width), weights = momentum_->weights();
+    call(*plan_.kernels.causal, entering, turned, columns, state, queries, momentum, moved, weights, o);
+  } else if (gated())
     call(*plan_.kernels.causal, queries, turned, columns, state, b, o);
   else
     call(*plan_.kernels.causal, queries, turned, columns, state, o);
@@ -129,6 +148,10 @@ void Gradient::attend_by_keys(const Tile& q, const Tile& k, const Tile& v, const
 }
 
 void Gradient::advance_further(const Tile& k, const Tile& v, float* h) const {
+  if (momentum_) {
+    Buffer keys(k.data, k.width, d_.C, k.stride), columns(v.data, v.width, d_.C, v.stride);
+    return momentum_->advance(keys, columns, h, k.width, v.width, v.width, true);
+  }
   if (!gated()) return advance(k, v, h);
   float* part = w_.at(b_.part);
   advance_from(k, {0, k.width}, v, w_.at(b_.zeros), part);
@@ -141,6 +164,8 @@ void Gradient::advance_from(const Tile& k, const Columns& some, const Tile& v, c
   Buffer state(h, v.width, some.count, v.width), next(h_out, v.width, some.count, v.width), b = gate();
   if (key_gates_)
     key_gates_->advance(some.first, some.count, keys, columns, state, next);
+  else if (momentum_)
+    momentum_->advance(keys, columns, h_out, some.count, v.width, v.width);
   else if (gated())
     call(*plan_.kernels.state, keys, columns, state, b, next);
   else
@@ -199,31 +224,72 @@ void Gradient::sum_rows(const Tile& x, float* sum) const {
 void Gradient::finish_mapped(uint32_t role, const Step& step, int64_t head, int64_t key_head,
                              const Worker::Room& dy) const {
   const bool wanted = p_.wants_gradient(role), of_projection = p_.wants_gradient(LATHE_PROJECTION);
-  if (!wanted && !of_projection) return;
+  const bool of_mixture = w_.mixes(role) && p_.wants_gradient(LATHE_MIXTURE);
+  if (!wanted && !of_projection && !of_mixture) return;
+  if (w_.mixes(role)) return finish_mixture(step, head, dy);
   if (w_.as_it_is(role)) return store(role, step, head, dy, p_.sizes.D);
   const Worker::Rows x = w_.unmapped(role, step, s_, head, d_.D, w_.at(b_.x));
-  float* du = w_.at(b_.du);
   const Worker::Room dx = w_.room_for(gradient_of(role), step, s_, head, d_.D, w_.at(b_.dx));
-  w_.map_backward(role, step, s_, head, x, {dy.data, dy.stride}, du, dx);
-  if (plan_.meaning.map->projects()) {
-    const Tile through = rows_of(du, d_.M);
-    if (wanted) {
-      read_out(through, w_.projection_rows(head), {w_.at(b_.row), d_.D}, d_.D);
-      add(dx, rows_of(w_.at(b_.row), d_.D), ones());
-    }
-    if (of_projection) {
-      Buffer keys(du, d_.M, d_.C, d_.M), columns(x.data, d_.D, d_.C, x.stride);
-      Buffer sum(part_of_projection(plan_, p_, w_.shared(), s_.index, key_head), d_.D, d_.M, d_.D);
-      call(*plan_.kernels.outer, keys, columns, sum, sum);
-    }
-  }
+  w_.map_backward(role, step, s_, head, x, {dy.data, dy.stride}, w_.at(b_.du), dx);
+  through_projection(role, x, dx, head, key_head);
   store(role, step, head, dx, p_.sizes.D);
 }
 
-void Gradient::store(uint32_t role, const Step& step, int64_t head, const Worker::Room& from, int64_t columns) const {
+void Gradient::through_projection(uint32_t role, const Worker::Rows& x, const Worker::Room& dx, int64_t head,
+                                  int64_t key_head) const {
+  if (!plan_.meaning.map->projects()) return;
+  float* du = w_.at(b_.du);
+  if (p_.wants_gradient(role) || w_.mixes(role)) {
+    read_out(rows_of(du, d_.M), w_.projection_rows(head), {w_.at(b_.row), d_.D}, d_.D);
+    add(dx, rows_of(w_.at(b_.row), d_.D), ones());
+  }
+  if (!p_.wants_gradient(LATHE_PROJECTION)) return;
+  Buffer keys(du, d_.M, d_.C, d_.M), columns(x.data, d_.D, d_.C, x.stride);
+  Buffer sum(part_of_projection(plan_, p_, w_.shared(), s_.index, key_head), d_.D, d_.M, d_.D);
+  call(*plan_.kernels.outer, keys, columns, sum, sum);
+}
+
+void Gradient::finish_mixture(const Step& step, int64_t head, const Worker::Room& dy) const {
+  const Worker::Room scratch{w_.at(b_.dx), d_.D}, weighed{w_.at(b_.row), std::max(d_.D, d_.K)};
+  Worker::Room dx = dy;  // of what is mixed before the map
+  if (w_.mixes_first() && !plan_.meaning.map->identity()) {
+    const Worker::Rows x = w_.mixed_keys(step, s_, head, w_.at(b_.x));
+    w_.map_backward(LATHE_K, step, s_, head, x, {dy.data, dy.stride}, w_.at(b_.du), scratch);
+    through_projection(LATHE_K, x, scratch, head, head);
+    dx = scratch;
+  }
+  for (int64_t key = 0; key < p_.sizes.keys; key++) {
+    const Worker::Rows x = w_.key_rows(step, s_, head, key, w_.at(b_.x));
+    if (w_.mixes_first()) {
+      give_weight(head, key, step, {x.data, x.stride, d_.D}, dx);
+      std::fill_n(w_.inv(), d_.C, *p_[LATHE_MIXTURE].floats(head, key));
+      weigh({dx.data, dx.stride, d_.D}, w_.inv(), weighed);
+      store(LATHE_K, step, head, weighed, p_.sizes.D, key);
+    } else {
+      if (p_.wants_gradient(LATHE_MIXTURE)) {
+        const Worker::Rows features = w_.key_features(step, s_, head, key, weighed.data);
+        give_weight(head, key, step, {features.data, features.stride, d_.K}, dy);
+      }
+      w_.key_backward(step, s_, head, key, x, {dy.data, dy.stride}, w_.at(b_.du), scratch);
+      through_projection(LATHE_K, x, scratch, head, head);
+      store(LATHE_K, step, head, scratch, p_.sizes.D, key);
+    }
+  }
+}
+
+void Gradient::give_weight(int64_t head, int64_t key, const Step& step, const Tile& x, const Worker::Room& dx) const {
+  if (!p_.wants_gradient(LATHE_MIXTURE)) return;
+  float* products = w_.inv();
+  dots(x, dx, products);
+  double& sum = part_of_mixture(plan_, p_, w_.shared(), s_.index, head)[key];
+  for (int64_t i = 0; i < step.rows; i++) sum += static_cast<double>(products[i]);
+}
+
+void Gradient::store(uint32_t role, const Step& step, int64_t head, const Worker::Room& from, int64_t columns,
+                     int64_t key) const {
   const Tensor& to = p_[gradient_of(role)];
   if (!to.present()) return;
-  w_.store(to.storage, from.data, from.stride, to.at(s_.batch, s_.token(step.t), head), s_.step * to.stride[1],
+  w_.store(to.storage, from.data, from.stride, to.at(s_.batch, s_.token(step.t), head, 0, key), s_.step * to.stride[1],
            step.rows, {0, columns}, w_.at(b_.narrow));
 }
 
@@ -243,8 +309,11 @@ void Gradient::finish_tokens(uint32_t role, const Step& step, int64_t head, cons
 }
 
 void Gradient::transpose_state(const float* state, float* transposed) const {
-  Buffer from(state, d_.V, d_.K, d_.V), to(transposed, d_.K, d_.V, d_.K);
-  call(*plan_.kernels.transpose, from, to);
+  const int64_t size = d_.K * d_.V;
+  for (int64_t at = 0; at < plan_.state_floats(); at += size) {
+    Buffer from(state + at, d_.V, d_.K, d_.V), to(transposed + at, d_.K, d_.V, d_.K);
+    call(*plan_.kernels.transpose, from, to);
+  }
 }
 
 GradientWalk::GradientWalk(Worker& worker, const Unit& unit)
@@ -265,12 +334,12 @@ void GradientWalk::zero_padding() const {
   const auto zero = [&](uint32_t role, int64_t first, int64_t end, int64_t of_key_head) {
     const Tensor& x = p_[gradient_of(role)];
     if (!x.present()) return;
-    const int64_t dense = x.rank == 4 ? x.shape[3] : 1;
+    const int64_t dense = x.rank > 3 ? x.shape[3] : 1, keys = x.rank > 4 ? x.shape[4] : 1;
     for (int64_t t = first; t < end; t++)
       for (int64_t h = 0; h < unit_.heads; h++)
-        for (int64_t l = 0; l < of_key_head; l++)
-          std::memset(x.at(forth_.batch, forth_.first + t, group_.head(x.shape[2], key_head(h), l)), 0,
-                      static_cast<size_t>(dense * size_of(x.storage)));
+        for (int64_t l = 0; l < of_key_head * keys; l++)
+          std::memset(x.at(forth_.batch, forth_.first + t, group_.head(x.shape[2], key_head(h), l / keys), 0, l % keys),
+                      0, static_cast<size_t>(dense * size_of(x.storage)));
   };
   const int64_t queries_end = forth_.queries + forth_.padding;
   const int64_t keys_end = p_[LATHE_LENGTHS].present() ? p_.sizes.Tk : forth_.keys;

@@ -4,11 +4,12 @@
 #include <optional>
 
 #include "key_gates.h"
+#include "momentum.h"
 
 namespace lathe {
 
 // After the units of a gradient: the parts of all sequences meet, in order.
-void sum_parts(const Plan& plan, const Problem& problem, const float* shared);
+void sum_parts(const Plan& plan, const Problem& problem, float* shared);
 
 // A chunk of rows of some width.
 struct Tile {
@@ -21,6 +22,7 @@ class Gradient {
   Gradient(Worker& worker, const Sequence& s)
       : w_(worker), s_(s), plan_(worker.plan()), p_(worker.problem()), d_(plan_.padded), b_(worker.layout().backward) {
     if (plan_.meaning.variant->keyed()) key_gates_.emplace(worker);
+    if (plan_.meaning.variant->moves()) momentum_.emplace(worker);
   }
 
   // The tiles of a chunk: the worker's, or the caller's own rows.
@@ -44,6 +46,10 @@ class Gradient {
   // Rows of keys, or of queries in their place, whose dimensions have those gates.
   void take_keys(const Tile& k) const {
     if (key_gates_) key_gates_->take_keys({k.data, k.stride});
+  }
+  // The same of the momentum of a head's state, for the tokens of a step.
+  void take_momentum(const Step& step, int64_t head) const {
+    if (momentum_) momentum_->take(s_, head, step.rows);
   }
   // Rows with a column for each token, which attend() then reads until others are turned.
   void turn(const Tile& k) const;
@@ -112,7 +118,7 @@ class Gradient {
     store(LATHE_GATE, step, head, {const_cast<float*>(rows), d_.K}, p_.sizes.K);
   }
 
-  // A [K,V] state, and the same transposed.
+  // A [K,V] state, and the same transposed; its momentum as well.
   void transpose_state(const float* state, float* transposed) const;
   static Tile rows_of(const float* data, int64_t width) { return {data, width, width}; }
   static Tile rows_of(const Worker::Room& room, int64_t width) { return {room.data, room.stride, width}; }
@@ -121,7 +127,14 @@ class Gradient {
   void advance_from(const Tile& k, const Columns& keys, const Tile& v, const float* h, float* h_out) const;
   static Tile tile(const Worker::Rows& rows, int64_t width) { return {rows.data, rows.stride, width}; }
   bool gated() const { return plan_.meaning.gated(); }
-  void store(uint32_t role, const Step& step, int64_t head, const Worker::Room& from, int64_t columns) const;
+  void store(uint32_t role, const Step& step, int64_t head, const Worker::Room& from, int64_t columns,
+             int64_t key = 0) const;
+  // dx += what comes through the projection, whose own gradient takes its part.
+  void through_projection(uint32_t role, const Worker::Rows& x, const Worker::Room& dx, int64_t head,
+                          int64_t key_head) const;
+  // finish_mapped() where tokens have several keys: to those and to what they weigh.
+  void finish_mixture(const Step& step, int64_t head, const Worker::Room& dy) const;
+  void give_weight(int64_t head, int64_t key, const Step& step, const Tile& x, const Worker::Room& dx) const;
   Buffer gate() const { return {w_.gate(), d_.C, 2, d_.C}; }
 
   Worker& w_;
@@ -131,6 +144,7 @@ class Gradient {
   const Padded& d_;
   const BackwardLayout& b_;
   std::optional<KeyGates> key_gates_;
+  std::optional<Momentum> momentum_;
 };
 
 // What walks over the heads of a unit share: its tiles begin as they must, and rows that belong to no token are zero.

@@ -55,7 +55,7 @@ typedef struct {
  * feature map, V value width, N sequences, M projection columns. Float means float32, float16 or bfloat16.       */
 enum {
   LATHE_Q = 1,           /* float [B,T,HQ,D]                                                            */
-  LATHE_K = 2,           /* float [B,T,HK,D]                                                            */
+  LATHE_K = 2,           /* float [B,T,HK,D], or [B,T,HK,M,D] beside MIXTURE                            */
   LATHE_V = 3,           /* float [B,T,HV,V]                                                            */
   LATHE_O = 4,           /* float [B,T,max(HQ,HV),V]                                                    */
   LATHE_STATE_IN = 5,    /* float32 [N,max(HK,HV),K,V], inner two contiguous; absent = zero             */
@@ -80,8 +80,15 @@ enum {
   LATHE_DT_BIAS = 21,    /* float32 [max(HK,HV)]: added to DT; absent = 0                       */
   LATHE_SKIP = 22,       /* float32 [max(HK,HV)]: O += SKIP V; absent = 0                       */
   LATHE_OUT_GATE = 23,   /* float, as O: O *= silu(OUT_GATE), last                              */
-  LATHE_GRAD = 1 << 16   /* LATHE_GRAD | role is its gradient, with the role's own shape: of O, STATE_OUT and Z_OUT it
-                            comes in, of the others it goes out                                         */
+
+  LATHE_STEP_SIZE = 26,   /* float32 [max(HK,HV)]: how much of a token the momentum of a state takes, whose log decay is
+                             DECAY                                                                                    */
+  LATHE_MOMENTUM_IN = 27, /* float32 [N,max(HK,HV),K,V], as STATE_IN: the momentum of the states, absent = zero       */
+  LATHE_MOMENTUM_OUT = 28, /* the same, as STATE_OUT */
+  LATHE_MIXTURE = 29,      /* float32 [HK,M]: each token has M keys, and these weights; K is then [B,T,HK,M,D] */
+
+  LATHE_GRAD = 1 << 16 /* LATHE_GRAD | role is its gradient, with the role's own shape: of O, STATE_OUT and Z_OUT it
+                          comes in, of the others it goes out                                         */
 };
 
 typedef struct {
@@ -104,6 +111,7 @@ enum {
   LATHE_UNIT_KEYS = 64,     /* the delta rule: a mapped key is divided by its length, sqrt(k.k + eps)                */
   LATHE_UNIT_QUERIES = 128, /* ... and a mapped query by its own, before scale                                     */
   LATHE_SIGMOID = 256,      /* BETA is what a sigmoid is taken of                                                  */
+  LATHE_MIX_FIRST = 2048,   /* keys of a mixture are summed before the map, not their features after it */
   LATHE_REFLECT = 512       /* betas reach 2: negative eigenvalues; with LATHE_SIGMOID they are twice its value    */
 };
 

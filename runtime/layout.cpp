@@ -3,6 +3,7 @@
 
 #include "delta.h"
 #include "key_gates.h"
+#include "momentum.h"
 
 namespace lathe {
 
@@ -38,6 +39,9 @@ Layout worker_layout(const Plan& plan, const Problem& problem) {
   // a tile of features may run past the heads of one token
   constexpr int64_t slack = 16;
   const int64_t rows = std::max(w.C, problem.sizes.HQ / problem.sizes.HK);  // of a chunk, or of the heads of one token
+  // a key's rows or its features, and what they weigh
+  layout.mixed = take(problem.mixes() ? (w.C + slack) * std::max(w.D, w.K) : 0);
+  layout.weights = take(problem.mixes() ? w.C + slack : 0);
   layout.peaks = take(w.C + 16);
   layout.lengths = take(w.C + 16);
   layout.q = take((rows + slack) * w.K);
@@ -48,11 +52,12 @@ Layout worker_layout(const Plan& plan, const Problem& problem) {
   layout.inv = take(rows + 16);
   layout.gate = take(2 * w.C + 16);
   layout.dt = take(w.C + 16);
-  layout.raw = take(plan.meaning.variant->options() ? w.C * w.V : 0);
+  layout.raw = take(plan.meaning.variant->steps() ? w.C * w.V : 0);
   layout.key_gates = take(KeyGates::floats(plan));
   layout.delta = take(DeltaRule::floats(plan));
+  layout.momentum = take(Momentum::floats(plan));
   layout.narrow = take(w.C * w.V);
-  layout.z = static_cast<size_t>(states_of_value(plan) * values * w.K * w.V) * sizeof(float);
+  layout.z = static_cast<size_t>(states_of_value(plan) * values * plan.state_floats()) * sizeof(float);
   layout.state_stride = layout.z + static_cast<size_t>(w.K + 16) * sizeof(float);
   layout.heads = static_cast<size_t>(heads_together(problem, static_cast<int64_t>(layout.state_stride)));
   layout.states = take(static_cast<int64_t>(layout.heads * layout.state_stride / sizeof(float)));
@@ -67,7 +72,7 @@ Layout worker_layout(const Plan& plan, const Problem& problem) {
     b.du = take((w.C + slack) * w.M);
     b.turned = take(w.C * std::max(w.K, w.V));
     b.narrow = take(w.C * std::max({w.D, w.K, w.V}));
-    b.zeros = take(w.K * w.V);
+    b.zeros = take(plan.state_floats());
     b.part = take(w.K * w.V);
     b.ones = take(w.C);
     const bool keyed = plan.meaning.variant->keyed(), of_keys = keyed && problem.wants_gate_gradients();
@@ -102,6 +107,8 @@ Shared shared_layout(const Plan& plan, const Problem& p) {
   shared.rows = take(all);
   shared.heads = take(kNumbersOfHeads * s.N * s.state_heads());
   shared.bonuses = take(p[gradient_of(LATHE_BONUS)].present() ? s.N * s.state_heads() * plan.padded.K : 0);
+  // sums in float64
+  shared.mixtures = take(p[gradient_of(LATHE_MIXTURE)].present() ? 2 * s.N * s.HK * s.keys : 0);
   shared.projections = take(p[gradient_of(LATHE_PROJECTION)].present() ? s.N * s.HK * one : 0);
   return shared;
 }

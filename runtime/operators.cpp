@@ -7,19 +7,22 @@ namespace lathe {
 
 namespace {
 
-constexpr uint64_t kKeys = bits({LATHE_STABILISER});
+constexpr uint64_t kKeys = bits({LATHE_STABILISER, LATHE_MIXTURE});
 constexpr uint64_t kSequences = bits({LATHE_LENGTHS, LATHE_CU_SEQLENS, LATHE_SLOTS, LATHE_POSITION, LATHE_PROJECTION});
 constexpr uint64_t kOut = bits({LATHE_STATE_OUT, LATHE_Z_OUT});
 constexpr uint64_t kIn = bits({LATHE_STATE_IN, LATHE_Z_IN});
 
 constexpr uint64_t kGates =
     bits({LATHE_GATE, LATHE_DECAY, LATHE_BONUS, LATHE_DT, LATHE_DT_BIAS, LATHE_SKIP, LATHE_OUT_GATE});
+constexpr uint64_t kMomentum = bits({LATHE_STEP_SIZE, LATHE_MOMENTUM_IN});
 constexpr uint64_t kTokens = bits({LATHE_Q, LATHE_K, LATHE_V, LATHE_O});
 constexpr uint64_t kBackward = bits({LATHE_Q, LATHE_K, LATHE_V, gradient_of(LATHE_O)});
-constexpr uint64_t kGradients = bits(
-    {gradient_of(LATHE_Q), gradient_of(LATHE_K), gradient_of(LATHE_V), gradient_of(LATHE_STATE_IN),
-     gradient_of(LATHE_STATE_OUT), gradient_of(LATHE_Z_IN), gradient_of(LATHE_Z_OUT), gradient_of(LATHE_PROJECTION)});
+constexpr uint64_t kGradients =
+    bits({gradient_of(LATHE_Q), gradient_of(LATHE_K), gradient_of(LATHE_V), gradient_of(LATHE_STATE_IN),
+          gradient_of(LATHE_STATE_OUT), gradient_of(LATHE_Z_IN), gradient_of(LATHE_Z_OUT),
+          gradient_of(LATHE_PROJECTION), LATHE_MIXTURE, gradient_of(LATHE_MIXTURE)});
 constexpr uint64_t kGateGradients = kGates << (kRoles / 2);
+constexpr uint64_t kMomentumGradients = bits({gradient_of(LATHE_MOMENTUM_IN), gradient_of(LATHE_MOMENTUM_OUT)});
 
 constexpr Operator kOperators[] = {
 #define LATHE_OPERATOR(name, op, required, optional, kernels) {#name, Op::op, required, optional, kernels},
@@ -38,7 +41,7 @@ bool has_word(std::string_view words, std::string_view word) {
 
 constexpr RoleRule kRules[] = {
     {LATHE_Q, "Q", "[B,T,HQ,D]", 4, 4, RoleRule::kFloat, 1, 2, false},
-    {LATHE_K, "K", "[B,T,HK,D]", 4, 4, RoleRule::kFloat, 1, 2, false},
+    {LATHE_K, "K", "[B,T,HK,D] or [B,T,HK,M,D]", 4, 5, RoleRule::kFloat, 1, 2, false},
     {LATHE_V, "V", "[B,T,HV,V]", 4, 4, RoleRule::kFloat, 1, 2, false},
     {LATHE_O, "O", "[B,T,max(HQ,HV),V]", 4, 4, RoleRule::kFloat, 1, 2, true},
     {LATHE_STATE_IN, "STATE_IN", "[N,max(HK,HV),K,V]", 4, 4, RoleRule::kFloat32, 2, 1, false},
@@ -60,8 +63,13 @@ constexpr RoleRule kRules[] = {
     {LATHE_SKIP, "SKIP", "[max(HK,HV)]", 1, 1, RoleRule::kFloat32, 0, 0, false},
     {LATHE_OUT_GATE, "OUT_GATE", "[B,T,max(HQ,HV),V]", 4, 4, RoleRule::kFloat, 1, 2, false},
     {LATHE_DECAY, "DECAY", "[max(HK,HV)]", 1, 1, RoleRule::kFloat32, 0, 0, false},
+    {LATHE_MIXTURE, "MIXTURE", "[HK,M]", 2, 2, RoleRule::kFloat32, 1, 0, false},
+    {gradient_of(LATHE_MIXTURE), "GRAD_MIXTURE", "[HK,M]", 2, 2, RoleRule::kFloat32, 1, 0, true},
+    {LATHE_STEP_SIZE, "STEP_SIZE", "[max(HK,HV)]", 1, 1, RoleRule::kFloat32, 0, 0, false},
+    {LATHE_MOMENTUM_IN, "MOMENTUM_IN", "[N,max(HK,HV),K,V]", 4, 4, RoleRule::kFloat32, 2, 1, false},
+    {LATHE_MOMENTUM_OUT, "MOMENTUM_OUT", "[N,max(HK,HV),K,V]", 4, 4, RoleRule::kFloat32, 2, 1, true},
     {gradient_of(LATHE_Q), "GRAD_Q", "[B,T,HQ,D]", 4, 4, RoleRule::kFloat, 1, 2, true},
-    {gradient_of(LATHE_K), "GRAD_K", "[B,T,HK,D]", 4, 4, RoleRule::kFloat, 1, 2, true},
+    {gradient_of(LATHE_K), "GRAD_K", "[B,T,HK,D] or [B,T,HK,M,D]", 4, 5, RoleRule::kFloat, 1, 2, true},
     {gradient_of(LATHE_V), "GRAD_V", "[B,T,HV,V]", 4, 4, RoleRule::kFloat, 1, 2, true},
     {gradient_of(LATHE_O), "GRAD_O", "[B,T,max(HQ,HV),V]", 4, 4, RoleRule::kFloat, 1, 2, false},
     {gradient_of(LATHE_STATE_IN), "GRAD_STATE_IN", "[N,max(HK,HV),K,V]", 4, 4, RoleRule::kFloat32, 2, 1, true},
@@ -77,6 +85,8 @@ constexpr RoleRule kRules[] = {
     {gradient_of(LATHE_SKIP), "GRAD_SKIP", "[max(HK,HV)]", 1, 1, RoleRule::kFloat32, 0, 0, true},
     {gradient_of(LATHE_OUT_GATE), "GRAD_OUT_GATE", "[B,T,max(HQ,HV),V]", 4, 4, RoleRule::kFloat, 1, 2, true},
     {gradient_of(LATHE_DECAY), "GRAD_DECAY", "[max(HK,HV)]", 1, 1, RoleRule::kFloat32, 0, 0, true},
+    {gradient_of(LATHE_MOMENTUM_IN), "GRAD_MOMENTUM_IN", "[N,max(HK,HV),K,V]", 4, 4, RoleRule::kFloat32, 2, 1, true},
+    {gradient_of(LATHE_MOMENTUM_OUT), "GRAD_MOMENTUM_OUT", "[N,max(HK,HV),K,V]", 4, 4, RoleRule::kFloat32, 2, 1, false},
 };
 
 }  // namespace

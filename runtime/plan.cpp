@@ -64,6 +64,8 @@ Kernels choose_kernels(const Meaning& meaning, const char* row) {
     k.delta_solve = pick(keyed ? "delta_solve_keys" : "delta_solve", "");
     k.delta_values = pick("delta_values", "");
     k.decode_delta = pick(keyed ? "decode_delta_keys" : "decode_delta", "");
+  } else if (meaning.variant->moves()) {
+    k.decode_momentum = pick("decode_momentum", "");
   } else {
     k.decode = keyed ? nullptr : pick("decode", "");
     k.decode_keys = keyed ? pick("decode_keys", "") : nullptr;
@@ -108,12 +110,9 @@ Kernels choose_kernels(const Meaning& meaning, const char* row) {
 
 // An operator is made of at least one of these; all have the chunk of their row.
 const Entry& first_of(const Kernels& k) {
-  return *(k.causal         ? k.causal
-           : k.readout      ? k.readout
-           : k.state        ? k.state
-           : k.decode       ? k.decode
-           : k.decode_delta ? k.decode_delta
-                            : k.decode_keys);
+  for (const Entry* e : {k.causal, k.readout, k.state, k.decode, k.decode_delta, k.decode_momentum})
+    if (e) return *e;
+  return *k.decode_keys;
 }
 
 // Keys past K that a kernel may write before zeros replace them: a map of several parts stores whole blocks of 16.
@@ -126,7 +125,7 @@ int64_t padded_keys(const Meaning& m, const Sizes& s) {
 Padded pad(const Meaning& meaning, const Sizes& sizes, const Kernels& k) {
   int value = 16;  // what storage kernels ask for
   for (const Entry* e : {k.causal, k.causal_columns, k.state, k.readout, k.delta_values, k.decode, k.decode_delta,
-                         k.decode_keys, k.recall_more})
+                         k.decode_momentum, k.decode_keys, k.recall_more})
     if (e) value = std::lcm(value, e->value_grain);
   // a gradient is also the other way round: keys, and what is projected, become the columns of a product; and no row
   // and no projection is narrower than the keys that a map of columns makes of it. The delta rule has one such product
@@ -168,8 +167,8 @@ Meaning understand(const lathe_desc& desc) {
                                                                     {LATHE_UNIT_QUERIES, "UNIT_QUERIES"},
                                                                     {LATHE_SIGMOID, "SIGMOID"},
                                                                     {LATHE_REFLECT, "REFLECT"}};
-  uint64_t known =
-      LATHE_NORMALISE | LATHE_DENOM_MAX | LATHE_HEADS_TILED | LATHE_STABILISE | LATHE_CLAMP_GATES | LATHE_SOFTPLUS;
+  uint64_t known = LATHE_NORMALISE | LATHE_DENOM_MAX | LATHE_HEADS_TILED | LATHE_STABILISE | LATHE_CLAMP_GATES |
+                   LATHE_SOFTPLUS | LATHE_MIX_FIRST;
   for (const auto& [flag, name] : of_the_delta_rule) known |= flag;
   require((desc.flags & ~known) == 0, "desc.flags: expected flags of this version, got the unknown bits {:#x}",
           desc.flags & ~known);
@@ -183,7 +182,7 @@ Meaning understand(const lathe_desc& desc) {
         variant, desc.flags);
   require(!(desc.flags & LATHE_STABILISE) || m.map->stabilises(),
           "desc.flags: expected no STABILISE, since the map {} has nothing to stabilise, got {:#x}", map, desc.flags);
-  if ((m.variant->reads_before() || m.variant->corrects()) && desc.flags & LATHE_STABILISE)
+  if ((m.variant->reads_before() || m.variant->corrects() || m.variant->moves()) && desc.flags & LATHE_STABILISE)
     fail(LATHE_UNSUPPORTED, "desc.flags: expected no STABILISE beside the variant {}, got {:#x}", variant, desc.flags);
   if (m.op->backward() && !m.variant->has_gradient())
     fail(LATHE_UNSUPPORTED, "desc.variant: \"{}\" has no gradient yet, got it for the operator \"{}\"", variant,
@@ -214,9 +213,10 @@ namespace {
 // A default attribute follows the head width, which only the arguments tell.
 int64_t head_width(const lathe_arg* args, size_t n_args) {
   for (size_t i = 0; i < n_args && args; i++)
-    if ((args[i].role == LATHE_Q || args[i].role == LATHE_K) && args[i].tensor && args[i].tensor->ndim == 4 &&
-        args[i].tensor->shape)
-      return std::clamp<int64_t>(args[i].tensor->shape[3], 1, 1024);  // what lies outside is refused by name later
+    if ((args[i].role == LATHE_Q || args[i].role == LATHE_K) && args[i].tensor && args[i].tensor->ndim >= 4 &&
+        args[i].tensor->ndim <= 5 && args[i].tensor->shape)
+      // what lies outside is refused by name later
+      return std::clamp<int64_t>(args[i].tensor->shape[args[i].tensor->ndim - 1], 1, 1024);
   return 1;
 }
 
@@ -278,6 +278,7 @@ Problem bind_run(const Plan& plan, const lathe_arg* args, size_t n_args, SlotLis
   same("D", "Q", a.D, b.D);
   same("M", "PROJECTION", a.M, b.M);
   same("V", "V", a.V, b.V);
+  same("M", "MIXTURE", a.keys, b.keys);
   check_contents(problem, plan.meaning, slots);
   return problem;
 }
@@ -296,7 +297,7 @@ std::string describe(const Plan& plan) {
   if (op == Op::kNoncausal || op == Op::kReadout) add(k.readout);
   for (const Entry* e : {k.gate_sums, k.gate_queries, k.gate_keys, k.gate_pairs, k.exponentials, k.softplus,
                          k.weigh_rows, k.skip_rows, k.gate_rows, k.delta_solve, k.delta_values, k.decode_keys,
-                         k.recall_more, k.update_keys, k.decode_delta, k.decode})
+                         k.recall_more, k.update_keys, k.decode_delta, k.decode_momentum, k.decode})
     if (e) add(e);
   if (plan.meaning.normalise()) {
     if (op == Op::kCausal || op == Op::kNoncausal || op == Op::kAccumulate) add(k.key_sum);

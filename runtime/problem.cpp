@@ -130,8 +130,9 @@ void size_heads(const Problem& p, Sizes& s) {
 
 void size_widths(const Meaning& meaning, const Problem& p, Sizes& s) {
   const Tensor &q = p[LATHE_Q], &k = p[LATHE_K], &projection = p[LATHE_PROJECTION];
-  s.D = q.present() ? q.shape[3] : k.shape[3];
-  if (k.present()) require(k.shape[3] == s.D, "K: expected the head width {} of Q, got {}", s.D, k.shape[3]);
+  const int64_t of_keys = k.present() ? k.shape[k.rank - 1] : 0;
+  s.D = q.present() ? q.shape[3] : of_keys;
+  if (k.present()) require(of_keys == s.D, "K: expected the head width {} of Q, got {}", s.D, of_keys);
   const bool values = p[LATHE_V].present();
   s.V = values ? p[LATHE_V].shape[3] : p[LATHE_STATE_IN].shape[3];
   require(s.D >= 1 && s.D <= 1024, "{}: expected a head width of 1 to 1024, got {}", q.present() ? "Q" : "K", s.D);
@@ -182,11 +183,30 @@ void size_tokens(const Problem& p, Op op, Sizes& s) {
     s.N = c.shape[0] == kFree ? kFree : c.shape[0] - 1;
   }
   s.states = p[LATHE_SLOTS].present() ? kFree : s.N;
-  for (uint32_t role : {uint32_t{LATHE_STATE_IN}, uint32_t{LATHE_STATE_OUT}, uint32_t{LATHE_Z_IN},
-                        uint32_t{LATHE_Z_OUT}, uint32_t{LATHE_STABILISER}, gradient_of(LATHE_STATE_IN),
-                        gradient_of(LATHE_STATE_OUT), gradient_of(LATHE_Z_IN), gradient_of(LATHE_Z_OUT)})
+  for (uint32_t role :
+       {uint32_t{LATHE_STATE_IN}, uint32_t{LATHE_STATE_OUT}, uint32_t{LATHE_Z_IN}, uint32_t{LATHE_Z_OUT},
+        uint32_t{LATHE_STABILISER}, uint32_t{LATHE_MOMENTUM_IN}, uint32_t{LATHE_MOMENTUM_OUT},
+        gradient_of(LATHE_STATE_IN), gradient_of(LATHE_STATE_OUT), gradient_of(LATHE_Z_IN), gradient_of(LATHE_Z_OUT),
+        gradient_of(LATHE_MOMENTUM_IN), gradient_of(LATHE_MOMENTUM_OUT)})
     if (p[role].present())
       agree(s.states, p[role].shape[0], p[LATHE_SLOTS].present() ? "slots" : "sequences", find_role(role)->name);
+}
+
+// A mixture says how many keys each token has.
+void size_mixture(const Meaning& meaning, const Problem& p, Sizes& s) {
+  const Tensor& mixture = p[LATHE_MIXTURE];
+  require(mixture.present() || !meaning.mixes_first() || !meaning.op->takes(LATHE_MIXTURE),
+          "MIXTURE: expected one beside the flag MIX_FIRST, got none");
+  if (mixture.present()) s.keys = mixture.shape[1];
+  constexpr int64_t most = 64;
+  require(s.keys >= 1 && s.keys <= most, "MIXTURE: expected 1 to {} keys, got {}", most, s.keys);
+  require(mixture.present() || p[LATHE_K].rank < 5, "MIXTURE: expected one beside a K of 5 dimensions, got none");
+  const int rank = mixture.present() ? 5 : 4;
+  for (uint32_t role : {uint32_t{LATHE_K}, gradient_of(LATHE_K)})
+    require(!p[role].present() || p[role].rank == rank, "{}: expected {} dimensions {} MIXTURE, got {}",
+            find_role(role)->name, rank, mixture.present() ? "beside" : "without", p[role].rank);
+  for (uint32_t role : {uint32_t{LATHE_MIXTURE}, gradient_of(LATHE_MIXTURE)}) expect(p, role, {s.HK, s.keys});
+  if (mixture.present()) expect(p, LATHE_K, {s.B, s.Tk, s.HK, s.keys, s.D});
 }
 
 // What some variant brings, this one needs or does not take.
@@ -218,13 +238,20 @@ void check_gate_shape(const Problem& p, uint32_t role, const Variant& variant) {
 
 // There is no gradient of what is not an argument, unless it counts as zero.
 void check_gradients(const Problem& p, const Meaning& meaning) {
-  for (uint32_t role :
-       {LATHE_PROJECTION, LATHE_GATE, LATHE_DECAY, LATHE_BONUS, LATHE_DT, LATHE_DT_BIAS, LATHE_SKIP, LATHE_OUT_GATE})
+  for (uint32_t role : {LATHE_PROJECTION, LATHE_GATE, LATHE_DECAY, LATHE_BONUS, LATHE_DT, LATHE_DT_BIAS, LATHE_SKIP,
+                        LATHE_OUT_GATE, LATHE_MIXTURE})
     require(!p[gradient_of(role)].present() || p[role].present(), "{}: expected none without {}, got one",
             find_role(gradient_of(role))->name, find_role(role)->name);
   for (uint32_t role : {LATHE_Z_IN, LATHE_Z_OUT})
     require(!p[gradient_of(role)].present() || meaning.normalise(),
             "{}: expected none without the flag NORMALISE, got one", find_role(gradient_of(role))->name);
+  for (uint32_t role : {LATHE_MOMENTUM_IN, LATHE_MOMENTUM_OUT})
+    require(!p[gradient_of(role)].present() || meaning.variant->moves(),
+            "{}: expected none, since the variant {} has no momentum, got one", find_role(gradient_of(role))->name,
+            meaning.variant->name);
+  if (meaning.variant->moves() && p[gradient_of(LATHE_DECAY)].present())
+    fail(LATHE_UNSUPPORTED, "GRAD_DECAY: expected none, since the variant {} has no gradient of it, got one",
+         meaning.variant->name);
   const Tensor& projection = p[LATHE_PROJECTION];
   const Tensor& gradient = p[gradient_of(LATHE_PROJECTION)];
   require(!gradient.present() || (gradient.rank == projection.rank && gradient.shape == projection.shape),
@@ -234,7 +261,8 @@ void check_gradients(const Problem& p, const Meaning& meaning) {
 void check_shapes(const Problem& p, const Meaning& meaning) {
   const Sizes& s = p.sizes;
   expect(p, LATHE_O, {s.B, s.Tq, s.out_heads(), s.V});
-  for (uint32_t role : {LATHE_STATE_IN, LATHE_STATE_OUT}) expect(p, role, {s.states, s.state_heads(), s.K, s.V});
+  for (uint32_t role : {LATHE_STATE_IN, LATHE_STATE_OUT, LATHE_MOMENTUM_IN, LATHE_MOMENTUM_OUT})
+    for (uint32_t each : {uint32_t{role}, gradient_of(role)}) expect(p, each, {s.states, s.state_heads(), s.K, s.V});
   for (uint32_t role : {LATHE_Z_IN, LATHE_Z_OUT}) expect(p, role, {s.states, s.HK, s.K});
   expect(p, LATHE_SNAPSHOTS, {s.B, s.Tq, s.state_heads(), s.K, s.V});
   expect(p, LATHE_LENGTHS, {s.B});
@@ -244,35 +272,40 @@ void check_shapes(const Problem& p, const Meaning& meaning) {
   for (uint32_t role : {uint32_t{LATHE_BONUS}, gradient_of(LATHE_BONUS)}) expect(p, role, {s.state_heads(), s.K});
   expect(p, LATHE_BETA, {s.B, s.Tq, s.state_heads()});
   for (uint32_t role : {uint32_t{LATHE_DT}, gradient_of(LATHE_DT)}) expect(p, role, {s.B, s.Tq, s.state_heads()});
-  for (uint32_t role : {LATHE_DECAY, LATHE_DT_BIAS, LATHE_SKIP})
+  for (uint32_t role : {LATHE_DECAY, LATHE_DT_BIAS, LATHE_SKIP, LATHE_STEP_SIZE})
     for (uint32_t each : {uint32_t{role}, gradient_of(role)}) expect(p, each, {s.state_heads()});
   for (uint32_t role : {uint32_t{LATHE_OUT_GATE}, gradient_of(LATHE_OUT_GATE)})
     expect(p, role, {s.B, s.Tq, s.out_heads(), s.V});
   expect(p, LATHE_STABILISER, {s.states, s.HK});
   expect(p, gradient_of(LATHE_Q), {s.B, s.Tq, s.HQ, s.D});
-  expect(p, gradient_of(LATHE_K), {s.B, s.Tk, s.HK, s.D});
+  if (p.mixes())
+    expect(p, gradient_of(LATHE_K), {s.B, s.Tk, s.HK, s.keys, s.D});
+  else
+    expect(p, gradient_of(LATHE_K), {s.B, s.Tk, s.HK, s.D});
   expect(p, gradient_of(LATHE_V), {s.B, s.Tk, s.HV, s.V});
   expect(p, gradient_of(LATHE_O), {s.B, s.Tq, s.out_heads(), s.V});
-  for (uint32_t role : {LATHE_STATE_IN, LATHE_STATE_OUT})
-    expect(p, gradient_of(role), {s.states, s.state_heads(), s.K, s.V});
   for (uint32_t role : {LATHE_Z_IN, LATHE_Z_OUT}) expect(p, gradient_of(role), {s.states, s.HK, s.K});
   check_gradients(p, meaning);
   const bool keeps_state = p[LATHE_STATE_IN].present() || p[LATHE_STATE_OUT].present(),
              stabiliser = p[LATHE_STABILISER].present();
+  require(!p.mixes() || !meaning.stabilise(), "MIXTURE: expected none beside the flag STABILISE, got one");
   require(!stabiliser || meaning.stabilise(), "STABILISER: expected none without the flag STABILISE, got one");
   require(stabiliser || !meaning.stabilise() || !keeps_state || !meaning.op->takes(LATHE_STABILISER),
           "STABILISER: expected one beside a stabilised state, got none");
   check_inputs(p, *meaning.variant);
+  const auto together = [&](uint32_t role, uint32_t state, const char* call) {
+    require(p[state].present() == p[role].present(), "{}: expected it and {} together in a {} call, got none of {}",
+            find_role(role)->name, find_role(state)->name, call, find_role(p[state].present() ? role : state)->name);
+  };
+  if (meaning.variant->moves()) {
+    together(LATHE_MOMENTUM_IN, LATHE_STATE_IN, meaning.variant->name);
+    together(LATHE_MOMENTUM_OUT, LATHE_STATE_OUT, meaning.variant->name);
+  }
   if (meaning.normalise()) {
     require(!meaning.variant->decays() || s.HV == s.HK,
             "V: expected K's {} heads, since a normaliser cannot follow several decays, got {}", s.HK, s.HV);
-    const bool in = p[LATHE_STATE_IN].present(), out = p[LATHE_STATE_OUT].present();
-    const auto together = [&](uint32_t z, bool state, const char* name) {
-      require(state == p[z].present(), "{}: expected it and {} together in a normalised call, got none of {}",
-              find_role(z)->name, name, state ? find_role(z)->name : name);
-    };
-    together(LATHE_Z_IN, in, "STATE_IN");
-    if (meaning.op->op != Op::kReadout) together(LATHE_Z_OUT, out, "STATE_OUT");
+    together(LATHE_Z_IN, LATHE_STATE_IN, "normalised");
+    if (meaning.op->op != Op::kReadout) together(LATHE_Z_OUT, LATHE_STATE_OUT, "normalised");
   }
 }
 
@@ -312,7 +345,11 @@ Problem bind(const Meaning& meaning, const lathe_arg* args, size_t n_args, bool 
   size_heads(p, p.sizes);
   size_widths(meaning, p, p.sizes);
   size_tokens(p, meaning.op->op, p.sizes);
+  size_mixture(meaning, p, p.sizes);
   check_shapes(p, meaning);
+  for (uint32_t role : {uint32_t{LATHE_K}, gradient_of(LATHE_K)})
+    if (Tensor& k = p.tensors[role]; k.rank == 5)
+      std::swap(k.shape[3], k.shape[4]), std::swap(k.stride[3], k.stride[4]);
   return p;
 }
 

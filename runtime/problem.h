@@ -19,6 +19,7 @@ struct Sizes {
   int64_t N = kFree;                          // sequences
   int64_t states = kFree;                     // rows of the state tensors: N, or the number of slots
   int64_t HQ = 1, HK = 1, HV = 1, D = 0, M = 0, K = 0, V = 0;
+  int64_t keys = 1;  // of a token and key head, which its mixture is made of
   int64_t state_heads() const { return HK > HV ? HK : HV; }
   int64_t out_heads() const { return HQ > HV ? HQ : HV; }
 };
@@ -42,13 +43,16 @@ struct Meaning {
   bool unit(uint32_t role) const { return (flags & (role == LATHE_K ? LATHE_UNIT_KEYS : LATHE_UNIT_QUERIES)) != 0; }
   bool sigmoid() const { return (flags & LATHE_SIGMOID) != 0; }
   float largest_beta() const { return (flags & LATHE_REFLECT) != 0 ? 2.f : 1.f; }
+  bool mixes_first() const { return (flags & LATHE_MIX_FIRST) != 0; }
   bool clamps() const { return (flags & LATHE_CLAMP_GATES) != 0; }
 };
 
+// Keys that are mixed are [B,T,HK,D,M] here, as the first of them are of [B,T,HK,D] elsewhere.
 struct Problem {
   std::array<Tensor, kRoles> tensors;
   Sizes sizes;
   const Tensor& operator[](uint32_t role) const { return tensors[role]; }
+  bool mixes() const { return tensors[LATHE_MIXTURE].present(); }
   bool wants_gradient(uint32_t role) const { return tensors[gradient_of(role)].present(); }
   bool wants_gate_gradients() const {
     return wants_gradient(LATHE_GATE) || wants_gradient(LATHE_DECAY) || wants_gradient(LATHE_BONUS) ||

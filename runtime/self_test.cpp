@@ -104,6 +104,8 @@ struct Case {
   Storage storage = Storage::kF32;
   bool normalise = false;
   int64_t width = kWidth;
+  int64_t mixed = 0;  // keys of a token, where there are several
+  bool mixes_first = false;
 
   double attribute() const {
     const double fallback = map.fallback(width);
@@ -120,10 +122,19 @@ class Tensors {
   Tensors(const Case& c, int64_t tokens) : tokens_(tokens) {
     const Storage f32 = Storage::kF32;
     add(c, LATHE_Q, c.storage, {1, tokens, kQueryHeads, c.width});
-    add(c, LATHE_K, c.storage, {1, tokens, 1, c.width});
+    if (c.mixed > 0) {
+      add(c, LATHE_K, c.storage, {1, tokens, 1, c.mixed, c.width});
+      add(c, LATHE_MIXTURE, f32, {1, c.mixed});
+    } else {
+      add(c, LATHE_K, c.storage, {1, tokens, 1, c.width});
+    }
     add(c, LATHE_V, c.storage, {1, tokens, 1, c.width});
     add(c, LATHE_O, c.storage, {1, tokens, kQueryHeads, c.width});
     for (uint32_t role : {LATHE_STATE_IN, LATHE_STATE_OUT}) add(c, role, f32, {1, 1, c.keys(), c.width});
+    if (c.variant.moves()) {
+      for (uint32_t role : {LATHE_MOMENTUM_IN, LATHE_MOMENTUM_OUT}) add(c, role, f32, {1, 1, c.keys(), c.width});
+      add(c, LATHE_STEP_SIZE, f32, {1});
+    }
     if (c.normalise)
       for (uint32_t role : {LATHE_Z_IN, LATHE_Z_OUT}) add(c, role, f32, {1, 1, c.keys()});
     if (c.map.projects()) add(c, LATHE_PROJECTION, f32, {kFeatures, c.width});
@@ -144,7 +155,8 @@ class Tensors {
       std::vector<std::pair<uint32_t, std::vector<int64_t>>> inputs;
       for (const Slot& slot : slots_) inputs.emplace_back(slot.role, slot.field.shape());
       for (auto& [role, shape] : inputs)
-        if (role < kRoles / 2 && c.op.takes(gradient_of(role))) add(c, gradient_of(role), find(role)->storage(), shape);
+        if (role < kRoles / 2 && c.op.takes(gradient_of(role)) && !(c.variant.moves() && role == LATHE_DECAY))
+          add(c, gradient_of(role), find(role)->storage(), shape);
     }
     for (Slot& slot : slots_) args_.push_back({named(slot.role), &(slot.view = slot.field.view())});
   }
@@ -195,6 +207,7 @@ class Expected {
  public:
   Expected(const Case& c, Tensors& tensors) : c_(c), t_(tensors), keys_(c.keys()) {
     for (int64_t i = 0; i < keys_ * c_.width; i++) state.push_back(t_.at(LATHE_STATE_IN, i));
+    for (int64_t i = 0; i < keys_ * c_.width && c.variant.moves(); i++) momentum.push_back(t_.at(LATHE_MOMENTUM_IN, i));
     for (int64_t i = 0; i < keys_ && c.normalise; i++) z.push_back(t_.at(LATHE_Z_IN, i));
     const bool in_order = c.op.takes(LATHE_DECAY);
     for (int64_t t = 0; t < t_.tokens(); t++) {
@@ -204,14 +217,33 @@ class Expected {
     for (int64_t t = 0; t < t_.tokens() && c.reads(LATHE_Q) && !in_order; t++) read(t);
   }
 
-  std::vector<double> o, state, z;
+  std::vector<double> o, state, z, momentum;
 
  private:
   std::vector<double> read_state, read_z;  // what a query sees that reads before its token's update
 
   std::vector<double> phi(uint32_t role, int64_t row, int64_t position) {
-    Mapped token{{}, {}, static_cast<double>(position), c_.attribute()};
-    for (int64_t d = 0; d < c_.width; d++) token.x.push_back(t_.at(role, row * c_.width + d));
+    std::vector<double> x;
+    for (int64_t d = 0; d < c_.width; d++) x.push_back(t_.at(role, row * c_.width + d));
+    return phi_of(std::move(x), position);
+  }
+
+  // Of a token's keys, mixed.
+  std::vector<double> phi_of_keys(int64_t t) {
+    if (c_.mixed == 0) return phi(LATHE_K, t, t);
+    std::vector<double> sum;
+    for (int64_t key = 0; key < c_.mixed; key++) {
+      std::vector<double> one;
+      for (int64_t d = 0; d < c_.width; d++) one.push_back(t_.at(LATHE_K, (t * c_.mixed + key) * c_.width + d));
+      if (!c_.mixes_first) one = phi_of(std::move(one), t);
+      sum.resize(one.size());
+      for (size_t i = 0; i < one.size(); i++) sum[i] += t_.at(LATHE_MIXTURE, key) * one[i];
+    }
+    return c_.mixes_first ? phi_of(std::move(sum), t) : sum;
+  }
+
+  std::vector<double> phi_of(std::vector<double> x, int64_t position) {
+    Mapped token{std::move(x), {}, static_cast<double>(position), c_.attribute()};
     for (int64_t m = 0; m < c_.features(); m++) {
       double sum = 0;
       for (int64_t d = 0; d < c_.width; d++)
@@ -257,7 +289,7 @@ class Expected {
   }
 
   void take_key(int64_t t) {
-    const std::vector<double> k = phi(LATHE_K, t, t);
+    const std::vector<double> k = phi_of_keys(t);
     read_z = z;
     read_state = state;
     std::vector<double> added;
@@ -268,9 +300,15 @@ class Expected {
       if (c_.normalise) read_z[i] += u * k[i];
       for (int64_t j = 0; j < c_.width; j++)
         read_state[i * static_cast<size_t>(c_.width) + static_cast<size_t>(j)] += u * k[i] * value(t, j);
-      if (c_.normalise) z[i] = a * z[i] + k[i];
+      if (c_.normalise) z[i] = (c_.variant.moves() ? 1 : a) * z[i] + k[i];
       for (int64_t j = 0; j < c_.width; j++) {
         double& s = state[i * static_cast<size_t>(c_.width) + static_cast<size_t>(j)];
+        if (c_.variant.moves()) {
+          double& p = momentum[i * static_cast<size_t>(c_.width) + static_cast<size_t>(j)];
+          p = a * p - t_.at(LATHE_STEP_SIZE, 0) * k[i] * value(t, j);
+          s -= p;
+          continue;
+        }
         s = a * s + k[i] * added[static_cast<size_t>(j)];
       }
     }
@@ -392,7 +430,8 @@ std::string fault_of(const Case& c, int64_t tokens) {
   desc.map = c.map.name;
   desc.scale = static_cast<float>(kScale);
   desc.eps = static_cast<float>(kEps);
-  desc.flags = (c.normalise ? LATHE_NORMALISE : 0) | (c.variant.steps() ? LATHE_SOFTPLUS : 0);
+  desc.flags = (c.normalise ? LATHE_NORMALISE : 0) | (c.variant.steps() ? LATHE_SOFTPLUS : 0) |
+               (c.mixes_first ? LATHE_MIX_FIRST : 0);
   desc.attrs = &attribute;
   desc.n_attrs = std::isnan(c.map.fallback(c.width)) ? 1 : 0;
   Call().make(desc, tensors.args());
@@ -400,6 +439,8 @@ std::string fault_of(const Case& c, int64_t tokens) {
   const Expected expected(c, tensors);
   std::string fault = compare("O", tensors.find(LATHE_O), expected.o, c.storage);
   if (fault.empty()) fault = compare("STATE_OUT", tensors.find(LATHE_STATE_OUT), expected.state, Storage::kF32);
+  if (fault.empty())
+    fault = compare("MOMENTUM_OUT", tensors.find(LATHE_MOMENTUM_OUT), expected.momentum, Storage::kF32);
   if (fault.empty()) fault = compare("Z_OUT", tensors.find(LATHE_Z_OUT), expected.z, Storage::kF32);
   return fault;
 }
@@ -420,6 +461,10 @@ std::vector<Case> cases(const char* row) {
           all.push_back({op, plainest, variant, Storage::kF32, normalise});
   const Operator& first = all.front().op;
   const Variant& plain = all.front().variant;
+  for (const Operator& op : operators())
+    for (bool mixes_first : {false, true})
+      if (op.built() && op.takes(LATHE_MIXTURE))
+        all.push_back({op, *maps.back(), plain, Storage::kF32, false, kWidth, 2, mixes_first});
   for (size_t i = 1; i < maps.size(); i++) {
     all.push_back({first, *maps[i], plain});
     for (const Operator& op : operators())

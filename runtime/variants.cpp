@@ -13,6 +13,7 @@ constexpr uint64_t GATE = bits({LATHE_GATE});
 constexpr uint64_t DT = bits({LATHE_DT});
 constexpr uint64_t BETA = bits({LATHE_BETA});
 constexpr uint64_t BONUS = bits({LATHE_BONUS});
+constexpr uint64_t STEP_SIZE = bits({LATHE_STEP_SIZE});
 
 // One for each token where it may differ from token to token, else the first for all of them.
 template <typename Formula>

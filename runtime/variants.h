@@ -22,14 +22,19 @@ struct Variant {
   std::string_view transition;
   void (*log_decays)(const Gates& gates, int64_t n, float* out);  // of n tokens
   uint64_t inputs;                                                // bits 1 << role
-  bool decays() const { return transition != "plain"; }
+  bool decays() const { return transition == "decay" || keyed(); }
   bool steps() const { return (inputs >> LATHE_DT & 1) != 0; }  // tokens have steps, which weigh their values too
   // What a call may bring besides.
-  uint64_t options() const { return steps() ? bits({LATHE_DT_BIAS, LATHE_SKIP, LATHE_OUT_GATE}) : 0; }
+  uint64_t options() const {
+    return steps()   ? bits({LATHE_DT_BIAS, LATHE_SKIP, LATHE_OUT_GATE})
+           : moves() ? bits({LATHE_MOMENTUM_IN, LATHE_MOMENTUM_OUT})
+                     : 0;
+  }
   bool reads_before() const { return (inputs >> LATHE_BONUS & 1) != 0; }  // a query reads the state before its token
   // A token adds what its value differs by from what the state has for its key: the delta rule.
   bool corrects() const { return (inputs >> LATHE_BETA & 1) != 0; }
-  bool directed() const { return decays() || corrects(); }  // tokens come one after another
+  bool moves() const { return transition == "momentum"; }              // states have a momentum, which is what decays
+  bool directed() const { return decays() || corrects() || moves(); }  // tokens come one after another
   bool has_normaliser() const { return !corrects(); }
   bool has_gradient() const { return !corrects(); }
   bool keyed() const { return transition == "gate_key"; }  // a gate for each key dimension

@@ -99,14 +99,14 @@ void Worker::map(const Staged& staged, int64_t tile_rows, const MapCall& m, floa
   plan_.kernels.map_from[static_cast<int>(staged.storage)]->call(arguments.argv);
 }
 
-void Worker::map_backward(uint32_t role, const Step& step, const Sequence& s, int64_t head, const Rows& x_rows,
-                          const Rows& dy_rows, float* du_rows, const Room& dx_rows) {
+void Worker::map_backward(const MapCall& m, const Rows& x_rows, const Rows& dy_rows, float* du_rows,
+                          const Room& dx_rows) {
   const Padded& w = plan_.padded;
-  Buffer x(x_rows.data, w.D, w.C, x_rows.stride), weights(projection(head), w.M, w.D, w.M),
+  Buffer x(x_rows.data, w.D, w.C, x_rows.stride), weights(projection(m.head), w.M, w.D, w.M),
       dy(dy_rows.data, w.K, w.C, dy_rows.stride);
   Buffer u(at(layout_.projected), w.M, w.C, w.M), du(du_rows, w.M, w.C, w.M),
       dx(dx_rows.data, w.D, w.C, dx_rows.stride);
-  MapArguments arguments(*this, map_call(role, step, s, head, 0), x, weights);
+  MapArguments arguments(*this, m, x, weights);
   arguments.add(dy);
   if (plan_.meaning.map->projects()) arguments.add(u), arguments.add(du);
   arguments.add(dx);
@@ -126,9 +126,53 @@ Worker::Rows Worker::map_rows(uint32_t role, const Step& step, const Sequence& s
   const Padded& w = plan_.padded;
   const MapCall m = map_call(role, step, s, head, before);
   if (as_it_is(role)) return unmapped(role, step, s, head, w.K, y);
+  if (mixes(role)) {
+    mix_rows(step, s, head, y);
+    make_units(role, w.C, y);
+    return {y, w.K};
+  }
   map(stage(x, x.at(s.batch, s.token(step.t), head), s.step * x.stride[1], step.rows, w.C), w.C, m, y);
   make_units(role, w.C, y);
   return {y, w.K};
+}
+
+template <typename Make>
+void Worker::mix(int64_t rows, int64_t head, int64_t apart, int64_t width, float* y, Make make) {
+  float* weights = at(layout_.weights);
+  for (int64_t key = 0; key < p_.sizes.keys; key++) {
+    const Rows made = make(key, key == 0 ? y : at(layout_.mixed));
+    for (int64_t i = 0; i < rows; i++) weights[i] = *p_[LATHE_MIXTURE].floats(head + i * apart, key);
+    Buffer x(made.data, width, rows, made.stride), by(weights, rows), sum(y, width, rows, width);
+    if (key == 0)
+      call(*plan_.kernels.weigh_rows, x, by, sum);
+    else
+      call(*plan_.kernels.add_rows, sum, x, by, sum);
+  }
+}
+
+Worker::Rows Worker::mixed_keys(const Step& step, const Sequence& s, int64_t head, float* y) {
+  mix(plan_.padded.C, head, 0, plan_.padded.D, y,
+      [&](int64_t key, float* to) { return key_rows(step, s, head, key, to); });
+  return {y, plan_.padded.D};
+}
+
+Worker::Rows Worker::key_features(const Step& step, const Sequence& s, int64_t head, int64_t key, float* y) {
+  const Tensor& k = p_[LATHE_K];
+  map(stage(k, k.at(s.batch, s.token(step.t), head, 0, key), s.step * k.stride[1], step.rows, plan_.padded.C),
+      plan_.padded.C, map_call(LATHE_K, step, s, head, 0), y);
+  return {y, plan_.padded.K};
+}
+
+void Worker::mix_rows(const Step& step, const Sequence& s, int64_t head, float* y) {
+  const Padded& w = plan_.padded;
+  if (!mixes_first())
+    return mix(w.C, head, 0, w.K, y, [&](int64_t key, float* to) { return key_features(step, s, head, key, to); });
+  if (plan_.meaning.map->identity()) {
+    mixed_keys(step, s, head, y);
+    return;
+  }
+  const Rows x = mixed_keys(step, s, head, at(layout_.staged));
+  map({x.data, Storage::kF32, x.stride}, w.C, map_call(LATHE_K, step, s, head, 0), y);
 }
 
 void Worker::make_units(uint32_t role, int64_t rows, float* y) {
@@ -145,11 +189,15 @@ void Worker::make_units(uint32_t role, int64_t rows, float* y) {
 
 Worker::Rows Worker::unmapped(uint32_t role, const Step& step, const Sequence& s, int64_t head, int64_t width,
                               float* to) {
+  return rows_at(role, p_[role].at(s.batch, s.token(step.t), head), step, s, width, to);
+}
+
+Worker::Rows Worker::rows_at(uint32_t role, const char* from, const Step& step, const Sequence& s, int64_t width,
+                             float* to) {
   const Tensor& x = p_[role];
-  const char* from = x.at(s.batch, s.token(step.t), head);
   // where keys have gates, kernels make rows of their own of them, and of values where those are corrected
   const Variant& variant = *plan_.meaning.variant;
-  const bool far = role == LATHE_V ? variant.corrects() : variant.keyed();
+  const bool far = role == LATHE_V ? variant.corrects() : variant.keyed() || mixes(role);
   if (in_place(x, step.rows, width, far)) return {reinterpret_cast<const float*>(from), s.step * x.stride[1]};
   return {copy(x.storage, from, s.step * x.stride[1], step.rows, x.shape[3], to, width, plan_.padded.C), width};
 }
@@ -190,9 +238,30 @@ void Worker::map_token(uint32_t role, const Sequence& s, int64_t t, int64_t head
     const int64_t rows = std::min(together, heads - h);
     const int64_t tile_rows = (rows + grain - 1) / grain * grain;
     const MapCall m{rows, head + h, s.position + t, 0, keys, scale_of(role), before};
-    map(stage(x, x.at(s.batch, s.first + t, head + h), x.stride[2], rows, tile_rows), tile_rows, m, y + h * w.K);
+    float* to = y + h * w.K;
+    if (mixes(role))
+      mix_token(s, t, tile_rows, m, to);
+    else
+      map(stage(x, x.at(s.batch, s.first + t, head + h), x.stride[2], rows, tile_rows), tile_rows, m, to);
     make_units(role, rows, y + h * w.K);
   }
+}
+
+void Worker::mix_token(const Sequence& s, int64_t t, int64_t tile_rows, const MapCall& m, float* y) {
+  const Tensor& k = p_[LATHE_K];
+  const Padded& w = plan_.padded;
+  const auto from = [&](int64_t key) { return k.at(s.batch, s.first + t, m.head, 0, key); };
+  if (!mixes_first())
+    return mix(m.rows, m.head, 1, w.K, y, [&](int64_t key, float* to) {
+      map(stage(k, from(key), k.stride[2], m.rows, tile_rows), tile_rows, m, to);
+      return Rows{to, w.K};
+    });
+  float* x = at(layout_.staged);
+  std::memset(x, 0, static_cast<size_t>(tile_rows * w.D) * 4);
+  mix(m.rows, m.head, 1, w.D, x, [&](int64_t key, float* to) {
+    return Rows{copy(k.storage, from(key), k.stride[2], m.rows, p_.sizes.D, to, w.D, m.rows), w.D};
+  });
+  map({x, Storage::kF32, w.D}, tile_rows, m, y);
 }
 
 Worker::Rows Worker::value_heads(const Sequence& s, int64_t t, int64_t head, int64_t apart, int64_t heads,
@@ -254,8 +323,9 @@ void Worker::prefetch(uint32_t role, const Sequence& s, const Step& coming, int6
   const Group group{p_.sizes, plan_.meaning.tiled()};
   const int64_t heads = x.shape[2], bytes = x.shape[3] * size_of(x.storage), stride = x.stride[1] * size_of(x.storage);
   const int64_t first = coming.rows * part / parts, end = coming.rows * (part + 1) / parts;
-  for (int64_t l = 0; l < heads / p_.sizes.HK; l++) {
-    const char* row = x.at(s.batch, s.token(coming.t + first), group.head(heads, key_head, l));
+  const int64_t keys = mixes(role) ? p_.sizes.keys : 1;
+  for (int64_t l = 0; l < heads / p_.sizes.HK * keys; l++) {
+    const char* row = x.at(s.batch, s.token(coming.t + first), group.head(heads, key_head, l / keys), 0, l % keys);
     for (int64_t i = first; i < end; i++, row += s.step * stride)
       for (int64_t b = 0; b < bytes; b += 64) __builtin_prefetch(row + b);
   }
@@ -312,9 +382,10 @@ void Worker::load(const Sequence& s, const Unit& unit) {
   const Group group{p_.sizes, plan_.meaning.tiled()};
   for (int64_t h = 0; h < unit.heads; h++) {
     const size_t carried = static_cast<size_t>(h);
-    for (int64_t value = 0; value < group.values(); value++)
-      load_state(p_[LATHE_STATE_IN], s.state, group.head(p_.sizes.state_heads(), unit.head + h, value),
-                 state(carried, value));
+    for (int64_t value = 0; value < group.values(); value++) {
+      const int64_t head = group.head(p_.sizes.state_heads(), unit.head + h, value);
+      load_states(LATHE_STATE_IN, LATHE_MOMENTUM_IN, s.state, head, state(carried, value));
+    }
     load_z(p_[LATHE_Z_IN], s.state, unit.head + h, z(carried));
     const Tensor& stabiliser = p_[LATHE_STABILISER];
     peak(carried) =
@@ -329,9 +400,10 @@ void Worker::save(const Sequence& s, const Unit& unit, const Columns& columns) {
   const Group group{p_.sizes, plan_.meaning.tiled()};
   for (int64_t h = 0; h < unit.heads; h++) {
     const size_t carried = static_cast<size_t>(h);
-    for (int64_t value = 0; value < group.values(); value++)
-      save_state(state(carried, value), p_[LATHE_STATE_OUT], s.state,
-                 group.head(p_.sizes.state_heads(), unit.head + h, value), columns);
+    for (int64_t value = 0; value < group.values(); value++) {
+      const int64_t head = group.head(p_.sizes.state_heads(), unit.head + h, value);
+      save_states(state(carried, value), LATHE_STATE_OUT, LATHE_MOMENTUM_OUT, s.state, head, columns);
+    }
     if (columns.first > 0) continue;
     save_z(z(carried), p_[LATHE_Z_OUT], s.state, unit.head + h);
     if (p_[LATHE_STABILISER].present()) *p_[LATHE_STABILISER].floats(s.state, unit.head + h) = peak(carried);
@@ -355,6 +427,17 @@ void Worker::save_state(const float* from, const Tensor& to, int64_t row, int64_
   from += columns.first;
   for (int64_t key = 0; key < s.K; key++)
     std::memcpy(out + key * s.V, from + key * plan_.padded.V, static_cast<size_t>(columns.count) * 4);
+}
+
+void Worker::load_states(uint32_t state, uint32_t momentum, int64_t row, int64_t head, float* to) {
+  load_state(p_[state], row, head, to);
+  if (plan_.meaning.variant->moves()) load_state(p_[momentum], row, head, momentum_of(to));
+}
+
+void Worker::save_states(const float* from, uint32_t state, uint32_t momentum, int64_t row, int64_t head,
+                         Columns columns) {
+  save_state(from, p_[state], row, head, columns);
+  save_state(from + plan_.padded.K * plan_.padded.V, p_[momentum], row, head, columns);
 }
 
 void Worker::load_z(const Tensor& from, int64_t row, int64_t head, float* to) const {

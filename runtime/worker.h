@@ -17,7 +17,8 @@ struct BackwardLayout {
 // Scratch is constant in T, but for a few numbers that a gradient keeps of each token. Offsets are bytes, 64-byte
 // aligned.
 struct Layout {
-  size_t staged, projected, peaks, lengths, q, k, kt, v, o, inv, gate, dt, raw, key_gates, delta, narrow, states, total;
+  size_t staged, projected, mixed, weights, peaks, lengths, q, k, kt, v, o, inv, gate, dt, raw, key_gates, delta,
+      momentum, narrow, states, total;
   size_t state_stride, z, heads;  // one key head's states and z, and where among them z is; how many heads are carried
   BackwardLayout backward;
 };
@@ -27,7 +28,7 @@ Layout worker_layout(const Plan& plan, const Problem& problem);
 // What workers share, in floats from the start of the workspace: projections as their map wants them, transposed and
 // padded, and padded as they come; and sums that meet over sequences, a part for each sequence.
 struct Shared {
-  size_t projection, rows, heads, bonuses, projections, total;
+  size_t projection, rows, heads, bonuses, mixtures, projections, total;
 };
 // Numbers of a head that gradients sum over sequences: by DECAY, DT_BIAS and SKIP.
 constexpr int64_t kNumbersOfHeads = 3;
@@ -76,10 +77,21 @@ class Worker {
   void transpose(const Rows& k, float* kt) const;
   // One row for each of `heads` heads of a single token.
   void map_token(uint32_t role, const Sequence& s, int64_t t, int64_t head, int64_t heads, float before, float* y);
+  // Whether rows are sums over the keys of each token.
+  bool mixes(uint32_t role) const { return role == LATHE_K && p_.mixes(); }
+  // ... of the keys as they come, and not of their features.
+  bool mixes_first() const { return plan_.meaning.mixes_first() || plan_.meaning.map->identity(); }
+  // A chunk of such rows before the map, in y, padded to the head width.
+  Rows mixed_keys(const Step& step, const Sequence& s, int64_t head, float* y);
+  // One key of each token as it is, and its features.
+  Rows key_rows(const Step& step, const Sequence& s, int64_t head, int64_t key, float* to) {
+    return rows_at(LATHE_K, p_[LATHE_K].at(s.batch, s.token(step.t), head, 0, key), step, s, plan_.padded.D, to);
+  }
+  Rows key_features(const Step& step, const Sequence& s, int64_t head, int64_t key, float* y);
   // Whether rows of Q or K are already what their map makes of them.
   bool as_it_is(uint32_t role) const {
     const Meaning& meaning = plan_.meaning;
-    return meaning.map->identity() && !meaning.unit(role) && (role == LATHE_K || meaning.scale == 1);
+    return meaning.map->identity() && !meaning.unit(role) && !mixes(role) && (role == LATHE_K || meaning.scale == 1);
   }
   // One over what `rows` outputs are divided by; K is a multiple of 16. Rows that share a normaliser: a stride of 0.
   void denominators(const Rows& q, const Rows& z, int64_t K, int64_t rows, float* inv) const;
@@ -117,7 +129,16 @@ class Worker {
   // dx from the gradient dy of the mapped rows x of a chunk, all padded; of a projected map also du, and dx lacks what
   // comes through it.
   void map_backward(uint32_t role, const Step& step, const Sequence& s, int64_t head, const Rows& x, const Rows& dy,
-                    float* du, const Room& dx);
+                    float* du, const Room& dx) {
+    map_backward(map_call(role, step, s, head, 0), x, dy, du, dx);
+  }
+  // The same of one key of each token.
+  void key_backward(const Step& step, const Sequence& s, int64_t head, int64_t key, const Rows& x, const Rows& dy,
+                    float* du, const Room& dx) {
+    MapCall m = map_call(LATHE_K, step, s, head, 0);
+    m.scale = *p_[LATHE_MIXTURE].floats(head, key);
+    map_backward(m, x, dy, du, dx);
+  }
   // Asks memory for part `part` of `parts` of what the tensor holds for a coming step.
   void prefetch(uint32_t role, const Sequence& s, const Step& coming, int64_t key_head, int64_t part,
                 int64_t parts) const;
@@ -153,10 +174,13 @@ class Worker {
   float* key_gates() { return at(layout_.key_gates); }
   float* raw() { return at(layout_.raw); }  // for values as they come, where there are steps
   float* delta() { return at(layout_.delta); }
+  float* momentum() { return at(layout_.momentum); }
   float* state(size_t carried, int64_t value) {
-    return at(layout_.states + carried * layout_.state_stride) + value * plan_.padded.K * plan_.padded.V;
+    return at(layout_.states + carried * layout_.state_stride) + value * plan_.state_floats();
   }
   float* z(size_t carried) { return at(layout_.states + carried * layout_.state_stride + layout_.z); }
+  // Where the momentum of a carried state is, which lies behind it.
+  float* momentum_of(float* state) const { return state + plan_.padded.K * plan_.padded.V; }
   float& peak(size_t carried) { return *(z(carried) + plan_.padded.K); }
 
   // Between the caller's [K,V] and the padded copy. `from` or `to` absent: zero, or nothing.
@@ -165,6 +189,9 @@ class Worker {
     save_state(from, to, row, head, {0, p_.sizes.V});
   }
   void save_state(const float* from, const Tensor& to, int64_t row, int64_t head, Columns columns);
+  // A state with its momentum, if it has one.
+  void load_states(uint32_t state, uint32_t momentum, int64_t row, int64_t head, float* to);
+  void save_states(const float* from, uint32_t state, uint32_t momentum, int64_t row, int64_t head, Columns columns);
   void load_z(const Tensor& from, int64_t row, int64_t head, float* to) const;
   void save_z(const float* from, const Tensor& to, int64_t row, int64_t head) const;
 
@@ -198,6 +225,8 @@ class Worker {
   }
   // Of what a map makes; units are scaled when they are.
   float scale_of(uint32_t role) const { return role == LATHE_K || plan_.meaning.unit(role) ? 1 : plan_.meaning.scale; }
+  void mix_rows(const Step& step, const Sequence& s, int64_t head, float* y);
+  void mix_token(const Sequence& s, int64_t t, int64_t tile_rows, const MapCall& m, float* y);
   // Mapped rows of Q or K, each over its length where that is asked for.
   void make_units(uint32_t role, int64_t rows, float* y);
   // What a map reads: the caller's own rows where it can, else copies.
@@ -211,6 +240,12 @@ class Worker {
   const float* copy(Storage storage, const char* from, int64_t stride, int64_t rows, int64_t columns, float* to,
                     int64_t width, int64_t tile_rows);
   void map(const Staged& x, int64_t tile_rows, const MapCall& m, float* y);
+  void map_backward(const MapCall& m, const Rows& x, const Rows& dy, float* du, const Room& dx);
+  Rows rows_at(uint32_t role, const char* from, const Step& step, const Sequence& s, int64_t width, float* to);
+  // y = the sum over the keys of `rows` tokens of one head, or, where heads are `apart`, of heads of one token, of what
+  // make(key, to) has of them.
+  template <typename Make>
+  void mix(int64_t rows, int64_t head, int64_t apart, int64_t width, float* y, Make make);
   // Rows of an option: the caller's own, or copies.
   Rows option_rows(const Tensor& x, const char* from, int64_t rows);
   // Whether a chunk of rows can be read where it lies; `far` rows too where they are read once.

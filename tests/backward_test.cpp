@@ -189,6 +189,7 @@ double loss(const std::string& op, const Problem& p, const Given& given) {
   add(given.o, a.o);
   add(given.state, a.state);
   add(given.z, a.z);
+  add(given.momentum, a.momentum);
   return sum;
 }
 
@@ -220,7 +221,8 @@ TEST_P(Backward, OracleIsTheSlopeOfTheForwardOracle) {
   check(&Problem::k, all.k, "k");
   check(&Problem::v, all.v, "v");
   check(&Problem::gate, all.gate, "gate");
-  check(&Problem::decay, all.decay, "decay");
+  if (p.step_size.empty()) check(&Problem::decay, all.decay, "decay");
+  check(&Problem::momentum, all.momentum, "momentum");
   check(&Problem::bonus, all.bonus, "bonus");
   check(&Problem::dt, all.dt, "dt");
   check(&Problem::dt_bias, all.dt_bias, "dt_bias");

@@ -69,6 +69,10 @@ Drawn draw() {
     p.sigmoid = either();
     p.reflects = either();
   }
+  if (d.op != "readout" && either()) {
+    p.keys = between(2, 3);
+    p.mix_first = either();
+  }
   p = with_map(p, one_of(reference::map_names()));
   p.scale = one_of<double>({1, 0.125, 3});
   if (d.op == "noncausal" && p.cu_seqlens.empty() && either()) p.TQ = between(0, 20);

@@ -45,6 +45,7 @@ Answer in_pieces(const Problem& whole, const std::vector<int64_t>& ends, const c
   before.state = whole.state;
   before.z = whole.z;
   before.stabiliser = whole.stabiliser;
+  before.momentum = whole.momentum;
   int64_t first = 0;
   for (const int64_t end : ends) {
     const Answer piece = call(op, tokens_of(whole, first, end - first, &before), options);
@@ -55,6 +56,7 @@ Answer in_pieces(const Problem& whole, const std::vector<int64_t>& ends, const c
   joined.state = before.state;
   joined.z = before.z;
   joined.stabiliser = before.stabiliser;
+  joined.momentum = before.momentum;
   return joined;
 }
 

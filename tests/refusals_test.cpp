@@ -82,6 +82,8 @@ const std::vector<Shape>& shapes() {
       {"gatedandcorrected", [](Problem& p) { p.variant = "gated_delta"; }, scans},
       {"gatedbykeyandcorrected", [](Problem& p) { p.variant = "kda"; }, scans},
       {"steps", [](Problem& p) { p.variant = "ssd"; }, has_direction},
+      {"mixed", [](Problem& p) { p.keys = 2; }, [](const std::string& op) { return op != "readout"; }},
+      {"moving", [](Problem& p) { p.variant = "momentum"; }, has_direction},
       {"snapshots", [](Problem& p) { p.snapshots = true; }, [](const std::string& op) { return op == "decode"; }},
   };
   return all;
@@ -221,8 +223,9 @@ void aliases(Spoils& all, uint32_t role, SpoiledCall& good) {
     if (other == role || !good.has(other)) continue;
     const SpoiledCall::Argument& b = good[other];
     const int64_t bytes = b.view.bits / 8, last = (b.elements() - 1) * bytes;
-    const bool state =
-        (role == LATHE_STATE_OUT && other == LATHE_STATE_IN) || (role == LATHE_Z_OUT && other == LATHE_Z_IN);
+    const bool state = (role == LATHE_STATE_OUT && other == LATHE_STATE_IN) ||
+                       (role == LATHE_Z_OUT && other == LATHE_Z_IN) ||
+                       (role == LATHE_MOMENTUM_OUT && other == LATHE_MOMENTUM_IN);
     for (const int64_t offset : {int64_t{0}, bytes, last}) {
       if (state && offset == 0) continue;
       all.push_back({fmt::format("{} bytes into {}", offset, rule.name),
@@ -270,6 +273,15 @@ void contents(Spoils& all, uint32_t role, const SpoiledCall::Argument& argument)
                      },
                      LATHE_INVALID,
                      {fmt::format("{}", x)},
+                     role});
+  if (role == LATHE_STEP_SIZE)
+    for (const float x : {-INFINITY, NAN})
+      all.push_back({fmt::format("holding {}", x),
+                     [=](SpoiledCall& c) {
+                       c.put_floats(role, {-1, x});
+                     },
+                     LATHE_INVALID,
+                     {"STEP_SIZE[1]", fmt::format("{}", x)},
                      role});
   if (role == LATHE_DT)
     for (const float x : {-3.0F, -INFINITY}) {

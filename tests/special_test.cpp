@@ -147,16 +147,19 @@ TEST(Float16, OverflowsToInfinity) {
 // Where every feature is positive an infinite value leaves only infinities behind it; widths are padded with features
 // of zero, and zero times infinity would be a NaN in the state that later chunks read.
 TEST(InfiniteValues, MakeNoNanInLaterChunks) {
-  Problem p = problem_of("elu1", false);
-  p.T = 2 * chunk_of("causal", p) + 5;
-  p = reals(p, Type::F32, 85);
-  const int64_t t = 13, width = p.HV * p.V, column = 3;
-  p.v[static_cast<size_t>(t * width + column)] = INFINITY;
-  for (const char* op : {"causal", "noncausal", "decode"}) {
-    const Answer got = call(op, p);
-    for (int64_t i = t; i < p.T; ++i)
-      ASSERT_EQ(got.o[static_cast<size_t>(i * width + column)], INFINITY) << op << " at " << i;
-  }
+  for (const char* variant : {"plain", "momentum"})
+    for (const char* op : {"causal", "noncausal", "decode"}) {
+      Problem p = problem_of("elu1", false);
+      p.T = 2 * chunk_of("causal", p) + 5;
+      if (std::string(op) != "noncausal") p.variant = variant;
+      p = reals(p, Type::F32, 85);
+      for (double& size : p.step_size) size = std::abs(size);
+      const int64_t t = 13, width = p.HV * p.V, column = 3;
+      p.v[static_cast<size_t>(t * width + column)] = INFINITY;
+      const Answer got = call(op, p);
+      for (int64_t i = t; i < p.T; ++i)
+        ASSERT_EQ(got.o[static_cast<size_t>(i * width + column)], INFINITY) << op << " " << variant << " at " << i;
+    }
 }
 
 // Rounding adds to the bits, and a NaN of all ones must not run over into a zero.

@@ -112,7 +112,8 @@ std::string DrawnCall::fault_after_run() const {
     if (a.use == Argument::kRead && !as_before(a)) return fmt::format("role {}: an input was written", a.role);
     // rows that no slot names keep what they hold
     const uint32_t of = a.role & ~uint32_t{LATHE_GRAD};
-    const bool some_rows = !slots_.empty() && (a.role == of || of == LATHE_STATE_IN || of == LATHE_Z_IN) &&
+    const bool some_rows = !slots_.empty() &&
+                           (a.role == of || of == LATHE_STATE_IN || of == LATHE_Z_IN || of == LATHE_MOMENTUM_IN) &&
                            a.role != LATHE_O && a.role != LATHE_SNAPSHOTS;
     // snapshots past a length are nobody's
     const bool some_tokens = !lengths_.empty() && a.role == LATHE_SNAPSHOTS;

@@ -45,9 +45,10 @@ void DrawnCall::draw_description() {
   bonus_ = variant.bonus;
   steps_ = variant.steps;
   beta_ = variant.beta;
+  moves_ = variant.moves;
   normalise_ = normalise_ && !beta_;
   keyed_ = variant_ == "gate_key" || variant_ == "kda" || bonus_;
-  stabilise_ = map_ == "favor_performer" && !bonus_ && !beta_ && !backward_ && bytes_.either();
+  stabilise_ = map_ == "favor_performer" && !bonus_ && !beta_ && !moves_ && !backward_ && bytes_.either();
   desc.size = sizeof desc;
   desc.op = op_.c_str();
   desc.variant = variant_ == "plain" && bytes_.either() ? nullptr : variant_.c_str();
@@ -58,6 +59,8 @@ void DrawnCall::draw_description() {
                (bytes_.either() ? LATHE_HEADS_TILED : 0) | (stabilise_ ? LATHE_STABILISE : 0) |
                (variant_ != "plain" && bytes_.below(4) == 0 ? LATHE_CLAMP_GATES : 0) |
                (steps_ && bytes_.either() ? LATHE_SOFTPLUS : 0);
+  sizes_.keys = op_ != "readout" && !stabilise_ && bytes_.below(4) == 0 ? bytes_.between(1, 3) : 0;
+  if (sizes_.keys > 0 && bytes_.either()) desc.flags |= LATHE_MIX_FIRST;
   if (beta_)
     for (const uint64_t flag : {LATHE_UNIT_KEYS, LATHE_UNIT_QUERIES, LATHE_SIGMOID, LATHE_REFLECT})
       desc.flags |= bytes_.either() ? flag : 0;
@@ -126,7 +129,8 @@ Argument* DrawnCall::add(uint32_t role, Type type, std::vector<int64_t> shape, A
 // Any order of the outer dimensions, gaps, backwards; inputs also repeat what is one row.
 void DrawnCall::lay_out(Argument& a) {
   const uint32_t of = a.role & ~uint32_t{LATHE_GRAD};
-  const bool states = of == LATHE_SNAPSHOTS || of == LATHE_STATE_IN || of == LATHE_STATE_OUT;
+  const bool states = of == LATHE_SNAPSHOTS || of == LATHE_STATE_IN || of == LATHE_STATE_OUT ||
+                      of == LATHE_MOMENTUM_IN || of == LATHE_MOMENTUM_OUT;
   const int64_t dense = states                                                                            ? 2
                         : (of == LATHE_GATE && a.shape.size() == 3) || of == LATHE_DT || of == LATHE_BETA ? 0
                                                                                                           : 1;
@@ -149,7 +153,7 @@ void DrawnCall::lay_out(Argument& a) {
 
 void DrawnCall::add_states(uint32_t in, uint32_t out, const std::vector<int64_t>& shape) {
   const bool must_read = op_ == "readout", must_write = op_ == "accumulate";
-  // the choice is one for states and normalisers
+  // the choice is one for states, normalisers and momenta
   static constexpr uint32_t kStates[] = {LATHE_STATE_IN, LATHE_STATE_OUT};
   const auto came = [&](uint32_t role) {
     return std::any_of(arguments_.begin(), arguments_.end(), [&](const Argument& a) { return a.role == role; });
@@ -172,15 +176,20 @@ void DrawnCall::draw_tensors() {
       lay_out(*add(LATHE_O, kFloat, {s.B, s.TQ, s.out_heads(), s.V}, Argument::kWritten));
   }
   if (op_ != "readout") {
-    lay_out(*add(LATHE_K, kFloat, {s.B, s.T, s.HK, s.D}));
+    std::vector<int64_t> keys = {s.B, s.T, s.HK, s.D};
+    if (s.keys > 0) keys.insert(keys.end() - 1, s.keys);
+    lay_out(*add(LATHE_K, kFloat, keys));
+    if (s.keys > 0) lay_out(*add(LATHE_MIXTURE, kFloat32, {s.HK, s.keys}));
     lay_out(*add(LATHE_V, kFloat, {s.B, s.T, s.HV, s.V}));
   }
   add_states(LATHE_STATE_IN, LATHE_STATE_OUT, {s.rows, s.state_heads(), s.K, s.V});
+  if (moves_) add_states(LATHE_MOMENTUM_IN, LATHE_MOMENTUM_OUT, {s.rows, s.state_heads(), s.K, s.V});
   if (normalise_) add_states(LATHE_Z_IN, LATHE_Z_OUT, {s.rows, s.HK, s.K});
   if (stabilise_ && op_ != "readout") add_states(LATHE_STABILISER, LATHE_STABILISER, {s.rows, s.HK});
   if (op_ == "decode" && bytes_.either())
     lay_out(*add(LATHE_SNAPSHOTS, kFloat32, {s.B, s.T, s.state_heads(), s.K, s.V}, Argument::kWritten));
   if (decay_) add(LATHE_DECAY, kFloat32, {s.state_heads()});
+  if (moves_) add(LATHE_STEP_SIZE, kFloat32, {s.state_heads()});
   if (keyed_)
     lay_out(*add(LATHE_GATE, kFloat, {s.B, s.T, s.state_heads(), s.K}));
   else if (gate_)
@@ -223,14 +232,21 @@ void DrawnCall::add_gradients() {
         some(role, kFloat, shape, Argument::kWritten);
         break;
       case LATHE_DECAY:
+        if (moves_) break;  // has no gradient then
+        [[fallthrough]];
       case LATHE_BONUS:
       case LATHE_DT_BIAS:
       case LATHE_SKIP:
       case LATHE_PROJECTION:
+      case LATHE_MIXTURE:
         some(role, kFloat32, shape, Argument::kWritten);
     }
   some(LATHE_STATE_IN, kFloat32, state, Argument::kWritten);
   some(LATHE_STATE_OUT, kFloat32, state, Argument::kRead);
+  if (moves_) {
+    some(LATHE_MOMENTUM_IN, kFloat32, state, Argument::kWritten);
+    some(LATHE_MOMENTUM_OUT, kFloat32, state, Argument::kRead);
+  }
   if (!normalise_) return;
   some(LATHE_Z_IN, kFloat32, z, Argument::kWritten);
   some(LATHE_Z_OUT, kFloat32, z, Argument::kRead);
@@ -248,7 +264,8 @@ std::vector<lathe_arg> DrawnCall::open_list() {
     Argument& open = open_.emplace_back(Argument{a.role, a.use, a.shape, {}, a.view, {}, {}});
     const uint32_t of = a.role & ~uint32_t{LATHE_GRAD};
     const bool of_tokens = of <= LATHE_O || of == LATHE_SNAPSHOTS || of == LATHE_GATE;
-    const bool of_sequences = of >= LATHE_STATE_IN && of <= LATHE_POSITION;
+    const bool of_sequences =
+        (of >= LATHE_STATE_IN && of <= LATHE_POSITION) || of == LATHE_MOMENTUM_IN || of == LATHE_MOMENTUM_OUT;
     if (!open.shape.empty() && (of_tokens || of_sequences)) open.shape[0] = -1;
     if (open.shape.size() > 1 && of_tokens) open.shape[1] = -1;
     open.view.data = nullptr;

@@ -41,7 +41,7 @@ class DrawnCall {
 
  private:
   struct Sizes {
-    int64_t B, T, TQ, HQ, HK, HV, D, V, M, K, N, rows;
+    int64_t B, T, TQ, HQ, HK, HV, D, V, M, K, N, rows, keys;
     int64_t state_heads() const { return HK > HV ? HK : HV; }
     int64_t out_heads() const { return HQ > HV ? HQ : HV; }
   };
@@ -66,7 +66,7 @@ class DrawnCall {
   std::vector<lathe_attr> attributes_;
   Sizes sizes_{};
   bool normalise_ = false, stabilise_ = false, backward_ = false, decay_ = false, gate_ = false, bonus_ = false,
-       keyed_ = false, steps_ = false, beta_ = false;
+       keyed_ = false, steps_ = false, beta_ = false, moves_ = false;
   std::vector<int64_t> lengths_, cu_seqlens_, slots_, positions_;
   std::deque<Argument> arguments_;
   std::deque<Argument> open_;

@@ -37,7 +37,8 @@ const std::vector<Variant>& variants() {
       const auto takes = [&](const char* role) {
         return std::find(inputs.begin(), inputs.end(), role) != inputs.end();
       };
-      list.push_back({v.at("name"), takes("DECAY"), takes("GATE"), takes("BONUS"), takes("DT"), takes("BETA")});
+      list.push_back({v.at("name"), takes("DECAY"), takes("GATE"), takes("BONUS"), takes("DT"), takes("BETA"),
+                      takes("STEP_SIZE")});
     }
     return list;
   }();

@@ -9,19 +9,6 @@
 namespace reference {
 namespace {
 
-// Numbers with their sizes.
-struct Sized {
-  std::vector<double> value, size;
-  void assign(size_t n) {
-    value.assign(n, 0);
-    size.assign(n, 0);
-  }
-  void add(size_t i, double x, double x_size) {
-    value[i] += x;
-    size[i] += x_size;
-  }
-};
-
 struct Pairs {
   const Problem& p;
   const Given& given;
@@ -30,7 +17,7 @@ struct Pairs {
   int64_t G = std::max<int64_t>(gate_width(p), 1);  // gates of a token and head: one, or K
   int64_t lag = p.bonus.empty() ? 0 : 1;            // a query reads the state before its token
   // by mapped queries and keys, values, gates and states
-  Sized q = {}, k = {}, v = {}, gate = {}, bonus = {}, state = {}, z = {};
+  Sized q = {}, k = {}, v = {}, gate = {}, bonus = {}, state = {}, z = {}, momentum = {};
 
   void run() {
     const auto tokens = static_cast<size_t>(p.B * p.T), queries = static_cast<size_t>(p.B * p.queries());
@@ -41,6 +28,11 @@ struct Pairs {
     bonus.assign(p.bonus.size());
     state.assign(static_cast<size_t>(p.rows() * HS * K * V));
     z.assign(static_cast<size_t>(p.rows() * p.HK * K));
+    if (variants().at(p.variant).takes_momentum) {
+      momentum.assign(state.value.size());
+      OfMapped all{q, k, v, state, z, momentum};
+      return backward_of_momentum(p, given, all);
+    }
     for (const Sequence& s : sequences(p))
       for (int64_t head = 0; head < HS; ++head) walk(s, head);
   }
@@ -84,7 +76,8 @@ struct Pairs {
     std::vector<Feature> keys;
     for (int64_t j = 0; j < T; ++j) {
       const int64_t token = s.b * p.T + s.first + j;
-      keys.push_back(map_key(p, kh, s.position + j, &p.k[static_cast<size_t>((token * p.HK + kh) * p.D)], {}));
+      keys.push_back(
+          map_key(p, kh, s.position + j, &p.k[static_cast<size_t>((token * p.HK + kh) * p.key_width())], {}));
     }
     const Weights weight(T, G, [&](int64_t t, int64_t c) {
       const double g = given_gate(s.b * p.T + s.first + t, head, c);
@@ -297,6 +290,7 @@ struct Rows {
   Feature (*map)(const Problem&, int64_t head, int64_t position, const double* x);
   const std::vector<double>& x;
   const Sized& mapped;
+  int64_t width;  // of a row of x
 
   template <typename Visit>
   void each(const std::vector<Sequence>& all, Visit visit) const {
@@ -308,7 +302,7 @@ struct Rows {
   Sized to_rows() const {
     Sized out;
     out.assign(x.size());
-    const int64_t D = p.D, K = map_width(p);
+    const int64_t D = width, K = map_width(p);
     each(sequences(p), [&](int64_t row, int64_t h, int64_t position) {
       std::vector<double> at(x.begin() + row * D, x.begin() + (row + 1) * D);
       const Feature here = map(p, h, position, at.data());
@@ -331,18 +325,19 @@ struct Rows {
     return out;
   }
 
-  void to_projection(Sized& out) const {
+  // Of what all rows are mapped with.
+  void to_parameter(std::vector<double> Problem::*part, Sized& out) const {
     const int64_t K = map_width(p);
     Problem moved = p;
-    for (size_t w = 0; w < p.projection.size(); ++w) {
+    for (size_t w = 0; w < (p.*part).size(); ++w) {
       std::vector<Feature> sides[2];
       for (int side = 0; side < 2; ++side) {
-        moved.projection[w] = p.projection[w] + (side == 0 ? kStep : -kStep);
+        (moved.*part)[w] = (p.*part)[w] + (side == 0 ? kStep : -kStep);
         each(sequences(p), [&](int64_t row, int64_t h, int64_t position) {
-          sides[side].push_back(map(moved, h, position, &x[static_cast<size_t>(row * p.D)]));
+          sides[side].push_back(map(moved, h, position, &x[static_cast<size_t>(row * width)]));
         });
       }
-      moved.projection[w] = p.projection[w];
+      (moved.*part)[w] = (p.*part)[w];
       size_t n = 0;
       each(sequences(p), [&](int64_t row, int64_t, int64_t) {
         for (int64_t c = 0; c < K; ++c) {
@@ -362,7 +357,7 @@ GradientAnswers backward(const Problem& p, const Given& given, bool causal) {
   if (variants().at(p.variant).takes_steps) return backward_of_steps(p, given);
   Pairs pairs{p, given, causal};
   pairs.run();
-  const Rows queries{p, p.HQ, p.queries(), map_query, p.q, pairs.q};
+  const Rows queries{p, p.HQ, p.queries(), map_query, p.q, pairs.q, p.D};
   const Rows keys{p,
                   p.HK,
                   p.T,
@@ -370,14 +365,17 @@ GradientAnswers backward(const Problem& p, const Given& given, bool causal) {
                     return map_key(q, head, position, x, {});
                   },
                   p.k,
-                  pairs.k};
+                  pairs.k,
+                  p.key_width()};
   const Sized q = queries.to_rows(), k = keys.to_rows();
-  Sized projection, decay;
+  Sized projection, decay, mixture;
   projection.assign(p.projection.size());
   if (p.M > 0) {
-    queries.to_projection(projection);
-    keys.to_projection(projection);
+    queries.to_parameter(&Problem::projection, projection);
+    keys.to_parameter(&Problem::projection, projection);
   }
+  mixture.assign(p.mixture.size());
+  keys.to_parameter(&Problem::mixture, mixture);
   decay.assign(p.decay.size());
   for (size_t i = 0; i < pairs.gate.value.size() && !p.decay.empty(); ++i)
     decay.add(i % p.decay.size(), pairs.gate.value[i], pairs.gate.size[i]);
@@ -395,6 +393,8 @@ GradientAnswers backward(const Problem& p, const Given& given, bool causal) {
   put(&Gradients::state, pairs.state);
   put(&Gradients::z, pairs.z);
   put(&Gradients::projection, projection);
+  put(&Gradients::momentum, pairs.momentum);
+  put(&Gradients::mixture, mixture);
   return all;
 }
 

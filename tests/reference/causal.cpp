@@ -34,8 +34,10 @@ Answers initial_answers(const Problem& p) {
   if (p.stabilise && p.stabiliser.empty())
     a.value.stabiliser.assign(rows * HK, -std::numeric_limits<double>::infinity());
   if (p.snapshots) a.value.snapshots.assign(static_cast<size_t>(p.B * p.T) * HS * K * V, 0);
+  if (variants().at(p.variant).takes_momentum)
+    a.value.momentum = p.momentum.empty() ? std::vector<double>(a.value.state.size()) : p.momentum;
   a.size = a.value;
-  for (auto* part : {&a.size.state, &a.size.z, &a.size.stabiliser})
+  for (auto* part : {&a.size.state, &a.size.z, &a.size.stabiliser, &a.size.momentum})
     for (double& y : *part) y = std::abs(y);
   return a;
 }
@@ -156,7 +158,7 @@ Answers scan(const Problem& p, const Decay& decay, const std::vector<double>& bo
                p.stabilise ? Maximum{start.value.stabiliser[z_at], start.size.stabiliser[z_at]} : Maximum{}};
       for (int64_t i = 0; i < s.count; ++i) {
         const int64_t token = s.b * p.T + s.first + i;
-        const double* k = &p.k[(token * p.HK + kh) * p.D];
+        const double* k = &p.k[(token * p.HK + kh) * p.key_width()];
         if (p.stabilise) {
           const Maximum maximum = key_maximum(p, kh, k);
           if (maximum.value > m.maximum.value) {

@@ -222,7 +222,38 @@ Feature map_query(const Problem& p, int64_t head, int64_t position, const double
 }
 
 Feature map_key(const Problem& p, int64_t head, int64_t position, const double* x, const Maximum& running) {
-  return maps().at(p.map).apply({p, head, position, x, running});
+  if (p.mixture.empty()) return maps().at(p.map).apply({p, head, position, x, running});
+  const double* weights = &p.mixture[static_cast<size_t>(head * p.keys)];
+  if (p.mix_first) {
+    std::vector<double> sum(static_cast<size_t>(p.D)), size(sum);
+    for (int64_t i = 0; i < p.keys * p.D; ++i) {
+      sum[static_cast<size_t>(i % p.D)] += weights[i / p.D] * x[i];
+      size[static_cast<size_t>(i % p.D)] += std::abs(weights[i / p.D] * x[i]);
+    }
+    // what a sum that cancels is off by, a feature is by its slope
+    constexpr double step = 1e-6;
+    const auto mapped = [&](double by) {
+      std::vector<double> moved = sum;
+      for (size_t i = 0; i < moved.size(); ++i) moved[i] += by * size[i];
+      return maps().at(p.map).apply({p, head, position, moved.data(), running});
+    };
+    Feature of_sum = mapped(0);
+    const Feature above = mapped(step), below = mapped(-step);
+    for (size_t c = 0; c < of_sum.size.size(); ++c)
+      of_sum.size[c] += std::abs(above.value[c] - below.value[c]) / (2 * step);
+    return of_sum;
+  }
+  Feature all;
+  for (int64_t r = 0; r < p.keys; ++r) {
+    const Feature one = maps().at(p.map).apply({p, head, position, x + r * p.D, running});
+    all.value.resize(one.value.size());
+    all.size.resize(one.size.size());
+    for (size_t c = 0; c < one.value.size(); ++c) {
+      all.value[c] += weights[r] * one.value[c];
+      all.size[c] += std::abs(weights[r]) * one.size[c];
+    }
+  }
+  return all;
 }
 
 }  // namespace reference

@@ -12,7 +12,7 @@ Answers accumulate(const Problem& p) {
     for (int64_t i = 0; i < s.count; ++i) {
       const int64_t token = s.b * p.T + s.first + i;
       for (int64_t kh = 0; kh < p.HK; ++kh) {
-        const double* x = &p.k[(token * p.HK + kh) * p.D];
+        const double* x = &p.k[(token * p.HK + kh) * p.key_width()];
         const int64_t z_at = s.state_row * p.HK + kh;
         double rescale = 1;
         Maximum maximum;

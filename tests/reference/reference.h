@@ -25,11 +25,15 @@ struct Problem {
   bool softplus = false;                         // of the steps
   bool unit_keys = false, unit_queries = false;  // mapped rows are divided by their length
   bool sigmoid = false, reflects = false;        // of beta: what it is given as, and whether it reaches 2
+  int64_t keys = 1;        // of a token and key head: with `mixture` there are several, and weights of them
+  bool mix_first = false;  // they are summed before the map, not their features after it
   double scale = 1, eps = 0;
   std::map<std::string, double> attrs;
   std::vector<int64_t> lengths, cu_seqlens, slots, position;
-  std::vector<double> q, k, v, gate, state, z, stabiliser, decay, beta, bonus, dt, dt_bias, skip, out_gate, projection;
+  std::vector<double> q, k, v, gate, state, z, stabiliser, decay, beta, bonus, dt, dt_bias, skip, out_gate, projection,
+      step_size, momentum, mixture;
 
+  int64_t key_width() const { return keys * D; }  // numbers of a token and key head
   int64_t queries() const { return TQ < 0 ? T : TQ; }
   int64_t sequences() const { return cu_seqlens.empty() ? B : static_cast<int64_t>(cu_seqlens.size()) - 1; }
   int64_t rows() const { return state_rows < 0 ? sequences() : state_rows; }
@@ -38,7 +42,7 @@ struct Problem {
 };
 
 struct Answer {
-  std::vector<double> o, state, z, stabiliser, snapshots;
+  std::vector<double> o, state, z, stabiliser, snapshots, momentum = {};
 };
 struct Answers {
   Answer value, size;
@@ -89,8 +93,9 @@ struct Variant {
   // What of the problem it reads: one for each state head; one for each token of such a head, or K of them; K weights
   // for each such head.
   bool takes_decay = false, takes_gate = false, takes_key_gates = false, takes_bonus = false;
-  bool takes_beta = false;   // one for each token and state head; there is no normaliser then, nor a gradient yet
-  bool takes_steps = false;  // and what goes with them: their bias, skip and out_gate, each of which may be absent
+  bool takes_beta = false;      // one for each token and state head; there is no normaliser then, nor a gradient yet
+  bool takes_momentum = false;  // and a step size for each state head; the decay is the momentum's
+  bool takes_steps = false;     // and what goes with them: their bias, skip and out_gate, each of which may be absent
 };
 // Gates of one token and head.
 int64_t gate_width(const Problem& p);

@@ -9,8 +9,14 @@
 namespace support {
 namespace {
 
-// Strides of a [B,T,H,width] tensor.
+// Strides of a [B,T,H,width] tensor; of one with a further dimension as if the last two were one.
 Extents laid_out(Layout layout, const Extents& shape) {
+  if (shape.size() == 5) {
+    Extents strides = laid_out(layout, {shape[0], shape[1], shape[2], shape[3] * shape[4]});
+    strides[3] = shape[4];
+    strides.push_back(1);
+    return strides;
+  }
   const int64_t T = shape[1], H = shape[2], width = shape[3];
   switch (layout) {
     case Layout::Bthd:
@@ -50,11 +56,11 @@ Arguments::Arguments(const std::string& op, const Problem& problem, const Option
   desc.map = problem_.map.c_str();
   desc.scale = static_cast<float>(p.scale);
   desc.eps = static_cast<float>(p.eps);
-  const std::pair<bool, uint64_t> flags[] = {{p.normalise, LATHE_NORMALISE}, {p.denom_max, LATHE_DENOM_MAX},
-                                             {p.tiled, LATHE_HEADS_TILED},   {p.stabilise, LATHE_STABILISE},
-                                             {p.clamp, LATHE_CLAMP_GATES},   {p.softplus, LATHE_SOFTPLUS},
-                                             {p.unit_keys, LATHE_UNIT_KEYS}, {p.unit_queries, LATHE_UNIT_QUERIES},
-                                             {p.sigmoid, LATHE_SIGMOID},     {p.reflects, LATHE_REFLECT}};
+  const std::pair<bool, uint64_t> flags[] = {
+      {p.normalise, LATHE_NORMALISE}, {p.denom_max, LATHE_DENOM_MAX},       {p.tiled, LATHE_HEADS_TILED},
+      {p.stabilise, LATHE_STABILISE}, {p.clamp, LATHE_CLAMP_GATES},         {p.softplus, LATHE_SOFTPLUS},
+      {p.unit_keys, LATHE_UNIT_KEYS}, {p.unit_queries, LATHE_UNIT_QUERIES}, {p.sigmoid, LATHE_SIGMOID},
+      {p.reflects, LATHE_REFLECT},    {p.mix_first, LATHE_MIX_FIRST}};
   for (const auto& [set, flag] : flags) desc.flags |= set ? flag : 0;
   for (const auto& [name, value] : problem_.attrs) attrs_.push_back({name.c_str(), value});
   desc.attrs = attrs_.data();
@@ -68,7 +74,9 @@ Arguments::Arguments(const std::string& op, const Problem& problem, const Option
     if (is_backward(op)) add_output(LATHE_GRAD | LATHE_O, options_.type, o, laid_out(options_.layout, o));
   }
   if (reads_keys) {
-    const Extents k = {p.B, p.T, p.HK, p.D}, v = {p.B, p.T, p.HV, p.V};
+    Extents k = {p.B, p.T, p.HK, p.D};
+    if (!p.mixture.empty()) k.insert(k.end() - 1, p.keys);
+    const Extents v = {p.B, p.T, p.HV, p.V};
     Extents k_strides = laid_out(options_.layout, k);
     if (options_.one_key_head) k_strides[2] = 0;
     add(LATHE_K, options_.type, k, k_strides, p.k);
@@ -83,12 +91,14 @@ Arguments::Arguments(const std::string& op, const Problem& problem, const Option
   integers(LATHE_CU_SEQLENS, p.cu_seqlens);
   integers(LATHE_SLOTS, p.slots);
   integers(LATHE_POSITION, p.position);
+  if (!p.mixture.empty() && reads_keys) add(LATHE_MIXTURE, Type::F32, {p.HK, p.keys}, {p.keys, 1}, p.mixture);
   if (p.M > 0) {
     const bool per_head = static_cast<int64_t>(p.projection.size()) > p.M * p.D;
     const Extents shape = per_head ? Extents{p.HQ, p.M, p.D} : Extents{p.M, p.D};
     add(LATHE_PROJECTION, Type::F32, shape, compact_strides(shape), p.projection);
   }
-  if (!p.decay.empty()) add(LATHE_DECAY, Type::F32, {p.state_heads()}, {1}, p.decay);
+  for (const auto& [role, values] : {std::pair{LATHE_DECAY, &p.decay}, {LATHE_STEP_SIZE, &p.step_size}})
+    if (!values->empty()) add(static_cast<uint32_t>(role), Type::F32, {p.state_heads()}, {1}, *values);
   const reference::Variant& variant = reference::variants().at(p.variant);
   if (const int64_t width = reference::gate_width(p); width > 0) {
     Extents gate = {p.B, p.T, p.state_heads(), width}, strides = laid_out(options_.layout, gate);
@@ -132,7 +142,9 @@ constexpr GradientPart gradient_parts[] = {{&Gradients::q, LATHE_Q},
                                            {&Gradients::out_gate, LATHE_OUT_GATE},
                                            {&Gradients::projection, LATHE_PROJECTION},
                                            {&Gradients::state, LATHE_STATE_IN},
-                                           {&Gradients::z, LATHE_Z_IN}};
+                                           {&Gradients::z, LATHE_Z_IN},
+                                           {&Gradients::momentum, LATHE_MOMENTUM_IN},
+                                           {&Gradients::mixture, LATHE_MIXTURE}};
 
 }  // namespace
 
@@ -143,19 +155,23 @@ void Arguments::add_gradients(const Given& given) {
   const auto strides = [&](const Extents& shape) { return state_strides(options_.layout, shape); };
   tensors.at(LATHE_GRAD | LATHE_O)->write(given.o);
   if (!given.state.empty()) add(LATHE_GRAD | LATHE_STATE_OUT, Type::F32, state, strides(state), given.state);
+  if (!given.momentum.empty()) add(LATHE_GRAD | LATHE_MOMENTUM_OUT, Type::F32, state, strides(state), given.momentum);
   if (!given.z.empty()) add(LATHE_GRAD | LATHE_Z_OUT, Type::F32, z, strides(z), given.z);
   add_output(LATHE_GRAD | LATHE_STATE_IN, Type::F32, state, strides(state));
+  const bool moves = reference::variants().at(p.variant).takes_momentum;
+  if (moves) add_output(LATHE_GRAD | LATHE_MOMENTUM_IN, Type::F32, state, strides(state));
   if (p.normalise) add_output(LATHE_GRAD | LATHE_Z_IN, Type::F32, z, strides(z));
   for (const GradientPart& part : gradient_parts)
-    if (const auto of = tensors.find(part.role);
-        of != tensors.end() && part.role != LATHE_STATE_IN && part.role != LATHE_Z_IN) {
+    if (const auto of = tensors.find(part.role); of != tensors.end() && part.role != LATHE_STATE_IN &&
+                                                 part.role != LATHE_Z_IN && part.role != LATHE_MOMENTUM_IN &&
+                                                 !(moves && part.role == LATHE_DECAY)) {
       Extents like = of->second->strides;
       if (part.role == LATHE_K && options_.one_key_head) like = laid_out(options_.layout, of->second->shape);
       add_output(LATHE_GRAD | part.role, of->second->type(), of->second->shape, like);
     }
   // rows that no slot names must keep what they hold
   if (p.slots.empty()) return;
-  for (const uint32_t role : {LATHE_STATE_IN, LATHE_Z_IN})
+  for (const uint32_t role : {LATHE_STATE_IN, LATHE_Z_IN, LATHE_MOMENTUM_IN})
     if (const auto out = tensors.find(LATHE_GRAD | role); out != tensors.end()) out->second->fill(0);
 }
 
@@ -183,6 +199,9 @@ void Arguments::add_states(bool reads_keys) {
     }
   };
   add_pair(LATHE_STATE_IN, LATHE_STATE_OUT, {p.rows(), p.state_heads(), K, p.V}, !p.state.empty(), start.value.state);
+  if (reference::variants().at(p.variant).takes_momentum)
+    add_pair(LATHE_MOMENTUM_IN, LATHE_MOMENTUM_OUT, {p.rows(), p.state_heads(), K, p.V}, !p.state.empty(),
+             start.value.momentum);
   if (p.normalise) add_pair(LATHE_Z_IN, LATHE_Z_OUT, {p.rows(), p.HK, K}, !p.z.empty(), start.value.z);
   if (p.stabilise && reads_keys) {
     const Extents shape = {p.rows(), p.HK};
@@ -218,12 +237,13 @@ std::vector<double> Arguments::read(uint32_t role) const {
 Answer Arguments::outputs() const {
   if (is_backward(op_)) {
     const Gradients g = gradients();
-    Answer all{{}, g.state, g.z, {}, {}};
+    Answer all{{}, g.state, g.z, {}, {}, g.momentum};
     for (const auto* part : {&g.q, &g.k, &g.v, &g.gate, &g.decay, &g.projection})
       all.o.insert(all.o.end(), part->begin(), part->end());
     return all;
   }
-  return {read(LATHE_O), read(LATHE_STATE_OUT), read(LATHE_Z_OUT), read(LATHE_STABILISER), read(LATHE_SNAPSHOTS)};
+  return {read(LATHE_O),          read(LATHE_STATE_OUT), read(LATHE_Z_OUT),
+          read(LATHE_STABILISER), read(LATHE_SNAPSHOTS), read(LATHE_MOMENTUM_OUT)};
 }
 
 std::string Arguments::text() const {
@@ -240,6 +260,8 @@ std::string Arguments::text() const {
                                                 {p.unit_queries, " unit_queries"},
                                                 {p.sigmoid, " sigmoid"},
                                                 {p.reflects, " reflects"},
+                                                {!p.mixture.empty(), " mixture"},
+                                                {p.mix_first, " mix_first"},
                                                 {!p.state.empty(), " state"},
                                                 {options_.in_place, " in_place"},
                                                 {p.snapshots, " snapshots"},

@@ -33,6 +33,8 @@ constexpr Part parts[] = {{"dq", &Gradients::q, true},
                           {"ddecay", &Gradients::decay, false},
                           {"dstate", &Gradients::state, false},
                           {"dz", &Gradients::z, false},
+                          {"dmomentum", &Gradients::momentum, false},
+                          {"dmixture", &Gradients::mixture, false},
                           {"dprojection", &Gradients::projection, false}};
 
 }  // namespace

@@ -25,12 +25,13 @@ void settle(Problem& p) {
 
 void fill_all(Problem& p, const Draw& feature, const Draw& value, const Draw& state, bool states) {
   fill(p.q, p.B * p.queries() * p.HQ * p.D, feature);
-  fill(p.k, p.B * p.T * p.HK * p.D, feature);
+  fill(p.k, p.B * p.T * p.HK * p.key_width(), feature);
   fill(p.v, p.B * p.T * p.HV * p.V, value);
   if (!states) return;
   const int64_t K = reference::map_width(p);
   fill(p.state, p.rows() * p.state_heads() * K * p.V, state);
   fill(p.z, p.rows() * p.HK * K, [&] { return std::abs(state()); });
+  if (reference::variants().at(p.variant).takes_momentum) fill(p.momentum, p.rows() * p.state_heads() * K * p.V, state);
 }
 
 }  // namespace
@@ -55,7 +56,7 @@ void fill_betas(Problem& p, Type type, const Draw& uniform) {
   for (int64_t token = 0; token < p.B * p.T; ++token)
     for (int64_t h = 0; h < p.state_heads(); ++h) {
       const int64_t kh = reference::shared_head(p, h, p.state_heads(), p.HK);
-      const reference::Feature k = reference::map_key(p, kh, token, &p.k[(token * p.HK + kh) * p.D], {});
+      const reference::Feature k = reference::map_key(p, kh, token, &p.k[(token * p.HK + kh) * p.key_width()], {});
       double square = 0;
       for (const double y : k.value) square += y * y;
       const double largest = p.reflects ? 2 : 1, most = p.unit_keys ? largest : std::min(largest, 2 / square);
@@ -75,6 +76,7 @@ Problem reals(Problem p, Type type, uint64_t seed, bool states) {
   if (p.M > 0) fill(p.projection, p.M * p.D, [&] { return rounded(Type::F32, normal()); });
   const reference::Variant& variant = reference::variants().at(p.variant);
   if (variant.takes_decay) fill(p.decay, p.state_heads(), [&] { return rounded(Type::F32, -0.5 * uniform()); });
+  if (variant.takes_momentum) fill(p.step_size, p.state_heads(), [&] { return rounded(Type::F32, normal()); });
   // mostly mild, here and there strong, now and then a reset
   if (const int64_t width = reference::gate_width(p); width > 0)
     fill(p.gate, p.B * p.T * p.state_heads() * width, [&] {
@@ -92,6 +94,7 @@ Problem reals(Problem p, Type type, uint64_t seed, bool states) {
     fill(p.skip, p.state_heads(), [&] { return rounded(Type::F32, normal()); });
     fill(p.out_gate, p.B * p.T * p.out_heads() * p.V, [&] { return rounded(type, normal()); });
   }
+  if (p.keys > 1) fill(p.mixture, p.HK * p.keys, [&] { return rounded(Type::F32, uniform()); });
   const bool positive = p.normalise && reference::maps().at(p.map).negative;
   const Draw value = [&] { return rounded(type, normal()); };
   fill_all(
@@ -115,6 +118,7 @@ reference::Given given(const Problem& p, bool states, Draw draw) {
   g.o = fill(p.B * p.queries() * p.out_heads() * p.V, draw);
   if (!states) return g;
   g.state = fill(p.rows() * p.state_heads() * reference::map_width(p) * p.V, draw);
+  if (reference::variants().at(p.variant).takes_momentum) g.momentum = fill(static_cast<int64_t>(g.state.size()), draw);
   if (p.normalise) g.z = fill(p.rows() * p.HK * reference::map_width(p), draw);
   return g;
 }
@@ -142,10 +146,15 @@ Problem integers(Problem p, int64_t magnitude, uint64_t seed, bool states) {
   fill_all(p, draw, draw, draw, states);
   const reference::Variant& variant = reference::variants().at(p.variant);
   if (variant.takes_decay) p.decay.assign(static_cast<size_t>(p.state_heads()), 0);
+  if (variant.takes_momentum) {
+    fill(p.decay, p.state_heads(), [&] { return bits() % 2 == 0 ? -INFINITY : 0.0; });
+    fill(p.step_size, p.state_heads(), draw);
+  }
   // nothing or everything is left
   if (const int64_t width = reference::gate_width(p); width > 0)
     fill(p.gate, p.B * p.T * p.state_heads() * width, [&] { return bits() % 8 == 0 ? -INFINITY : 0.0; });
   if (variant.takes_bonus) fill(p.bonus, p.state_heads() * reference::map_width(p), draw);
+  if (p.keys > 1) fill(p.mixture, p.HK * p.keys, draw);
   // keys of one number or two, of few: what the state is multiplied by only permutes it and changes signs
   if (variant.takes_beta) {
     fill(p.beta, p.B * p.T * p.state_heads(), [&] { return static_cast<double>(bits() % 4 != 0); });
@@ -218,6 +227,7 @@ Problem tokens_of(const Problem& whole, int64_t first, int64_t count, const refe
   if (before == nullptr) return p;
   p.state = before->state;
   p.stabiliser = before->stabiliser;
+  p.momentum = before->momentum;
   if (p.normalise) p.z = before->z;
   return p;
 }

@@ -22,6 +22,7 @@ constexpr Part parts[] = {{"o", &Answer::o, true},
                           {"state", &Answer::state, false},
                           {"z", &Answer::z, false},
                           {"stabiliser", &Answer::stabiliser, false},
+                          {"momentum", &Answer::momentum, false},
                           {"snapshots", &Answer::snapshots, false}};
 
 bool same_bits(double a, double b) {

@@ -1,0 +1,56 @@
+// The momentum P of a state S, which lies behind it in a worker's memory, and what the kernels want of the two for a
+// chunk of tokens. From the first token to the last, P' = beta P - gamma k^T v and S' = S - P', which queries read.
+// Gradients walk back, S' = S + q^T dN and P' = beta (P - S'), and read gamma (S' - P) in its place.
+#pragma once
+
+#include "worker.h"
+
+namespace lathe {
+
+class Momentum {
+ public:
+  explicit Momentum(Worker& worker);
+
+  // Of a worker's scratch; none where the variant has no momentum.
+  static int64_t floats(const Plan& plan);
+
+  const float* of(const float* state) const { return state + apart_; }
+  float* of(float* state) const { return state + apart_; }
+
+  // From now on for `rows` tokens of a state head.
+  void take(const Sequence& s, int64_t head, int64_t rows) const;
+  // Rows of the chunk as they read the state and its momentum.
+  struct Readers {
+    Worker::Rows state, momentum;
+  };
+  Readers readers(const Worker::Rows& rows, int64_t width) const;
+  // What tokens weigh in each other, the further apart the earlier.
+  Buffer weights() const { return {base_ + at_.weights, 2 * C_}; }
+  // Some keys and columns of a state and its momentum, which begin at h in rows of `stride`. With `again` the tokens
+  // only add what they bring.
+  void advance(Buffer& k, Buffer& v, float* h, int64_t keys, int64_t columns, int64_t stride, bool again = false) const;
+
+ private:
+  struct Half {         // one of the two
+    float left, other;  // of itself, and of the other one as it was
+    int64_t rest;       // what each token brings
+  };
+  struct Parts {  // of the scratch
+    int64_t weights, state, momentum, rest_of_state, rest_of_momentum, reads_state, reads_momentum, none, halves,
+        floats;
+  };
+  static Parts parts(const Plan& plan);
+  Half* halves() const { return reinterpret_cast<Half*>(base_ + at_.halves); }
+  void put(const Half& half, Buffer& k, Buffer& v, Buffer& h, Buffer& p) const;
+
+  const Problem& p_;
+  const Plan& plan_;
+  const int64_t C_, apart_;
+  const Parts at_;
+  float* base_;
+};
+
+// How much of it a state head's momentum keeps.
+float momentum_kept(const Plan& plan, const Problem& problem, int64_t head);
+
+}  // namespace lathe
