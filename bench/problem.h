@@ -49,9 +49,9 @@ class Problem {
 
   const Case what;
   const float scale = 1, eps = 1e-6f, log_decay = -0.05f;
-  Memory q, k, v, o, state, z, projection, gate;        // gates are float32 [B,T,H] or [B,T,H,K]
-  Memory bonus, steps, beta;                            // float32 [H,K], [B,T,H] and [B,T,H]
-  Memory d_o, d_q, d_k, d_v, d_gate, d_bonus, d_steps;  // of gradients alone
+  Memory q, k, v, o, state, z, projection, gate;                // gates are float32 [B,T,H] or [B,T,H,K]
+  Memory bonus, steps, beta;                                    // float32 [H,K], [B,T,H] and [B,T,H]
+  Memory d_o, d_q, d_k, d_v, d_gate, d_bonus, d_steps, d_beta;  // of gradients alone
 
  private:
   void fill(const Memory& memory, Tensor tensor, int64_t count) const;

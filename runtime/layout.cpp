@@ -3,6 +3,7 @@
 
 #include "delta.h"
 #include "key_gates.h"
+#include "sequences.h"
 
 namespace lathe {
 
@@ -39,7 +40,7 @@ Layout worker_layout(const Plan& plan, const Problem& problem) {
   constexpr int64_t slack = 16;
   const int64_t rows = std::max(w.C, problem.sizes.HQ / problem.sizes.HK);  // of a chunk, or of the heads of one token
   layout.peaks = take(w.C + 16);
-  layout.lengths = take(w.C + 16);
+  layout.lengths = take(2 * (w.C + 16));
   layout.q = take((rows + slack) * w.K);
   layout.k = take((w.C + slack) * w.K);
   layout.kt = take(std::max(w.C * w.K, w.V));
@@ -75,6 +76,12 @@ Layout worker_layout(const Plan& plan, const Problem& problem) {
     // a chunk that ends the tokens is whole too
     b.products = take(of_keys ? static_cast<int64_t>(layout.heads) * values * (s.Tq + w.C) * w.K : 0);
     b.own = take(of_keys ? w.C * w.K : plan.meaning.variant->steps() ? w.C : 0);
+    const int64_t carried = static_cast<int64_t>(layout.heads) * values, chunks = chunks_of(s.Tq, w.C),
+                  corrected = plan.meaning.variant->corrects() ? 1 : 0;
+    b.differences = take(corrected * carried * chunks * w.C * w.V);
+    b.entered = take(corrected * carried * chunks * w.K * w.V);
+    b.taken = take(corrected * values * w.C * w.V);
+    b.betas = take(corrected * (w.C + 16));
     b.skipped = take(plan.meaning.variant->steps() ? w.C * w.V : 0);
     b.tokens = take(static_cast<int64_t>(layout.heads) * (2 * queries + values) * s.Tq);
   }

@@ -31,7 +31,6 @@ struct Variant {
   bool corrects() const { return (inputs >> LATHE_BETA & 1) != 0; }
   bool directed() const { return decays() || corrects(); }  // tokens come one after another
   bool has_normaliser() const { return !corrects(); }
-  bool has_gradient() const { return !corrects(); }
   bool keyed() const { return transition == "gate_key"; }  // a gate for each key dimension
 };
 

@@ -78,9 +78,9 @@ const std::vector<Shape>& shapes() {
       {"gated", [](Problem& p) { p.variant = "gate"; }, has_direction},
       {"gatedbykey", [](Problem& p) { p.variant = "gate_key"; }, has_direction},
       {"bonus", [](Problem& p) { p.variant = "rwkv6"; }, has_direction},
-      {"corrected", [](Problem& p) { p.variant = "delta"; }, scans},
-      {"gatedandcorrected", [](Problem& p) { p.variant = "gated_delta"; }, scans},
-      {"gatedbykeyandcorrected", [](Problem& p) { p.variant = "kda"; }, scans},
+      {"corrected", [](Problem& p) { p.variant = "delta"; }, has_direction},
+      {"gatedandcorrected", [](Problem& p) { p.variant = "gated_delta"; }, has_direction},
+      {"gatedbykeyandcorrected", [](Problem& p) { p.variant = "kda"; }, has_direction},
       {"steps", [](Problem& p) { p.variant = "ssd"; }, has_direction},
       {"snapshots", [](Problem& p) { p.snapshots = true; }, [](const std::string& op) { return op == "decode"; }},
   };

@@ -11,7 +11,7 @@ struct Given {
 };
 // By what it takes, in the shapes of Problem.
 struct Gradients {
-  std::vector<double> q, k, v, gate, decay, bonus, dt, dt_bias, skip, out_gate, state, z, projection;
+  std::vector<double> q, k, v, gate, decay, beta, bonus, dt, dt_bias, skip, out_gate, state, z, projection;
 };
 struct GradientAnswers {
   Gradients value, size;

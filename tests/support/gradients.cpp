@@ -20,20 +20,14 @@ struct Part {
   std::vector<double> Gradients::*values;
   bool of_type;  // of the call; the others are float32
 };
-constexpr Part parts[] = {{"dq", &Gradients::q, true},
-                          {"dk", &Gradients::k, true},
-                          {"dv", &Gradients::v, true},
-                          {"dgate", &Gradients::gate, true},
-                          {"dbonus", &Gradients::bonus, false},
-                          {"ddt", &Gradients::dt, true},
-                          {"ddt_bias", &Gradients::dt_bias, false},
-                          {"dskip", &Gradients::skip, false},
-                          {"dout_gate", &Gradients::out_gate, true},
+constexpr Part parts[] = {{"dq", &Gradients::q, true},          {"dk", &Gradients::k, true},
+                          {"dv", &Gradients::v, true},          {"dgate", &Gradients::gate, true},
+                          {"dbeta", &Gradients::beta, true},    {"dbonus", &Gradients::bonus, false},
+                          {"ddt", &Gradients::dt, true},        {"ddt_bias", &Gradients::dt_bias, false},
+                          {"dskip", &Gradients::skip, false},   {"dout_gate", &Gradients::out_gate, true},
 
-                          {"ddecay", &Gradients::decay, false},
-                          {"dstate", &Gradients::state, false},
-                          {"dz", &Gradients::z, false},
-                          {"dprojection", &Gradients::projection, false}};
+                          {"ddecay", &Gradients::decay, false}, {"dstate", &Gradients::state, false},
+                          {"dz", &Gradients::z, false},         {"dprojection", &Gradients::projection, false}};
 
 }  // namespace
 
