@@ -225,6 +225,82 @@ void gradients_of_head(const Problem& p, int64_t b, int64_t h, Out out) {
   }
 }
 
+// The same of the delta rule: what each token adds and takes away is kept, and states are made twice.
+template <typename Out>
+void gradients_of_corrected_head(const Problem& p, int64_t b, int64_t h, Out out) {
+  const Case& c = p.what;
+  const auto K = static_cast<size_t>(key_width(c)), V = static_cast<size_t>(c.shape.value_width);
+  const int64_t T = c.shape.tokens;
+  const auto rows = static_cast<size_t>(T);
+  std::vector<Row> added(rows), taken(rows), by_added(rows);
+  Row state(K * V);
+  const auto decay = [&](int64_t t) {
+    for (size_t i = 0; i < K; i++) {
+      const double a = std::exp(static_cast<double>(p.log_decay_at(b, t, h, static_cast<int64_t>(i))));
+      for (size_t j = 0; j < V; j++) state[i * V + j] *= a;
+    }
+  };
+  const auto times_state = [&](const Row& k) {
+    Row row(V);
+    for (size_t i = 0; i < K; i++)
+      for (size_t j = 0; j < V; j++) row[j] += k[i] * state[i * V + j];
+    return row;
+  };
+  const auto state_times = [&](const Row& v) {
+    Row row(K);
+    for (size_t i = 0; i < K; i++)
+      for (size_t j = 0; j < V; j++) row[i] += state[i * V + j] * v[j];
+    return row;
+  };
+  const auto join = [&](const Row& k, const Row& v, double by) {
+    for (size_t i = 0; i < K; i++)
+      for (size_t j = 0; j < V; j++) state[i * V + j] += by * k[i] * v[j];
+  };
+  const auto given = [&](int64_t t) {
+    const int64_t first = p.row(b, t, h, heads(c), c.shape.value_width);
+    Row row(V);
+    for (size_t j = 0; j < V; j++) row[j] = p.first(Tensor::kOutputGradient, first + static_cast<int64_t>(j));
+    return row;
+  };
+  const auto finish = [&](int part, Tensor tensor, int64_t t, Row row) {
+    const Row x = raw_row(p, tensor, b, t, h);
+    for (size_t i = 0; i < K; i++) row[i] *= slope(p, x[i]);
+    out(part, t, row);
+  };
+  const auto key = [&](int64_t t) { return mapped_row(p, Tensor::kKey, b, t, h); };
+  for (int64_t t = 0; t < T; t++) {
+    decay(t);
+    Row x = value_row(p, b, t, h);
+    const Row k = key(t), has = times_state(k);
+    for (size_t j = 0; j < V; j++) x[j] = p.beta_at(b, t, h) * (x[j] - has[j]);
+    join(k, x, 1);
+    finish(0, Tensor::kQuery, t, state_times(given(t)));
+    added[static_cast<size_t>(t)] = std::move(x);
+  }
+  std::fill(state.begin(), state.end(), 0);
+  for (int64_t t = T - 1; t >= 0; t--) {
+    const auto n = static_cast<size_t>(t);
+    const Row k = key(t);
+    if (t + 1 < T) decay(t + 1);
+    join(mapped_row(p, Tensor::kQuery, b, t, h), given(t), 1);
+    by_added[n] = state_times(added[n]);
+    Row d_v = times_state(k);
+    for (double& x : d_v) x *= p.beta_at(b, t, h);
+    join(k, d_v, -1);
+    out(2, t, d_v);
+    taken[n] = std::move(d_v);
+  }
+  std::fill(state.begin(), state.end(), 0);
+  for (int64_t t = 0; t < T; t++) {
+    const auto n = static_cast<size_t>(t);
+    decay(t);
+    const Row by_taken = state_times(taken[n]);
+    for (size_t i = 0; i < K; i++) by_added[n][i] -= by_taken[i];
+    finish(1, Tensor::kKey, t, by_added[n]);
+    join(key(t), added[n], 1);
+  }
+}
+
 template <typename Out>
 void softmax_head(const Problem& p, int64_t b, int64_t h, Out out) {
   const Shape& s = p.what.shape;
@@ -274,11 +350,15 @@ Verdict check_output(const Problem& problem, std::span<const float> output, cons
       // one tensor of gradients behind the other
       const Shape& s = c.shape;
       const int64_t rows = s.batch * s.tokens * s.key_heads;
-      gradients_of_head(problem, b, h, [&, b = b, h = h](int part, int64_t t, const Row& expected) {
+      const auto compare_gradient = [&, b = b, h = h](int part, int64_t t, const Row& expected) {
         const auto width = static_cast<int64_t>(expected.size());
         const int64_t before = part == 0 ? 0 : part == 1 ? rows * s.width : (1 + c.keys) * rows * s.width;
         compare(before + problem.row(b, t, h, s.key_heads, width), expected);
-      });
+      };
+      if (corrects(c))
+        gradients_of_corrected_head(problem, b, h, compare_gradient);
+      else
+        gradients_of_head(problem, b, h, compare_gradient);
     } else if (op == "softmax")
       softmax_head(problem, b, h, compare_output);
     else

@@ -88,8 +88,7 @@ class Call : public LatheCall {
     };
     also(has_bonus(c), LATHE_BONUS, problem.bonus, problem.d_bonus, {c.shape.key_heads, key_width(c)});
     also(has_steps(c), LATHE_DT, problem.steps, problem.d_steps, {c.shape.batch, c.shape.tokens, c.shape.key_heads});
-    if (corrects(c))
-      args_.add(LATHE_BETA, problem.beta.data(), {c.shape.batch, c.shape.tokens, c.shape.key_heads}, "f32");
+    also(corrects(c), LATHE_BETA, problem.beta, problem.d_beta, {c.shape.batch, c.shape.tokens, c.shape.key_heads});
     lathe_desc desc = {};
     desc.size = sizeof desc;
     desc.op = c.op.c_str();

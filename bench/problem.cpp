@@ -105,7 +105,8 @@ Problem::Problem(const Case& c)
       d_v(is_backward(c) ? tensor_bytes(c, c.shape.key_heads, c.shape.value_width) : 0),
       d_gate(is_backward(c) ? static_cast<size_t>(gates(c) + c.shape.key_heads) * sizeof(float) : 0),
       d_bonus(static_cast<size_t>(c.shape.key_heads * key_width(c)) * sizeof(float)),
-      d_steps(static_cast<size_t>(c.shape.batch * c.shape.tokens * c.shape.key_heads) * sizeof(float)) {
+      d_steps(static_cast<size_t>(c.shape.batch * c.shape.tokens * c.shape.key_heads) * sizeof(float)),
+      d_beta(static_cast<size_t>(betas(c)) * sizeof(float)) {
   const Shape& s = c.shape;
   const int64_t rows = s.batch * s.tokens;
   fill(q, Tensor::kQuery, rows * s.query_heads * s.width);

@@ -51,10 +51,10 @@ class Problem {
   float weight_of_key() const { return 1 / static_cast<float>(what.keys); }
 
   const float scale = 1, eps = 1e-6f, log_decay = -0.05f, step_size = 0.5f;
-  Memory q, k, v, o, state, z, projection, gate;        // gates are float32 [B,T,H] or [B,T,H,K]
-  Memory momentum;                                      // of the states, zero at first
-  Memory bonus, steps, beta;                            // float32 [H,K], [B,T,H] and [B,T,H]
-  Memory d_o, d_q, d_k, d_v, d_gate, d_bonus, d_steps;  // of gradients alone
+  Memory q, k, v, o, state, z, projection, gate;                // gates are float32 [B,T,H] or [B,T,H,K]
+  Memory momentum;                                              // of the states, zero at first
+  Memory bonus, steps, beta;                                    // float32 [H,K], [B,T,H] and [B,T,H]
+  Memory d_o, d_q, d_k, d_v, d_gate, d_bonus, d_steps, d_beta;  // of gradients alone
 
  private:
   void fill(const Memory& memory, Tensor tensor, int64_t count) const;

@@ -18,6 +18,10 @@ class DeltaRule {
   Worker::Rows correct(const Sequence& s, const Step& step, int64_t head, const Worker::Rows& keys,
                        const Worker::Rows& values, const float* state, const Columns& columns,
                        const KeyGates* gates) const;
+  // The same from C betas; no state is one that is zero. With betas of 1, and keys by their betas in the worker's kt or
+  // taken by the gates: what the values differ by from what the state has.
+  Worker::Rows solve(const float* betas, const Worker::Rows& keys, const Worker::Rows& values, const float* state,
+                     const Columns& columns, const KeyGates* gates) const;
 
  private:
   struct Parts {  // of the scratch
@@ -33,5 +37,7 @@ class DeltaRule {
 
 // How far each of n tokens or heads, `stride` apart in the tensor, goes from what the state has to its own value.
 void load_betas(const Worker& worker, const char* from, int64_t stride, int64_t n, float* out);
+// Gradients by n of those become gradients by what they are made of.
+void through_betas(const Worker& worker, const char* from, int64_t stride, int64_t n, float* gradients);
 
 }  // namespace lathe

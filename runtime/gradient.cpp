@@ -2,6 +2,8 @@
 
 #include <cstring>
 
+#include "delta.h"
+
 namespace lathe {
 
 namespace {
@@ -172,6 +174,19 @@ void Gradient::advance_from(const Tile& k, const Columns& some, const Tile& v, c
     call(*plan_.kernels.state, keys, columns, state, next);
 }
 
+Tile Gradient::differences(const Tile& keys, const Tile& met, const Tile& values, const float* state) const {
+  const KeyGates* gates = key_gates_ ? &*key_gates_ : nullptr;
+  if (gates) {
+    take_keys(met);
+    gates->turn();
+  } else {
+    w_.transpose({met.data, met.stride}, w_.kt());
+  }
+  const Worker::Rows x =
+      DeltaRule(w_).solve(ones(), {keys.data, keys.stride}, {values.data, values.stride}, state, {0, d_.V}, gates);
+  return tile(x, d_.V);
+}
+
 void Gradient::read_out(const Tile& q, const float* h, const Worker::Room& out, int64_t width) const {
   Buffer queries(q.data, q.width, d_.C, q.stride), state(h, width, q.width, width), inv(ones(), d_.C);
   Buffer o(out.data, width, d_.C, out.stride);
@@ -221,11 +236,21 @@ void Gradient::sum_rows(const Tile& x, float* sum) const {
   call(*plan_.kernels.row_sums, rows, all, all);
 }
 
-void Gradient::finish_mapped(uint32_t role, const Step& step, int64_t head, int64_t key_head,
-                             const Worker::Room& dy) const {
+void Gradient::through_lengths(uint32_t role, const Tile& y, const Worker::Room& dy) const {
+  const float scale = role == LATHE_K ? 1 : plan_.meaning.scale;
+  float *over = w_.lengths(role), *along = w_.at(b_.row);
+  dots(y, dy, along);
+  for (int64_t i = 0; i < d_.C; i++) along[i] = over[i] == 0 ? 0 : -along[i] / (scale * scale);
+  add(dy, y, along);
+  weigh(rows_of(dy, y.width), over, dy);
+}
+
+void Gradient::finish_mapped(uint32_t role, const Step& step, int64_t head, int64_t key_head, const Worker::Room& dy,
+                             const Tile& mapped) const {
   const bool wanted = p_.wants_gradient(role), of_projection = p_.wants_gradient(LATHE_PROJECTION);
   const bool of_mixture = w_.mixes(role) && p_.wants_gradient(LATHE_MIXTURE);
   if (!wanted && !of_projection && !of_mixture) return;
+  if (plan_.meaning.unit(role)) through_lengths(role, mapped, dy);
   if (w_.mixes(role)) return finish_mixture(step, head, dy);
   if (w_.as_it_is(role)) return store(role, step, head, dy, p_.sizes.D);
   const Worker::Rows x = w_.unmapped(role, step, s_, head, d_.D, w_.at(b_.x));
@@ -346,7 +371,7 @@ void GradientWalk::zero_padding() const {
   zero(LATHE_Q, forth_.queries, queries_end, queries_);
   zero(LATHE_K, forth_.keys, keys_end, 1);
   zero(LATHE_V, forth_.keys, keys_end, group_.values());
-  for (uint32_t role : {LATHE_GATE, LATHE_DT}) zero(role, forth_.queries, queries_end, group_.values());
+  for (uint32_t role : {LATHE_GATE, LATHE_DT, LATHE_BETA}) zero(role, forth_.queries, queries_end, group_.values());
   zero(LATHE_OUT_GATE, forth_.queries, queries_end, group_.outputs());
 }
 

@@ -69,6 +69,9 @@ class Gradient {
   void advance(const Tile& k, const Tile& v, float* h) const { advance_from(k, {0, k.width}, v, h, h); }
   // Again, for a state that has decayed already.
   void advance_further(const Tile& k, const Tile& v, float* h) const;
+  // Of the delta rule: values less what the keys read of the state, if there is one, and of what earlier rows of the
+  // chunk add to it by `met`, the keys by their betas.
+  Tile differences(const Tile& keys, const Tile& met, const Tile& values, const float* state) const;
   // out = q h.
   void read_out(const Tile& q, const float* h, const Worker::Room& out, int64_t width) const;
   // Rows z_i = exp(g_i) z_{i-1} + k_i, as token i sees them; the last one is the next z. `gates` as they were taken.
@@ -95,8 +98,9 @@ class Gradient {
     if (!w_.as_it_is(role)) return {room, d_.K};
     return w_.room_for(gradient_of(role), step, s_, head, d_.K, room);
   }
-  // From it to the gradients of the caller's rows and of the projection.
-  void finish_mapped(uint32_t role, const Step& step, int64_t head, int64_t key_head, const Worker::Room& dy) const;
+  // From it to the gradients of the caller's rows and of the projection. `mapped` is read where it was made units.
+  void finish_mapped(uint32_t role, const Step& step, int64_t head, int64_t key_head, const Worker::Room& dy,
+                     const Tile& mapped) const;
   Worker::Room room_for_values(const Step& step, int64_t head, float* room) const {
     return w_.room_for(gradient_of(LATHE_V), step, s_, head, d_.V, room);
   }
@@ -129,6 +133,8 @@ class Gradient {
   bool gated() const { return plan_.meaning.gated(); }
   void store(uint32_t role, const Step& step, int64_t head, const Worker::Room& from, int64_t columns,
              int64_t key = 0) const;
+  // dy of rows over their length, y, becomes that of the rows before.
+  void through_lengths(uint32_t role, const Tile& y, const Worker::Room& dy) const;
   // dx += what comes through the projection, whose own gradient takes its part.
   void through_projection(uint32_t role, const Worker::Rows& x, const Worker::Room& dx, int64_t head,
                           int64_t key_head) const;

@@ -27,7 +27,7 @@ class KeyGates {
   // Of keys that meet keys: what values and keys of earlier tokens weigh in each, as generators/delta.cpp has it, and
   // then entering(), each with what is left of it since the chunk began.
   void solve(const Worker::Rows& keys, Buffer& beta, Buffer& of_values, Buffer& of_keys) const;
-  Buffer entering() const { return rows(at_.entering, C_); }
+  Worker::Rows entering() const { return {base_ + at_.entering, K_}; }
   Worker::Rows kept() const { return {base_ + at_.kept, K_}; }
   void outputs(const Worker::Rows& queries, const Worker::Rows& keys, Buffer& v, Buffer& h, Buffer& z,
                Buffer& out) const;

@@ -4,6 +4,7 @@
 #include "delta.h"
 #include "key_gates.h"
 #include "momentum.h"
+#include "sequences.h"
 
 namespace lathe {
 
@@ -43,7 +44,7 @@ Layout worker_layout(const Plan& plan, const Problem& problem) {
   layout.mixed = take(problem.mixes() ? (w.C + slack) * std::max(w.D, w.K) : 0);
   layout.weights = take(problem.mixes() ? w.C + slack : 0);
   layout.peaks = take(w.C + 16);
-  layout.lengths = take(w.C + 16);
+  layout.lengths = take(2 * (w.C + 16));
   layout.q = take((rows + slack) * w.K);
   layout.k = take((w.C + slack) * w.K);
   layout.kt = take(std::max(w.C * w.K, w.V));
@@ -80,6 +81,12 @@ Layout worker_layout(const Plan& plan, const Problem& problem) {
     // a chunk that ends the tokens is whole too
     b.products = take(of_keys ? static_cast<int64_t>(layout.heads) * values * (s.Tq + w.C) * w.K : 0);
     b.own = take(of_keys ? w.C * w.K : plan.meaning.variant->steps() ? w.C : 0);
+    const int64_t carried = static_cast<int64_t>(layout.heads) * values, chunks = chunks_of(s.Tq, w.C),
+                  corrected = plan.meaning.variant->corrects() ? 1 : 0;
+    b.differences = take(corrected * carried * chunks * w.C * w.V);
+    b.entered = take(corrected * carried * chunks * w.K * w.V);
+    b.taken = take(corrected * values * w.C * w.V);
+    b.betas = take(corrected * (w.C + 16));
     b.skipped = take(plan.meaning.variant->steps() ? w.C * w.V : 0);
     b.tokens = take(static_cast<int64_t>(layout.heads) * (2 * queries + values) * s.Tq);
   }

@@ -75,7 +75,7 @@ class NoncausalBackward : public GradientWalk {
         g_.weigh(q, dots, {w_.at(b_.weighed), d_.K});
         g_.key_sum(g_.rows_of(w_.at(b_.weighed), d_.K), z_gradient(h));
       }
-      g_.finish_mapped(LATHE_Q, now, head, key_head(h), dq);
+      g_.finish_mapped(LATHE_Q, now, head, key_head(h), dq, q);
     }
   }
 
@@ -92,7 +92,7 @@ class NoncausalBackward : public GradientWalk {
       if (value > 0) g_.add(dk, g_.rows_of(more, d_.K), g_.ones());
     }
     if (normalise()) g_.add(dk, {z_gradient(h), 0, d_.K}, g_.ones());
-    g_.finish_mapped(LATHE_K, now, key_head(h), key_head(h), dk);
+    g_.finish_mapped(LATHE_K, now, key_head(h), key_head(h), dk, keys);
   }
 
   void save(int64_t h) const {

@@ -13,7 +13,7 @@ constexpr uint64_t kOut = bits({LATHE_STATE_OUT, LATHE_Z_OUT});
 constexpr uint64_t kIn = bits({LATHE_STATE_IN, LATHE_Z_IN});
 
 constexpr uint64_t kGates =
-    bits({LATHE_GATE, LATHE_DECAY, LATHE_BONUS, LATHE_DT, LATHE_DT_BIAS, LATHE_SKIP, LATHE_OUT_GATE});
+    bits({LATHE_GATE, LATHE_DECAY, LATHE_BONUS, LATHE_DT, LATHE_DT_BIAS, LATHE_SKIP, LATHE_OUT_GATE, LATHE_BETA});
 constexpr uint64_t kMomentum = bits({LATHE_STEP_SIZE, LATHE_MOMENTUM_IN});
 constexpr uint64_t kTokens = bits({LATHE_Q, LATHE_K, LATHE_V, LATHE_O});
 constexpr uint64_t kBackward = bits({LATHE_Q, LATHE_K, LATHE_V, gradient_of(LATHE_O)});
@@ -79,6 +79,7 @@ constexpr RoleRule kRules[] = {
     {gradient_of(LATHE_PROJECTION), "GRAD_PROJECTION", "[M,D] or [HQ,M,D]", 2, 3, RoleRule::kFloat32, 1, 0, true},
     {gradient_of(LATHE_GATE), "GRAD_GATE", "[B,T,max(HK,HV)] or [B,T,max(HK,HV),K]", 3, 4, RoleRule::kFloat, 0, 2,
      true},
+    {gradient_of(LATHE_BETA), "GRAD_BETA", "[B,T,max(HK,HV)]", 3, 3, RoleRule::kFloat, 0, 2, true},
     {gradient_of(LATHE_BONUS), "GRAD_BONUS", "[max(HK,HV),K]", 2, 2, RoleRule::kFloat32, 1, 0, true},
     {gradient_of(LATHE_DT), "GRAD_DT", "[B,T,max(HK,HV)]", 3, 3, RoleRule::kFloat, 0, 2, true},
     {gradient_of(LATHE_DT_BIAS), "GRAD_DT_BIAS", "[max(HK,HV)]", 1, 1, RoleRule::kFloat32, 0, 0, true},

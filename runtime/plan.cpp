@@ -184,9 +184,6 @@ Meaning understand(const lathe_desc& desc) {
           "desc.flags: expected no STABILISE, since the map {} has nothing to stabilise, got {:#x}", map, desc.flags);
   if ((m.variant->reads_before() || m.variant->corrects() || m.variant->moves()) && desc.flags & LATHE_STABILISE)
     fail(LATHE_UNSUPPORTED, "desc.flags: expected no STABILISE beside the variant {}, got {:#x}", variant, desc.flags);
-  if (m.op->backward() && !m.variant->has_gradient())
-    fail(LATHE_UNSUPPORTED, "desc.variant: \"{}\" has no gradient yet, got it for the operator \"{}\"", variant,
-         desc.op);
   if ((desc.flags & LATHE_STABILISE) && m.op->backward())
     fail(LATHE_UNSUPPORTED,
          "desc.flags: STABILISE has no gradient yet: expected features in range without it for the operator \"{}\"",
@@ -246,7 +243,7 @@ Plan make_plan(const lathe_desc& desc, const lathe_arg* args, size_t n_args, int
   for (uint32_t role :
        {uint32_t{LATHE_Q}, uint32_t{LATHE_K}, uint32_t{LATHE_V}, uint32_t{LATHE_O}, uint32_t{LATHE_OUT_GATE},
         gradient_of(LATHE_Q), gradient_of(LATHE_K), gradient_of(LATHE_V), gradient_of(LATHE_O), gradient_of(LATHE_GATE),
-        gradient_of(LATHE_DT), gradient_of(LATHE_OUT_GATE)})
+        gradient_of(LATHE_DT), gradient_of(LATHE_BETA), gradient_of(LATHE_OUT_GATE)})
     if (plan.present[role] && plan.storage[role] != Storage::kF32) {
       need(plan.row.row, "widen", name_of(plan.storage[role]));
       need(plan.row.row, "narrow", name_of(plan.storage[role]));

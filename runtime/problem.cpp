@@ -238,8 +238,8 @@ void check_gate_shape(const Problem& p, uint32_t role, const Variant& variant) {
 
 // There is no gradient of what is not an argument, unless it counts as zero.
 void check_gradients(const Problem& p, const Meaning& meaning) {
-  for (uint32_t role : {LATHE_PROJECTION, LATHE_GATE, LATHE_DECAY, LATHE_BONUS, LATHE_DT, LATHE_DT_BIAS, LATHE_SKIP,
-                        LATHE_OUT_GATE, LATHE_MIXTURE})
+  for (uint32_t role : {LATHE_PROJECTION, LATHE_GATE, LATHE_DECAY, LATHE_BETA, LATHE_BONUS, LATHE_DT, LATHE_DT_BIAS,
+                        LATHE_SKIP, LATHE_OUT_GATE, LATHE_MIXTURE})
     require(!p[gradient_of(role)].present() || p[role].present(), "{}: expected none without {}, got one",
             find_role(gradient_of(role))->name, find_role(role)->name);
   for (uint32_t role : {LATHE_Z_IN, LATHE_Z_OUT})
@@ -270,8 +270,8 @@ void check_shapes(const Problem& p, const Meaning& meaning) {
   expect(p, LATHE_POSITION, {s.N});
   for (uint32_t role : {uint32_t{LATHE_GATE}, gradient_of(LATHE_GATE)}) check_gate_shape(p, role, *meaning.variant);
   for (uint32_t role : {uint32_t{LATHE_BONUS}, gradient_of(LATHE_BONUS)}) expect(p, role, {s.state_heads(), s.K});
-  expect(p, LATHE_BETA, {s.B, s.Tq, s.state_heads()});
-  for (uint32_t role : {uint32_t{LATHE_DT}, gradient_of(LATHE_DT)}) expect(p, role, {s.B, s.Tq, s.state_heads()});
+  for (uint32_t role : {LATHE_BETA, LATHE_DT})
+    for (uint32_t each : {uint32_t{role}, gradient_of(role)}) expect(p, each, {s.B, s.Tq, s.state_heads()});
   for (uint32_t role : {LATHE_DECAY, LATHE_DT_BIAS, LATHE_SKIP, LATHE_STEP_SIZE})
     for (uint32_t each : {uint32_t{role}, gradient_of(role)}) expect(p, each, {s.state_heads()});
   for (uint32_t role : {uint32_t{LATHE_OUT_GATE}, gradient_of(LATHE_OUT_GATE)})

@@ -456,8 +456,7 @@ std::vector<Case> cases(const char* row) {
   for (const Operator& op : operators())
     for (const Variant& variant : variants())
       for (bool normalise : {false, true})
-        if (op.built() && (!variant.directed() || op.takes(LATHE_DECAY)) &&
-            (!op.backward() || variant.has_gradient()) && (!normalise || variant.has_normaliser()))
+        if (op.built() && (!variant.directed() || op.takes(LATHE_DECAY)) && (!normalise || variant.has_normaliser()))
           all.push_back({op, plainest, variant, Storage::kF32, normalise});
   const Operator& first = all.front().op;
   const Variant& plain = all.front().variant;

@@ -80,13 +80,19 @@ struct Step {
   int64_t t, rows, head;  // head counts from the unit's first
 };
 
+inline int64_t chunks_of(int64_t tokens, int64_t chunk) { return (tokens + chunk - 1) / chunk; }
+
+// The last chunk may be short; with `short_first` it is the first, as for one who walks from the end.
 template <typename Visit>
-void walk_chunks(int64_t first, int64_t end, int64_t chunk, int64_t heads, Visit visit) {
-  const auto rows_at = [&](int64_t t) { return std::clamp<int64_t>(end - t, 0, chunk); };
-  for (int64_t t = first; t < end; t += chunk)
+void walk_chunks(int64_t first, int64_t end, int64_t chunk, int64_t heads, Visit visit, bool short_first = false) {
+  const int64_t left = short_first ? (end - first) % chunk : 0;
+  const auto rows_at = [&](int64_t t) {
+    return t == first && left > 0 ? left : std::clamp<int64_t>(end - t, 0, chunk);
+  };
+  for (int64_t t = first; t < end; t += rows_at(t))
     for (int64_t h = 0; h < heads; h++) {
       const bool last = h + 1 == heads;
-      const int64_t next = last ? t + chunk : t;
+      const int64_t next = last ? t + rows_at(t) : t;
       visit(Step{t, rows_at(t), h}, Step{next, rows_at(next), last ? 0 : h + 1});
     }
 }

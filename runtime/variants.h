@@ -36,7 +36,6 @@ struct Variant {
   bool moves() const { return transition == "momentum"; }              // states have a momentum, which is what decays
   bool directed() const { return decays() || corrects() || moves(); }  // tokens come one after another
   bool has_normaliser() const { return !corrects(); }
-  bool has_gradient() const { return !corrects(); }
   bool keyed() const { return transition == "gate_key"; }  // a gate for each key dimension
 };
 

@@ -178,13 +178,14 @@ void Worker::mix_rows(const Step& step, const Sequence& s, int64_t head, float* 
 void Worker::make_units(uint32_t role, int64_t rows, float* y) {
   if (!plan_.meaning.unit(role)) return;
   const float scale = role == LATHE_K ? 1 : plan_.meaning.scale;
-  Buffer x(y, plan_.padded.K, rows, plan_.padded.K), over(lengths(), rows);
-  call(*plan_.kernels.row_dots, x, x, over);
+  float* over = lengths(role);
+  Buffer x(y, plan_.padded.K, rows, plan_.padded.K), by(over, rows);
+  call(*plan_.kernels.row_dots, x, x, by);
   for (int64_t i = 0; i < rows; i++) {
-    const float square = lengths()[i] + plan_.meaning.eps;
-    lengths()[i] = square == 0 ? 0 : scale / std::sqrt(square);  // no direction stays none
+    const float square = over[i] + plan_.meaning.eps;
+    over[i] = square == 0 ? 0 : scale / std::sqrt(square);  // no direction stays none
   }
-  call(*plan_.kernels.weigh_rows, x, over, x);
+  call(*plan_.kernels.weigh_rows, x, by, x);
 }
 
 Worker::Rows Worker::unmapped(uint32_t role, const Step& step, const Sequence& s, int64_t head, int64_t width,

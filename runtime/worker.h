@@ -11,7 +11,7 @@ namespace lathe {
 // What a gradient needs besides: offsets as in Layout.
 struct BackwardLayout {
   size_t o, dq, dk, dv, dx, du, sums, weighed, x, narrow, zeros, part, ones, turned, row, tokens, given, products, own,
-      skipped;
+      skipped, differences, entered, taken, betas;
 };
 
 // Scratch is constant in T, but for a few numbers that a gradient keeps of each token. Offsets are bytes, 64-byte
@@ -168,7 +168,8 @@ class Worker {
   float* o() { return at(layout_.o); }
   const float* peaks() { return at(layout_.peaks); }
   float* inv() { return at(layout_.inv); }
-  float* lengths() { return at(layout_.lengths); }
+  // One over the lengths of mapped rows of Q or K, times their scale, where those are made units.
+  float* lengths(uint32_t role) { return at(layout_.lengths) + (role == LATHE_K ? plan_.padded.C + 16 : 0); }
   float* gate() { return at(layout_.gate); }
   const float* dt() { return at(layout_.dt); }
   float* key_gates() { return at(layout_.key_gates); }

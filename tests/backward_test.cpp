@@ -18,7 +18,7 @@ using namespace support;
 std::vector<OpAndVariant> cases() {
   std::vector<OpAndVariant> all;
   for (const auto& [op, variant] : reference::operators_and_variants()) {
-    if ((op == "causal" || op == "noncausal") && reference::has_gradient(variant)) all.emplace_back(op, variant);
+    if (op == "causal" || op == "noncausal") all.emplace_back(op, variant);
   }
   return all;
 }
@@ -223,6 +223,7 @@ TEST_P(Backward, OracleIsTheSlopeOfTheForwardOracle) {
   check(&Problem::gate, all.gate, "gate");
   if (p.step_size.empty()) check(&Problem::decay, all.decay, "decay");
   check(&Problem::momentum, all.momentum, "momentum");
+  check(&Problem::beta, all.beta, "beta");
   check(&Problem::bonus, all.bonus, "bonus");
   check(&Problem::dt, all.dt, "dt");
   check(&Problem::dt_bias, all.dt_bias, "dt_bias");

@@ -5,7 +5,9 @@
 #include <cmath>
 #include <random>
 
+#include "support/gradients.h"
 #include "support/inputs.h"
+#include "support/roles.h"
 #include "support/tolerance.h"
 
 namespace {
@@ -24,6 +26,11 @@ Problem shape_of(const std::string& variant, int64_t T = 150) {
 
 class Delta : public testing::TestWithParam<std::string> {
  protected:
+  // The gradients too.
+  static void check_both_ways(const Problem& p, const Options& options = {}) {
+    for (const char* op : {"causal", "decode"}) check(op, p, options);
+    check_backward("causal", p, given_reals(p, options.type, 150, true), options);
+  }
   // One unit vector for each head, with some noise at each token, and one number to go by.
   Problem along_one_key(double noise, double beta) const {
     Problem p = shape_of(GetParam());
@@ -45,8 +52,7 @@ class Delta : public testing::TestWithParam<std::string> {
 
 TEST_P(Delta, KeysThatAreNearlyParallel) {
   for (const double noise : {0.0, 1e-6, 1e-3, 0.1})
-    for (const double beta : {0.5, 1.0, 1.5, 1.999, 2.0})
-      for (const char* op : {"causal", "decode"}) check(op, along_one_key(noise, beta));
+    for (const double beta : {0.5, 1.0, 1.5, 1.999, 2.0}) check_both_ways(along_one_key(noise, beta));
 }
 
 // Of all that was written for one key the last is read back, to the bit.
@@ -92,20 +98,19 @@ TEST_P(Delta, ReflectionsAreExact) {
 TEST_P(Delta, OptionsAloneAndTogether) {
   for (int options = 0; options < 16; ++options)
     for (const Type type : {Type::F32, Type::BF16})
-      for (const char* map : {"identity", "elu1"})
-        for (const char* op : {"causal", "decode"}) {
-          Problem p = shape_of(GetParam(), 40);
-          p.map = map;
-          p.scale = 0.3;
-          p.eps = 1e-6;
-          p.unit_keys = options & 1;
-          p.unit_queries = options & 2;
-          p.sigmoid = options & 4;
-          p.reflects = options & 8;
-          Options o;
-          o.type = type;
-          check(op, reals(p, type, 155, true), o);
-        }
+      for (const char* map : {"identity", "elu1"}) {
+        Problem p = shape_of(GetParam(), 40);
+        p.map = map;
+        p.scale = 0.3;
+        p.eps = 1e-6;
+        p.unit_keys = options & 1;
+        p.unit_queries = options & 2;
+        p.sigmoid = options & 4;
+        p.reflects = options & 8;
+        Options o;
+        o.type = type;
+        check_both_ways(reals(p, type, 155, true), o);
+      }
 }
 
 // The squares of these are not float32 numbers, or hardly; and no direction at all stays none.
@@ -128,15 +133,37 @@ TEST_P(Delta, BetasOutOfRangeAreClamped) {
     p.reflects = reflects;
     p = reals(p, Type::F32, 157, true);
     for (double& beta : p.beta) beta = rounded(Type::F32, 6 * beta - 2);
-    for (const char* op : {"causal", "decode"}) check(op, p);
+    check_both_ways(p);
   }
 }
 
-TEST_P(Delta, HasNoGradientYet) {
-  Arguments arguments("causal", reals(shape_of(GetParam(), 3), Type::F32, 158));
-  arguments.desc.op = "causal_backward";
-  EXPECT_EQ(Plan(shared_context(1), arguments).status, LATHE_UNSUPPORTED);
-  EXPECT_NE(shared_context(1).error().find("gradient"), std::string::npos) << shared_context(1).error();
+// One at a time, and gradients of nothing else: what is not asked for changes nothing in what is.
+TEST_P(Delta, GradientsThatAreNotAskedForChangeNoOther) {
+  Problem p = shape_of(GetParam(), 70);
+  p.HQ = p.HV = 4;
+  p.unit_keys = p.unit_queries = true;
+  p.eps = 1e-6;
+  p = reals(p, Type::F32, 159, true);
+  const Given given = given_reals(p, Type::F32, 160, true);
+  const Gradients whole = call_backward("causal", p, given);
+  for (const auto& [role, part] : {std::pair{LATHE_Q, &Gradients::q},
+                                   {LATHE_K, &Gradients::k},
+                                   {LATHE_V, &Gradients::v},
+                                   {LATHE_BETA, &Gradients::beta},
+                                   {LATHE_GATE, &Gradients::gate},
+                                   {LATHE_STATE_IN, &Gradients::state}}) {
+    Arguments arguments("causal_backward", p, {}, &given);
+    if (!arguments.tensors.contains(static_cast<uint32_t>(role))) continue;
+    std::erase_if(arguments.tensors, [&, role = role](const auto& one) {
+      return roles().at(one.first).output && one.first != (LATHE_GRAD | static_cast<uint32_t>(role));
+    });
+    perform(arguments, {});
+    const std::vector<double> got = arguments.gradients().*part;
+    // dK of gated tokens goes another way round to the same sum
+    double most = 0;
+    for (size_t i = 0; i < got.size(); ++i) most = std::max(most, std::abs((whole.*part)[i]));
+    for (size_t i = 0; i < got.size(); ++i) EXPECT_NEAR(got[i], (whole.*part)[i], 1e-5 * most) << role << " " << i;
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Variants, Delta, testing::Values("delta", "gated_delta", "kda"),

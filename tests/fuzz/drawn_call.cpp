@@ -36,9 +36,7 @@ void DrawnCall::draw_description() {
   normalise_ = bytes_.either();
   backward_ = op_.ends_with("_backward");
   const bool directed = op_ == "causal" || op_ == "decode" || op_ == "causal_backward";
-  const Variant& any = directed ? bytes_.one_of(variants()) : variants().front();
-  // the delta rule has no gradient
-  const Variant& variant = backward_ && any.beta ? variants().front() : any;
+  const Variant& variant = directed ? bytes_.one_of(variants()) : variants().front();
   variant_ = variant.name;
   decay_ = variant.decay;
   gate_ = variant.gate;
@@ -228,6 +226,7 @@ void DrawnCall::add_gradients() {
       case LATHE_V:
       case LATHE_GATE:
       case LATHE_DT:
+      case LATHE_BETA:
       case LATHE_OUT_GATE:
         some(role, kFloat, shape, Argument::kWritten);
         break;

@@ -1,23 +1,24 @@
-#include "backward.h"
-
 #include <cmath>
 #include <functional>
 #include <set>
 
-#include "maps.h"
+#include "mapped_gradients.h"
 
 namespace reference {
 namespace {
 
-struct Pairs {
+struct Pairs : MappedGradients {
   const Problem& p;
   const Given& given;
   bool causal;
+  Pairs(const Problem& problem, const Given& gradients, bool is_causal)
+      : p(problem), given(gradients), causal(is_causal) {
+    run();
+  }
+
   int64_t K = map_width(p), V = p.V, HS = p.state_heads(), HO = p.out_heads();
   int64_t G = std::max<int64_t>(gate_width(p), 1);  // gates of a token and head: one, or K
   int64_t lag = p.bonus.empty() ? 0 : 1;            // a query reads the state before its token
-  // by mapped queries and keys, values, gates and states
-  Sized q = {}, k = {}, v = {}, gate = {}, bonus = {}, state = {}, z = {}, momentum = {};
 
   void run() {
     const auto tokens = static_cast<size_t>(p.B * p.T), queries = static_cast<size_t>(p.B * p.queries());
@@ -28,11 +29,6 @@ struct Pairs {
     bonus.assign(p.bonus.size());
     state.assign(static_cast<size_t>(p.rows() * HS * K * V));
     z.assign(static_cast<size_t>(p.rows() * p.HK * K));
-    if (variants().at(p.variant).takes_momentum) {
-      momentum.assign(state.value.size());
-      OfMapped all{q, k, v, state, z, momentum};
-      return backward_of_momentum(p, given, all);
-    }
     for (const Sequence& s : sequences(p))
       for (int64_t head = 0; head < HS; ++head) walk(s, head);
   }
@@ -281,121 +277,14 @@ struct Pairs {
   }
 };
 
-constexpr double kStep = 1e-6;
-
-// From mapped rows to rows, and to the projection, by central differences.
-struct Rows {
-  const Problem& p;
-  int64_t heads, tokens;
-  Feature (*map)(const Problem&, int64_t head, int64_t position, const double* x);
-  const std::vector<double>& x;
-  const Sized& mapped;
-  int64_t width;  // of a row of x
-
-  template <typename Visit>
-  void each(const std::vector<Sequence>& all, Visit visit) const {
-    for (const Sequence& s : all)
-      for (int64_t t = 0; t < (tokens == p.T ? s.count : tokens); ++t)
-        for (int64_t h = 0; h < heads; ++h) visit((s.b * tokens + s.first + t) * heads + h, h, s.position + t);
-  }
-
-  Sized to_rows() const {
-    Sized out;
-    out.assign(x.size());
-    const int64_t D = width, K = map_width(p);
-    each(sequences(p), [&](int64_t row, int64_t h, int64_t position) {
-      std::vector<double> at(x.begin() + row * D, x.begin() + (row + 1) * D);
-      const Feature here = map(p, h, position, at.data());
-      for (int64_t d = 0; d < D; ++d) {
-        const double middle = at[static_cast<size_t>(d)];
-        at[static_cast<size_t>(d)] = middle + kStep;
-        const Feature above = map(p, h, position, at.data());
-        at[static_cast<size_t>(d)] = middle - kStep;
-        const Feature below = map(p, h, position, at.data());
-        at[static_cast<size_t>(d)] = middle;
-        for (int64_t c = 0; c < K; ++c) {
-          const size_t n = static_cast<size_t>(c), g = static_cast<size_t>(row * K + c);
-          const double slope = (above.value[n] - below.value[n]) / (2 * kStep);
-          const bool linear = p.map == "identity";
-          out.add(static_cast<size_t>(row * D + d), slope * mapped.value[g],
-                  (std::abs(slope) + (linear ? 0 : here.size[n])) * mapped.size[g]);
-        }
-      }
-    });
-    return out;
-  }
-
-  // Of what all rows are mapped with.
-  void to_parameter(std::vector<double> Problem::*part, Sized& out) const {
-    const int64_t K = map_width(p);
-    Problem moved = p;
-    for (size_t w = 0; w < (p.*part).size(); ++w) {
-      std::vector<Feature> sides[2];
-      for (int side = 0; side < 2; ++side) {
-        (moved.*part)[w] = (p.*part)[w] + (side == 0 ? kStep : -kStep);
-        each(sequences(p), [&](int64_t row, int64_t h, int64_t position) {
-          sides[side].push_back(map(moved, h, position, &x[static_cast<size_t>(row * width)]));
-        });
-      }
-      (moved.*part)[w] = (p.*part)[w];
-      size_t n = 0;
-      each(sequences(p), [&](int64_t row, int64_t, int64_t) {
-        for (int64_t c = 0; c < K; ++c) {
-          const size_t m = static_cast<size_t>(c), g = static_cast<size_t>(row * K + c);
-          const double slope = (sides[0][n].value[m] - sides[1][n].value[m]) / (2 * kStep);
-          out.add(w, slope * mapped.value[g], std::abs(slope) * mapped.size[g]);
-        }
-        ++n;
-      });
-    }
-  }
-};
-
 }  // namespace
 
 GradientAnswers backward(const Problem& p, const Given& given, bool causal) {
-  if (variants().at(p.variant).takes_steps) return backward_of_steps(p, given);
-  Pairs pairs{p, given, causal};
-  pairs.run();
-  const Rows queries{p, p.HQ, p.queries(), map_query, p.q, pairs.q, p.D};
-  const Rows keys{p,
-                  p.HK,
-                  p.T,
-                  [](const Problem& q, int64_t head, int64_t position, const double* x) {
-                    return map_key(q, head, position, x, {});
-                  },
-                  p.k,
-                  pairs.k,
-                  p.key_width()};
-  const Sized q = queries.to_rows(), k = keys.to_rows();
-  Sized projection, decay, mixture;
-  projection.assign(p.projection.size());
-  if (p.M > 0) {
-    queries.to_parameter(&Problem::projection, projection);
-    keys.to_parameter(&Problem::projection, projection);
-  }
-  mixture.assign(p.mixture.size());
-  keys.to_parameter(&Problem::mixture, mixture);
-  decay.assign(p.decay.size());
-  for (size_t i = 0; i < pairs.gate.value.size() && !p.decay.empty(); ++i)
-    decay.add(i % p.decay.size(), pairs.gate.value[i], pairs.gate.size[i]);
-  GradientAnswers all;
-  const auto put = [&](std::vector<double> Gradients::*part, const Sized& numbers) {
-    all.value.*part = numbers.value;
-    all.size.*part = numbers.size;
-  };
-  put(&Gradients::q, q);
-  put(&Gradients::k, k);
-  put(&Gradients::v, pairs.v);
-  put(&Gradients::gate, pairs.gate);
-  put(&Gradients::decay, decay);
-  put(&Gradients::bonus, pairs.bonus);
-  put(&Gradients::state, pairs.state);
-  put(&Gradients::z, pairs.z);
-  put(&Gradients::projection, projection);
-  put(&Gradients::momentum, pairs.momentum);
-  put(&Gradients::mixture, mixture);
-  return all;
+  const Variant& variant = variants().at(p.variant);
+  if (variant.takes_steps) return backward_of_steps(p, given);
+  return through_maps(p, variant.takes_beta       ? backward_of_delta(p, given)
+                         : variant.takes_momentum ? backward_of_momentum(p, given)
+                                                  : Pairs(p, given, causal));
 }
 
 }  // namespace reference

@@ -127,7 +127,8 @@ void put(std::vector<double>& all, int64_t index, const std::vector<double>& pie
   std::copy(piece.begin(), piece.end(), all.begin() + index * static_cast<int64_t>(piece.size()));
 }
 
-// A row over its length, sqrt(x.x + eps); x is a multiple of it. No direction stays none.
+}  // namespace
+
 Feature over_length(Feature x, double multiple, double eps) {
   double square = 0, size = 0;
   for (size_t c = 0; c < x.value.size(); ++c) {
@@ -142,8 +143,6 @@ Feature over_length(Feature x, double multiple, double eps) {
   }
   return x;
 }
-
-}  // namespace
 
 Answers scan(const Problem& p, const Decay& decay, const std::vector<double>& bonus, const Correct& correct) {
   const int64_t K = map_width(p), HS = p.state_heads(), HO = p.out_heads();

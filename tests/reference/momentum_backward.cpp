@@ -2,7 +2,7 @@
 // state and of its momentum is carried from each token to the one before it.
 #include <cmath>
 
-#include "backward.h"
+#include "mapped_gradients.h"
 #include "momentum.h"
 
 namespace reference {
@@ -23,7 +23,7 @@ struct Numbers {
 struct Walk {
   const Problem& p;
   const Given& given;
-  OfMapped& all;
+  MappedGradients& all;
   int64_t K = map_width(p), V = p.V, HS = p.state_heads(), HO = p.out_heads();
 
   void head_of(const Sequence& s, int64_t head) const {
@@ -133,10 +133,20 @@ struct Walk {
 
 }  // namespace
 
-void backward_of_momentum(const Problem& p, const Given& given, OfMapped& all) {
+MappedGradients backward_of_momentum(const Problem& p, const Given& given) {
+  const auto tokens = static_cast<size_t>(p.B * p.T);
+  const int64_t K = map_width(p);
+  MappedGradients all;
+  all.q.assign(static_cast<size_t>(p.B * p.queries() * p.HQ * K));
+  all.k.assign(tokens * static_cast<size_t>(p.HK * K));
+  all.v.assign(tokens * static_cast<size_t>(p.HV * p.V));
+  all.state.assign(static_cast<size_t>(p.rows() * p.state_heads() * K * p.V));
+  all.momentum.assign(all.state.value.size());
+  all.z.assign(static_cast<size_t>(p.rows() * p.HK * K));
   const Walk walk{p, given, all};
   for (const Sequence& s : sequences(p))
     for (int64_t head = 0; head < p.state_heads(); ++head) walk.head_of(s, head);
+  return all;
 }
 
 }  // namespace reference

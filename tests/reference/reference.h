@@ -68,6 +68,8 @@ Feature map_query(const Problem& p, int64_t head, int64_t position, const double
 struct Maximum {
   double value = 0, size = 0;
 };
+// A row over its length, sqrt(x.x + eps), where x is a multiple of it. No direction stays none.
+Feature over_length(Feature x, double multiple, double eps);
 Feature map_key(const Problem& p, int64_t head, int64_t position, const double* x, const Maximum& running);
 Maximum key_maximum(const Problem& p, int64_t head, const double* x);
 
@@ -93,7 +95,7 @@ struct Variant {
   // What of the problem it reads: one for each state head; one for each token of such a head, or K of them; K weights
   // for each such head.
   bool takes_decay = false, takes_gate = false, takes_key_gates = false, takes_bonus = false;
-  bool takes_beta = false;      // one for each token and state head; there is no normaliser then, nor a gradient yet
+  bool takes_beta = false;      // one for each token and state head; there is no normaliser then
   bool takes_momentum = false;  // and a step size for each state head; the decay is the momentum's
   bool takes_steps = false;     // and what goes with them: their bias, skip and out_gate, each of which may be absent
 };
@@ -104,7 +106,6 @@ const std::vector<std::vector<double> Problem::*>& rows_of_tokens();
 std::map<std::string, Variant>& variants();
 std::vector<std::string> variant_names();
 inline bool has_normaliser(const std::string& variant) { return !variants().at(variant).takes_beta; }
-inline bool has_gradient(const std::string& variant) { return !variants().at(variant).takes_beta; }
 
 struct AnnounceVariant {
   AnnounceVariant(const char* name, const Variant& variant) { variants().emplace(name, variant); }

@@ -46,6 +46,7 @@ const std::map<uint32_t, Role>& roles() {
       {LATHE_GRAD | LATHE_Z_OUT, {"GRAD_Z_OUT", 3, 3, Kind::Float32, 1, 1, false}},
       {LATHE_GRAD | LATHE_PROJECTION, {"GRAD_PROJECTION", 2, 3, Kind::Float32, 1, 0, true}},
       {LATHE_GRAD | LATHE_GATE, {"GRAD_GATE", 3, 4, Kind::Float, 0, 2, true}},
+      {LATHE_GRAD | LATHE_BETA, {"GRAD_BETA", 3, 3, Kind::Float, 0, 2, true}},
       {LATHE_GRAD | LATHE_BONUS, {"GRAD_BONUS", 2, 2, Kind::Float32, 1, 0, true}},
       {LATHE_GRAD | LATHE_DT, {"GRAD_DT", 3, 3, Kind::Float, 0, 2, true}},
       {LATHE_GRAD | LATHE_DT_BIAS, {"GRAD_DT_BIAS", 1, 1, Kind::Float32, 0, 0, true}},

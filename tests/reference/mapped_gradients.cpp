@@ -1,0 +1,152 @@
+#include "mapped_gradients.h"
+
+#include <cmath>
+
+#include "maps.h"
+
+namespace reference {
+namespace {
+
+constexpr double kStep = 1e-6;
+
+// From mapped rows to rows, and to what maps them, by central differences.
+struct Rows {
+  const Problem& p;
+  int64_t heads, tokens;
+  Feature (*map)(const Problem&, int64_t head, int64_t position, const double* x);
+  const std::vector<double>& x;
+  const Sized& mapped;
+  int64_t width;  // of a row of x
+
+  template <typename Visit>
+  void each(const std::vector<Sequence>& all, Visit visit) const {
+    for (const Sequence& s : all)
+      for (int64_t t = 0; t < (tokens == p.T ? s.count : tokens); ++t)
+        for (int64_t h = 0; h < heads; ++h) visit((s.b * tokens + s.first + t) * heads + h, h, s.position + t);
+  }
+
+  Sized to_rows() const {
+    Sized out;
+    out.assign(x.size());
+    const int64_t D = width, K = map_width(p);
+    each(sequences(p), [&](int64_t row, int64_t h, int64_t position) {
+      std::vector<double> at(x.begin() + row * D, x.begin() + (row + 1) * D);
+      const Feature here = map(p, h, position, at.data());
+      for (int64_t d = 0; d < D; ++d) {
+        const double middle = at[static_cast<size_t>(d)];
+        at[static_cast<size_t>(d)] = middle + kStep;
+        const Feature above = map(p, h, position, at.data());
+        at[static_cast<size_t>(d)] = middle - kStep;
+        const Feature below = map(p, h, position, at.data());
+        at[static_cast<size_t>(d)] = middle;
+        for (int64_t c = 0; c < K; ++c) {
+          const size_t n = static_cast<size_t>(c), g = static_cast<size_t>(row * K + c);
+          const double slope = (above.value[n] - below.value[n]) / (2 * kStep);
+          const bool linear = p.map == "identity";
+          out.add(static_cast<size_t>(row * D + d), slope * mapped.value[g],
+                  (std::abs(slope) + (linear ? 0 : here.size[n])) * mapped.size[g]);
+        }
+      }
+    });
+    return out;
+  }
+
+  // Of what all rows are mapped with.
+  void to_parameter(std::vector<double> Problem::*part, Sized& out) const {
+    const int64_t K = map_width(p);
+    Problem moved = p;
+    for (size_t w = 0; w < (p.*part).size(); ++w) {
+      std::vector<Feature> sides[2];
+      for (int side = 0; side < 2; ++side) {
+        (moved.*part)[w] = (p.*part)[w] + (side == 0 ? kStep : -kStep);
+        each(sequences(p), [&](int64_t row, int64_t h, int64_t position) {
+          sides[side].push_back(map(moved, h, position, &x[static_cast<size_t>(row * width)]));
+        });
+      }
+      (moved.*part)[w] = (p.*part)[w];
+      size_t n = 0;
+      each(sequences(p), [&](int64_t row, int64_t, int64_t) {
+        for (int64_t c = 0; c < K; ++c) {
+          const size_t m = static_cast<size_t>(c), g = static_cast<size_t>(row * K + c);
+          const double slope = (sides[0][n].value[m] - sides[1][n].value[m]) / (2 * kStep);
+          out.add(w, slope * mapped.value[g], std::abs(slope) * mapped.size[g]);
+        }
+        ++n;
+      });
+    }
+  }
+};
+
+// From rows over their length, y = x / sqrt(x.x / multiple^2 + eps), to x: dx = (dy - y (y.dy) / multiple^2) / length.
+Sized through_lengths(const Problem& p, const Sized& dy, const Rows& rows, double multiple) {
+  Sized out;
+  out.assign(dy.value.size());
+  const auto K = static_cast<size_t>(map_width(p));
+  rows.each(sequences(p), [&](int64_t row, int64_t h, int64_t position) {
+    const Feature x = rows.map(p, h, position, &rows.x[static_cast<size_t>(row * rows.width)]);
+    const size_t first = static_cast<size_t>(row) * K;
+    double square = p.eps, along = 0, along_size = 0;
+    for (size_t c = 0; c < K && multiple != 0; ++c) square += x.value[c] * x.value[c] / (multiple * multiple);
+    if (square == 0 || multiple == 0) return;
+    for (size_t c = 0; c < K; ++c) {
+      along += x.value[c] * dy.value[first + c];
+      along_size += x.size[c] * dy.size[first + c];
+    }
+    for (size_t c = 0; c < K; ++c) {
+      const double part = x.value[c] / (square * multiple * multiple);
+      out.add(first + c, (dy.value[first + c] - part * along) / std::sqrt(square),
+              (dy.size[first + c] + std::abs(part) * along_size) / std::sqrt(square));
+    }
+  });
+  return out;
+}
+
+}  // namespace
+
+GradientAnswers through_maps(const Problem& p, const MappedGradients& mapped) {
+  Sized of_queries = mapped.q, of_keys = mapped.k;
+  const Rows queries{p, p.HQ, p.queries(), map_query, p.q, of_queries, p.D};
+  const Rows keys{p,
+                  p.HK,
+                  p.T,
+                  [](const Problem& q, int64_t head, int64_t position, const double* x) {
+                    return map_key(q, head, position, x, {});
+                  },
+                  p.k,
+                  of_keys,
+                  p.key_width()};
+  if (p.unit_queries) of_queries = through_lengths(p, mapped.q, queries, p.scale);
+  if (p.unit_keys) of_keys = through_lengths(p, mapped.k, keys, 1);
+  const Sized q = queries.to_rows(), k = keys.to_rows();
+  Sized projection, decay, mixture;
+  projection.assign(p.projection.size());
+  if (p.M > 0) {
+    queries.to_parameter(&Problem::projection, projection);
+    keys.to_parameter(&Problem::projection, projection);
+  }
+  mixture.assign(p.mixture.size());
+  keys.to_parameter(&Problem::mixture, mixture);
+  decay.assign(p.decay.size());
+  for (size_t i = 0; i < mapped.gate.value.size() && !p.decay.empty(); ++i)
+    decay.add(i % p.decay.size(), mapped.gate.value[i], mapped.gate.size[i]);
+  GradientAnswers all;
+  const auto put = [&](std::vector<double> Gradients::*part, const Sized& numbers) {
+    all.value.*part = numbers.value;
+    all.size.*part = numbers.size;
+  };
+  put(&Gradients::q, q);
+  put(&Gradients::k, k);
+  put(&Gradients::v, mapped.v);
+  put(&Gradients::gate, mapped.gate);
+  put(&Gradients::decay, decay);
+  put(&Gradients::beta, mapped.beta);
+  put(&Gradients::bonus, mapped.bonus);
+  put(&Gradients::state, mapped.state);
+  put(&Gradients::z, mapped.z);
+  put(&Gradients::projection, projection);
+  put(&Gradients::momentum, mapped.momentum);
+  put(&Gradients::mixture, mixture);
+  return all;
+}
+
+}  // namespace reference
