@@ -73,12 +73,16 @@ Arguments arguments_of(const Options& options) {
   if (op != "readout") args.add(LATHE_V, nullptr, {batch, tokens, heads, s["V"]}, options.dtype);
   if (op != "accumulate") args.add(LATHE_O, nullptr, {batch, tokens, s["HQ"], s["V"]}, options.dtype);
   const bool reads = op == "readout" || op == "decode", writes = op == "accumulate" || op == "decode";
-  for (const auto& [used, state, z] :
-       {std::tuple{reads, LATHE_STATE_IN, LATHE_Z_IN}, std::tuple{writes, LATHE_STATE_OUT, LATHE_Z_OUT}}) {
+  const bool moves = brings(options.what.variant, "STEP_SIZE");
+  for (const auto& [used, state, momentum, z] :
+       {std::tuple{reads, LATHE_STATE_IN, LATHE_MOMENTUM_IN, LATHE_Z_IN},
+        std::tuple{writes, LATHE_STATE_OUT, LATHE_MOMENTUM_OUT, LATHE_Z_OUT}}) {
     if (!used) continue;
     args.add(state, nullptr, {batch, heads, width, s["V"]}, "f32");
+    if (moves) args.add(momentum, nullptr, {batch, heads, width, s["V"]}, "f32");
     if (options.what.normalise) args.add(z, nullptr, {batch, heads, width}, "f32");
   }
+  if (moves) args.add(LATHE_STEP_SIZE, nullptr, {heads}, "f32");
   if (brings(options.what.variant, "DECAY")) args.add(LATHE_DECAY, nullptr, {heads}, "f32");
   if (projected) args.add(LATHE_PROJECTION, nullptr, {rows, s["D"]}, "f32");
   return args;

@@ -67,9 +67,11 @@ TEST_P(Descriptions, OfUnknownNames) {
 
 TEST_P(Descriptions, OfNumbersAndFlags) {
   const Arguments arguments(op, good());
-  for (uint64_t bit = 10; bit < 64; ++bit)
+  for (uint64_t bit = 10; bit < 64; ++bit) {
+    if (uint64_t{1} << bit == LATHE_MIX_FIRST) continue;
     expect_no_plan(arguments, spoilt("flag", [=](lathe_desc& d) { d.flags |= uint64_t{1} << bit; },
                                      {"desc.flags", "expected", fmt::format("{:#x}", uint64_t{1} << bit)}));
+  }
   for (const float x : {NAN, INFINITY, -INFINITY}) {
     expect_no_plan(arguments,
                    spoilt("scale", [=](lathe_desc& d) { d.scale = x; }, {"desc.scale", fmt::format("{}", x)}));
