@@ -49,13 +49,13 @@ void CausalBackward::step_forth(const Step& now, const Step& next) const {
     if (!corrects()) values = g.values(now, value_head(h, value));  // and steps, which gates may be made of
     gates = fill_gates(g, forth_, now, value_head(h, value));
     if (fresh) correct(g, now, keys, value);
-    if (corrects()) values = g.rows_of(taken(value), d_.V);
+    if (corrects()) values = Gradient::rows_of(taken(value), d_.V);
     g.turn(values);
     g.take_keys(keys);
     at_hand = value;
   };
   for (int64_t value = group_.values(); corrects() && value-- > 0;) hold(value, true);
-  const Tile sums = g.rows_of(w_.at(b_.sums), d_.K);
+  const Tile sums = Gradient::rows_of(w_.at(b_.sums), d_.K);
   const bool reads_queries = normalise() || wants_gates() || of_out_gates() || plan_.meaning.unit(LATHE_Q);
   if (normalise()) {
     hold(0);
@@ -76,7 +76,7 @@ void CausalBackward::step_forth(const Step& now, const Step& next) const {
       g.attend(out, keys, w_.state(carried(h), at_hand), to);
       if (wants_gates() && !normalise()) keep_products(g, now, at_hand, q, to);
       if (of_out_gates()) finish_out_gates(g, now, l, {keys, q, values});
-      if (!first) g.add(dq, g.rows_of(more, d_.K), g.ones());
+      if (!first) g.add(dq, Gradient::rows_of(more, d_.K), g.ones());
       first = false;
     }
     if (normalise()) {
@@ -146,10 +146,10 @@ void CausalBackward::step_back(const Step& now, const Step& next) const {
       // the state counts once for all the outputs of a value
       g.take_keys(q);
       g.attend_by_keys(keys, q, out, first ? state : w_.at(b_.zeros), first ? dv : more_v);
-      if (!first) g.add(dv, g.rows_of(more_v, d_.V), g.ones());
+      if (!first) g.add(dv, Gradient::rows_of(more_v, d_.V), g.ones());
       g.turn(out);
       g.attend(values, q, first ? turned : w_.at(b_.zeros), first ? dk_of_value : more_k);
-      if (!first) g.add(dk_of_value, g.rows_of(more_k, d_.K), g.ones());
+      if (!first) g.add(dk_of_value, Gradient::rows_of(more_k, d_.K), g.ones());
       if (first)
         g.advance(q, out, state, asking(back_, next, value == 0, {LATHE_Q, LATHE_K, LATHE_V, gradient_of(LATHE_O)}));
       else
@@ -164,7 +164,7 @@ void CausalBackward::step_back(const Step& now, const Step& next) const {
     if (normalise() && value == 0) of_normaliser(g, now, hold, q, gates, dk);
     if (wants_gates()) finish_gates(g, now, value, keys, dk_of_value);
     if (corrects()) finish_keys(g, {keys, q, values}, dv, dk_of_value);
-    if (value > 0) g.add(dk, g.rows_of(dk_of_value, d_.K), g.ones());
+    if (value > 0) g.add(dk, Gradient::rows_of(dk_of_value, d_.K), g.ones());
   }
   g.finish_mapped(LATHE_K, now, key_head(h), key_head(h), dk, keys);
 }
@@ -181,8 +181,8 @@ void CausalBackward::of_normaliser(const Gradient& g, const Step& now, Hold hold
     else
       g.add({weighed, d_.K}, q, weights);
   }
-  g.running_sums(g.rows_of(weighed, d_.K), gates, w_.z(carried(now.head)), w_.at(b_.sums));
-  g.add(dk, g.rows_of(w_.at(b_.sums), d_.K), g.ones());
+  g.running_sums(Gradient::rows_of(weighed, d_.K), gates, w_.z(carried(now.head)), w_.at(b_.sums));
+  g.add(dk, Gradient::rows_of(w_.at(b_.sums), d_.K), g.ones());
 }
 
 void CausalBackward::save_back(int64_t h) const {

@@ -31,7 +31,7 @@ Tile CausalBackward::differences_of(const Gradient& g, const Tile& keys, const f
                                     const float* state) const {
   const Worker::Room by_betas{w_.at(b_.weighed), d_.K};
   g.weigh(keys, beta, by_betas);
-  return g.differences(keys, g.rows_of(by_betas, d_.K), values, state);
+  return g.differences(keys, Gradient::rows_of(by_betas, d_.K), values, state);
 }
 
 void CausalBackward::correct(const Gradient& g, const Step& now, const Tile& keys, int64_t value) const {
@@ -47,8 +47,8 @@ void CausalBackward::correct(const Gradient& g, const Step& now, const Tile& key
 
 Tile CausalBackward::taken_back(const Gradient& g, const Step& now, int64_t value) const {
   const float* beta = betas(back_, now, value_head(now.head, value));
-  g.weigh(g.rows_of(differences(now.head, value, now.t / d_.C), d_.V), beta, {w_.v(), d_.V});
-  return g.rows_of(w_.v(), d_.V);
+  g.weigh(Gradient::rows_of(differences(now.head, value, now.t / d_.C), d_.V), beta, {w_.v(), d_.V});
+  return Gradient::rows_of(w_.v(), d_.V);
 }
 
 void CausalBackward::correct_back(const Gradient& g, const Step& now, int64_t value, const Rows& rows,
@@ -56,7 +56,7 @@ void CausalBackward::correct_back(const Gradient& g, const Step& now, int64_t va
   const int64_t h = now.head, head = value_head(h, value), chunk = now.t / d_.C;
   float *beta = w_.at(b_.betas), *by = w_.inv();
   const Worker::Room minus{w_.at(b_.o), d_.V}, later{w_.at(b_.row), d_.K}, earlier{w_.at(b_.sums), d_.K};
-  const Tile dx = differences_of(g, rows.k, beta, g.rows_of(dv, d_.V), nullptr);
+  const Tile dx = differences_of(g, rows.k, beta, Gradient::rows_of(dv, d_.V), nullptr);
   if (p_.wants_gradient(LATHE_BETA)) {
     const Tensor& given = p_[LATHE_BETA];
     g.dots(dx, {differences(h, value, chunk), d_.V}, by);
@@ -69,25 +69,25 @@ void CausalBackward::correct_back(const Gradient& g, const Step& now, int64_t va
 
   // R has less by what later keys take; their own is taken out again by finish_keys()
   g.take_keys(rows.k);
-  g.turn(g.rows_of(minus, d_.V));
+  g.turn(Gradient::rows_of(minus, d_.V));
   g.attend(rows.v, rows.k, w_.at(b_.zeros), later);
-  g.add(dk, g.rows_of(later, d_.K), g.ones());
-  g.advance_further(rows.k, g.rows_of(minus, d_.V), w_.state(carried(h), value));
+  g.add(dk, Gradient::rows_of(later, d_.K), g.ones());
+  g.advance_further(rows.k, Gradient::rows_of(minus, d_.V), w_.state(carried(h), value));
 
   // dv S^T, in the order of tokens, the first of which may be padding
   fill_gates_forth(g, now, head);
   const Tile keys = reversed(rows.k, d_.C);
   g.take_keys(keys);
   g.turn(reversed(rows.v, d_.C));
-  g.attend(reversed(g.rows_of(dv, d_.V), d_.C), keys, entered(h, value, chunk), reversed(earlier, d_.C));
-  if (wants_gates()) g.add(dk, g.rows_of(earlier, d_.K), g.ones());
+  g.attend(reversed(Gradient::rows_of(dv, d_.V), d_.C), keys, entered(h, value, chunk), reversed(earlier, d_.C));
+  if (wants_gates()) g.add(dk, Gradient::rows_of(earlier, d_.K), g.ones());
 }
 
 void CausalBackward::finish_keys(const Gradient& g, const Rows& rows, const Worker::Room& dv,
                                  const Worker::Room& dk) const {
   float* by = w_.inv();
   std::fill_n(by, d_.C, wants_gates() ? -2.f : -1.f);
-  g.add(dk, g.rows_of(w_.at(b_.sums), d_.K), by);
+  g.add(dk, Gradient::rows_of(w_.at(b_.sums), d_.K), by);
   g.dots(rows.v, dv, by);
   for (int64_t i = 0; i < d_.C; i++) by[i] *= 2;
   g.add(dk, rows.k, by);

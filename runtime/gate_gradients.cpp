@@ -59,7 +59,8 @@ void CausalBackward::first_left(int64_t head, float* left) const {
 void CausalBackward::keep_products(const Gradient& g, const Step& now, int64_t value, const Tile& q,
                                    const Worker::Room& dq) const {
   if (keyed())
-    return g.add_products({product_rows(now.head, value) + now.t * d_.K, d_.K}, q, g.rows_of(dq, d_.K), g.ones());
+    return g.add_products({product_rows(now.head, value) + now.t * d_.K, d_.K}, q, Gradient::rows_of(dq, d_.K),
+                          g.ones());
   float *dots = w_.at(b_.row), *all = products(now.head, value) + now.t;
   g.dots(q, dq, dots);
   for (int64_t i = 0; i < now.rows; i++) all[i] += dots[i];
@@ -119,7 +120,7 @@ void CausalBackward::finish_key_gates(const Gradient& g, const Step& now, int64_
     products = rows;
     stride = K;
   }
-  const Tile own = lags() ? g.rows_of(w_.at(b_.own), K) : Tile{w_.at(b_.zeros), 0, K};
+  const Tile own = lags() ? Gradient::rows_of(w_.at(b_.own), K) : Tile{w_.at(b_.zeros), 0, K};
   float* rows = w_.at(b_.row);
   g.key_gate_rows(products, stride, keys, dk, {own.data, own.stride}, given_keys(h, value), rows);
   if (lags()) g.sum_rows(own, given_bonus(h, value));

@@ -11,7 +11,7 @@ void CausalBackward::finish_out_gates(const Gradient& g, const Step& now, int64_
   g.turn(rows.k);
   g.attend(rows.q, rows.v, transposed(h, value), o);
   g.turn(rows.v);
-  if (normalise()) g.weigh(g.rows_of(o, d_.V), w_.inv(), o);
+  if (normalise()) g.weigh(Gradient::rows_of(o, d_.V), w_.inv(), o);
   g.finish_out_gates(now, output_head(h, l), value_head(h, value), o);
 }
 
@@ -23,10 +23,10 @@ void CausalBackward::add_skipped(const Gradient& g, const Tile& out, bool first)
 
 void CausalBackward::take_steps(const Gradient& g, const Step& now, int64_t value, const Worker::Room& dv) const {
   const int64_t head = value_head(now.head, value);
-  const Tile raw = g.raw_values(now, head), skipped = g.rows_of(w_.at(b_.skipped), d_.V);
+  const Tile raw = g.raw_values(now, head), skipped = Gradient::rows_of(w_.at(b_.skipped), d_.V);
   float *by_steps = w_.at(b_.own), *dots = w_.at(b_.row);
   g.dots(raw, dv, by_steps);
-  g.weigh(g.rows_of(dv, d_.V), w_.dt(), dv);
+  g.weigh(Gradient::rows_of(dv, d_.V), w_.dt(), dv);
   if (p_[LATHE_SKIP].present()) {
     g.add_skip(dv, skipped, head);
     g.dots(raw, {w_.at(b_.skipped), d_.V}, dots);
