@@ -43,6 +43,7 @@ TEST_P(Mixtures, AreTheOracles) {
   // maps know nothing of variants
   for (const std::string& map : variant == "plain" ? all : few)
     for (const int64_t keys : {2, 3}) {
+      if (keys == 3 && variant != "plain") continue;
       Problem p = shape(keys);
       p.normalise = keys == 2 && reference::has_normaliser(variant);
       check(op, reals(with_map(p, map), Type::F32, 171, true));
@@ -53,7 +54,9 @@ TEST_P(Mixtures, OfEveryTypeWhereverTheyLie) {
   for (const Type type : {Type::F32, Type::F16, Type::BF16})
     for (const Layout layout : {Layout::Bthd, Layout::Bhtd, Layout::Gapped, Layout::Reversed})
       for (const int64_t width : {20, 32}) {
-        if (variant != "plain" && (type == Type::F16 || layout == Layout::Gapped || width == 20)) continue;
+        // nor do rows, wherever they lie
+        if (variant != "plain" && (width == 20 || layout != (type == Type::F32 ? Layout::Reversed : Layout::Bhtd)))
+          continue;
         Problem p = shape(2);
         p.T = chunk_of(op, reals(p, type, 1)) + 2;
         p.D = width;
@@ -68,6 +71,7 @@ TEST_P(Mixtures, OfEveryTypeWhereverTheyLie) {
 TEST_P(Mixtures, OfHeadsThatShareKeys) {
   for (const auto& [HQ, HV] : {std::pair<int64_t, int64_t>{4, 2}, {2, 4}, {6, 6}})
     for (const bool tiled : {false, true}) {
+      if (tiled && variant != "plain") continue;
       Problem p = shape(2);
       p.HQ = HQ;
       p.HV = HV;

@@ -41,8 +41,9 @@ class Threads : public testing::TestWithParam<std::pair<std::string, std::string
 TEST_P(Threads, GiveTheSameBits) {
   const auto& [op, variant] = GetParam();
   using Shape = std::tuple<int64_t, int64_t, int64_t, int64_t>;
+  const int64_t most = variant == "plain" ? 9000 : 2000;
   for (const auto& [B, H, T, V] :
-       {Shape{1, 1, 9000, kWide}, {1, 1, 9000, kNarrow}, {2, 3, 200, kWide}, {1, 5, 70, kWide}, {1, 2, 701, kNarrow}}) {
+       {Shape{1, 1, most, kWide}, {1, 1, most, kNarrow}, {2, 3, 200, kWide}, {1, 5, 70, kWide}, {1, 2, 701, kNarrow}}) {
     const Problem p = problem_of(B, H, op == "decode" ? std::min<int64_t>(T, 40) : T, variant, V);
     const Answer one = call(op, p);
     for (const int threads : {2, 3}) {
