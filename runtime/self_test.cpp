@@ -279,12 +279,11 @@ class Expected {
   }
 
   // What the state takes in place of a token's value: of it, how much it differs from what the decayed state has.
-  double taken(int64_t t, int64_t j, const std::vector<double>& k) {
+  double taken(int64_t t, int64_t j, const std::vector<double>& k, const std::vector<double>& left) {
     if (!c_.variant.corrects()) return step(t) * value(t, j);
     double has = 0;
     for (size_t i = 0; i < k.size(); i++)
-      has += k[i] * std::exp(log_decay(t, static_cast<int64_t>(i))) *
-             read_state[i * static_cast<size_t>(c_.width) + static_cast<size_t>(j)];
+      has += k[i] * left[i] * read_state[i * static_cast<size_t>(c_.width) + static_cast<size_t>(j)];
     return t_.at(LATHE_BETA, t) * (value(t, j) - has);
   }
 
@@ -292,20 +291,26 @@ class Expected {
     const std::vector<double> k = phi_of_keys(t);
     read_z = z;
     read_state = state;
-    std::vector<double> added;
-    for (int64_t j = 0; j < c_.width; j++) added.push_back(taken(t, j, k));
+    std::vector<double> values, added, left;
+    for (size_t i = 0; i < k.size(); i++)
+      left.push_back(i == 0 || c_.variant.keyed() ? std::exp(log_decay(t, static_cast<int64_t>(i))) : left[0]);
+    for (int64_t j = 0; j < c_.width; j++) {
+      values.push_back(value(t, j));
+      added.push_back(taken(t, j, k, left));
+    }
     for (size_t i = 0; i < k.size(); i++) {
-      const double a = std::exp(log_decay(t, static_cast<int64_t>(i)));
+      const double a = left[i];
       const double u = c_.variant.reads_before() ? t_.at(LATHE_BONUS, static_cast<int64_t>(i)) : 0;
       if (c_.normalise) read_z[i] += u * k[i];
       for (int64_t j = 0; j < c_.width; j++)
-        read_state[i * static_cast<size_t>(c_.width) + static_cast<size_t>(j)] += u * k[i] * value(t, j);
+        read_state[i * static_cast<size_t>(c_.width) + static_cast<size_t>(j)] +=
+            u * k[i] * values[static_cast<size_t>(j)];
       if (c_.normalise) z[i] = (c_.variant.moves() ? 1 : a) * z[i] + k[i];
       for (int64_t j = 0; j < c_.width; j++) {
         double& s = state[i * static_cast<size_t>(c_.width) + static_cast<size_t>(j)];
         if (c_.variant.moves()) {
           double& p = momentum[i * static_cast<size_t>(c_.width) + static_cast<size_t>(j)];
-          p = a * p - t_.at(LATHE_STEP_SIZE, 0) * k[i] * value(t, j);
+          p = a * p - t_.at(LATHE_STEP_SIZE, 0) * k[i] * values[static_cast<size_t>(j)];
           s -= p;
           continue;
         }
