@@ -289,6 +289,7 @@ class Expected {
 
   void take_key(int64_t t) {
     const std::vector<double> k = phi_of_keys(t);
+    const bool moves = c_.variant.moves();
     read_z = z;
     read_state = state;
     std::vector<double> values, added, left;
@@ -305,10 +306,10 @@ class Expected {
       for (int64_t j = 0; j < c_.width; j++)
         read_state[i * static_cast<size_t>(c_.width) + static_cast<size_t>(j)] +=
             u * k[i] * values[static_cast<size_t>(j)];
-      if (c_.normalise) z[i] = (c_.variant.moves() ? 1 : a) * z[i] + k[i];
+      if (c_.normalise) z[i] = (moves ? 1 : a) * z[i] + k[i];
       for (int64_t j = 0; j < c_.width; j++) {
         double& s = state[i * static_cast<size_t>(c_.width) + static_cast<size_t>(j)];
-        if (c_.variant.moves()) {
+        if (moves) {
           double& p = momentum[i * static_cast<size_t>(c_.width) + static_cast<size_t>(j)];
           p = a * p - t_.at(LATHE_STEP_SIZE, 0) * k[i] * values[static_cast<size_t>(j)];
           s -= p;
