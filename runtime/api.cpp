@@ -125,7 +125,7 @@ lathe_status lathe_list(const char* what, char* json, size_t cap, size_t* need) 
 lathe_status lathe_self_test(lathe_context* context, char* json, size_t cap, size_t* need) {
   lathe::ErrorText& error = context ? context->error : error_of_thread;
   return guarded(error, [&] {
-    const lathe::SelfTest test = lathe::self_test();
+    const lathe::SelfTest test = lathe::self_test(json || need);
     write_text(lathe::to_json(test), json, cap, need);
     for (const lathe::Check& c : test.checks)
       if (!c.fault.empty())

@@ -18,18 +18,25 @@ struct Formula {
   bool over_sum = false;
 };
 
+// What every column reads of a token.
+struct Totals {
+  double u_max = 0, square = 0;
+  explicit Totals(const Mapped& token) {
+    for (double value : token.x) square += value * value;
+    for (double value : token.u) u_max = std::max(u_max, std::abs(value));
+  }
+};
+
 // The words of generators/feature_formula.h for one column: c, and in a triangle the one before it, behind.
 struct Words {
   const Mapped& token;
   size_t c, behind;
   double D = static_cast<double>(token.x.size()), M = static_cast<double>(token.u.size()), A = token.A;
   double x = at(token.x, c), x_behind = at(token.x, behind), u = at(token.u, c), row = token.row, shift = 0;
-  double u_max = 0, square = 0;
+  double u_max, square;
 
-  Words(const Mapped& t, size_t column, size_t column_behind) : token(t), c(column), behind(column_behind) {
-    for (double value : t.x) square += value * value;
-    for (double value : t.u) u_max = std::max(u_max, std::abs(value));
-  }
+  Words(const Mapped& t, const Totals& totals, size_t column, size_t column_behind)
+      : token(t), c(column), behind(column_behind), u_max(totals.u_max), square(totals.square) {}
 
   static double at(const std::vector<double>& values, size_t i) { return i < values.size() ? values[i] : 0; }
   static bool less(double a, double b) { return a < b; }
@@ -80,12 +87,13 @@ Formula evaluate(std::string_view map, const Formulas& words) {
 }  // namespace
 
 std::vector<double> apply_formula(std::string_view map, const Mapped& token) {
-  const Formula shape = evaluate(map, Formulas(token, 0, 0));
+  const Totals totals(token);
+  const Formula shape = evaluate(map, Formulas(token, totals, 0, 0));
   std::vector<double> y;
   for (size_t part = 0; part < shape.parts.size(); part++) {
     const auto width = static_cast<size_t>(shape.parts[part].width);
     const auto push = [&](size_t c, size_t behind) {
-      y.push_back(evaluate(map, Formulas(token, c, behind)).parts[part].value);
+      y.push_back(evaluate(map, Formulas(token, totals, c, behind)).parts[part].value);
     };
     for (size_t i = 0; i < width; i++)
       if (!shape.parts[part].triangle)

@@ -111,8 +111,8 @@ enum {
   LATHE_UNIT_KEYS = 64,     /* the delta rule: a mapped key is divided by its length, sqrt(k.k + eps)                */
   LATHE_UNIT_QUERIES = 128, /* ... and a mapped query by its own, before scale                                     */
   LATHE_SIGMOID = 256,      /* BETA is what a sigmoid is taken of                                                  */
-  LATHE_MIX_FIRST = 2048,   /* keys of a mixture are summed before the map, not their features after it */
-  LATHE_REFLECT = 512       /* betas reach 2: negative eigenvalues; with LATHE_SIGMOID they are twice its value    */
+  LATHE_REFLECT = 512,      /* betas reach 2: negative eigenvalues; with LATHE_SIGMOID they are twice its value    */
+  LATHE_MIX_FIRST = 2048    /* keys of a mixture are summed before the map, not their features after it */
 };
 
 /* op: "causal" | "noncausal" | "accumulate" | "readout" | "decode" | "causal_backward" | ...; variant: "plain" |
@@ -166,7 +166,7 @@ LATHE_API lathe_status lathe_describe(const lathe_plan* plan, char* json, size_t
 /* what: "ops" | "variants" | "maps" | "dtypes" | "targets" | "kernels" */
 LATHE_API lathe_status lathe_list(const char* what, char* json, size_t cap, size_t* need);
 
-/* Runs every kernel of the row that this machine takes on small problems, in a fraction of a second, and compares with
+/* Runs every kernel of the row that this machine takes on small problems, in about a second, and compares with
  * plain loops: for a process that wants to know when it starts that this library is right for its processor.
  * LATHE_INTERNAL and the first fault in lathe_last_error(context) if it is not. JSON as above: the row, and what was
  * compared.           */

@@ -18,7 +18,8 @@ struct SelfTest {
   std::vector<Check> checks;
 };
 
-SelfTest self_test();
+// All checks, or none after the first fault.
+SelfTest self_test(bool all);
 std::string to_json(const SelfTest& test);
 
 }  // namespace lathe
