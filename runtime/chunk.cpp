@@ -75,7 +75,7 @@ void Chunk::outputs(const Step& step, const Worker::Rows& queries, const ChunkTi
   Buffer h(state + columns_.first, columns_.count, d_.K, d_.V), z(z_entering, d_.K), b(w_.gate(), d_.C, 2, d_.C);
   Buffer out(rows_out + columns_.first, columns_.count, d_.C, stride);
   const Momentum::Readers read = momentum_ ? momentum_->readers(queries, d_.K) : Momentum::Readers{};
-  Buffer p(momentum_ ? momentum_->of(state) + columns_.first : nullptr, columns_.count, d_.K, d_.V),
+  Buffer p(momentum_ ? plan_.momentum_of(state) + columns_.first : nullptr, columns_.count, d_.K, d_.V),
       moved(read.momentum.data, d_.K, d_.C, read.momentum.stride),
       weights = momentum_ ? momentum_->weights() : Buffer(nullptr, 0);
   float eps = plan_.meaning.eps;
@@ -132,7 +132,7 @@ void Chunk::advance(const ChunkTiles& tiles, int64_t first, int64_t keys, float*
   for (int64_t key = real; key < first + keys; key++) {
     std::memset(state + key * d_.V + columns_.first, 0, static_cast<size_t>(columns_.count) * 4);
     if (momentum_)
-      std::memset(momentum_->of(state) + key * d_.V + columns_.first, 0, static_cast<size_t>(columns_.count) * 4);
+      std::memset(plan_.momentum_of(state) + key * d_.V + columns_.first, 0, static_cast<size_t>(columns_.count) * 4);
   }
 }
 

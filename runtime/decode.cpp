@@ -280,7 +280,7 @@ struct Token {
     if (moves()) {
       a = momentum_kept(plan, p, head);
       gamma = *p[LATHE_STEP_SIZE].floats(head);
-      momentum = in_place() ? p[LATHE_MOMENTUM_OUT].floats(s.state, head) : w.momentum_of(state);
+      momentum = in_place() ? p[LATHE_MOMENTUM_OUT].floats(s.state, head) : plan.momentum_of(state);
       momentum_before = read_state(LATHE_MOMENTUM_IN, head, momentum);
     }
     std::fill_n(to, columns, 0.f);

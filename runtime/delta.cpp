@@ -14,6 +14,12 @@ void load_betas(const Worker& w, const char* from, int64_t stride, int64_t n, fl
     for (int64_t i = 0; i < n; i++) out[i] = out[i] < 0 ? 0 : out[i] > largest ? largest : out[i];  // NaN stays
 }
 
+void load_betas(const Worker& w, const Sequence& s, const Step& step, int64_t head, float* out) {
+  const Tensor& betas = w.problem()[LATHE_BETA];
+  load_betas(w, betas.at(s.batch, s.token(step.t), head), s.step * betas.stride[1], step.rows, out);
+  std::fill(out + step.rows, out + w.plan().padded.C, 0.f);
+}
+
 void through_betas(const Worker& w, const char* from, int64_t stride, int64_t n, float* gradients) {
   const Strided raw{from, stride, w.problem()[LATHE_BETA].storage};
   const Meaning& meaning = w.plan().meaning;
@@ -30,15 +36,12 @@ void through_betas(const Worker& w, const char* from, int64_t stride, int64_t n,
 DeltaRule::Parts DeltaRule::parts(const Plan& plan) {
   const Padded& d = plan.padded;
   Parts p{};
-  const auto take = [&](int64_t n) {
-    const int64_t at = p.floats;
-    p.floats += (n + 15) / 16 * 16;
-    return at;
-  };
+  Carver take;
   p.beta = take(d.C);
   for (int64_t* part : {&p.of_values, &p.of_keys}) *part = take(d.C * d.C);
   p.reading = take(d.C * d.K);
   p.added = take(d.C * d.V);
+  p.floats = take.floats;
   return p;
 }
 
@@ -49,10 +52,8 @@ DeltaRule::DeltaRule(Worker& worker) : w_(worker), plan_(worker.plan()), at_(par
 Worker::Rows DeltaRule::correct(const Sequence& s, const Step& step, int64_t head, const Worker::Rows& keys,
                                 const Worker::Rows& values, const float* state, const Columns& columns,
                                 const KeyGates* gates) const {
-  const Tensor& betas = w_.problem()[LATHE_BETA];
   float* beta = base_ + at_.beta;
-  load_betas(w_, betas.at(s.batch, s.first + step.t, head), betas.stride[1], step.rows, beta);
-  std::fill(beta + step.rows, beta + plan_.padded.C, 0.f);
+  load_betas(w_, s, step, head, beta);
   return solve(beta, keys, values, state, columns, gates);
 }
 

@@ -37,6 +37,8 @@ class DeltaRule {
 
 // How far each of n tokens or heads, `stride` apart in the tensor, goes from what the state has to its own value.
 void load_betas(const Worker& worker, const char* from, int64_t stride, int64_t n, float* out);
+// The same of a chunk's rows, in the order of the walk, and zeros past them.
+void load_betas(const Worker& worker, const Sequence& s, const Step& step, int64_t head, float* out);
 // Gradients by n of those become gradients by what they are made of.
 void through_betas(const Worker& worker, const char* from, int64_t stride, int64_t n, float* gradients);
 

@@ -20,10 +20,8 @@ Tile reversed(const Tile& x, int64_t rows) { return {x.data + (rows - 1) * x.str
 }  // namespace
 
 const float* CausalBackward::betas(const Sequence& s, const Step& now, int64_t head) const {
-  const Tensor& given = p_[LATHE_BETA];
   float* beta = w_.at(b_.betas);
-  load_betas(w_, given.at(s.batch, s.token(now.t), head), s.step * given.stride[1], now.rows, beta);
-  std::fill(beta + now.rows, beta + d_.C, 0.f);
+  load_betas(w_, s, now, head, beta);
   return beta;
 }
 

@@ -129,7 +129,7 @@ void Gradient::attend(const Tile& q, const Tile& v, const float* h, const Worker
     const Momentum::Readers read = momentum_->readers({q.data, q.stride}, q.width);
     Buffer entering(read.state.data, q.width, d_.C, read.state.stride),
         moved(read.momentum.data, q.width, d_.C, read.momentum.stride);
-    Buffer momentum(momentum_->of(h), v.width, q.width, v.width), weights = momentum_->weights();
+    Buffer momentum(plan_.momentum_of(h), v.width, q.width, v.width), weights = momentum_->weights();
     call(*plan_.kernels.causal, entering, turned, columns, state, queries, momentum, moved, weights, o);
   } else if (gated())
     call(*plan_.kernels.causal, queries, turned, columns, state, b, o);

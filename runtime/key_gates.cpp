@@ -33,17 +33,14 @@ void load_bonus(const Worker& w, int64_t head, float* out) {
 KeyGates::Parts KeyGates::parts(const Plan& plan) {
   const int64_t K = plan.padded.K, C = plan.padded.C;
   Parts p{};
-  const auto take = [&](int64_t n) {
-    const int64_t at = p.floats;
-    p.floats += (n + 15) / 16 * 16;
-    return at;
-  };
+  Carver take;
   for (int64_t* part : {&p.g, &p.down, &p.kept, &p.columns, &p.entering, &p.near, &p.up}) *part = take(C * K);
   p.sums = take(plan.meaning.op->backward() ? C * K : 0);
   p.later = take(plan.meaning.op->backward() ? K : 0);
   for (int64_t* part : {&p.whole, &p.rest}) *part = take((C + 1) * K);
   for (int64_t* part : {&p.left, &p.rise, &p.bonus}) *part = take(K);
   p.pairs = take(C * C);
+  p.floats = take.floats;
   return p;
 }
 

@@ -28,13 +28,8 @@ Layout worker_layout(const Plan& plan, const Problem& problem) {
   const Padded& w = plan.padded;
   const int64_t values = problem.sizes.HV / problem.sizes.HK;
   Layout layout{};
-  size_t at = 0;
-  const auto take = [&](int64_t floats) {
-    const size_t offset = at;
-    at += static_cast<size_t>(floats) * sizeof(float);
-    at = (at + 63) / 64 * 64;
-    return offset;
-  };
+  Carver carver;
+  const auto take = [&](int64_t floats) { return static_cast<size_t>(carver(floats)) * sizeof(float); };
   layout.staged = take(w.C * w.D + 16);
   layout.projected = take(w.C * w.M);
   // a tile of features may run past the heads of one token
@@ -90,7 +85,7 @@ Layout worker_layout(const Plan& plan, const Problem& problem) {
     b.skipped = take(plan.meaning.variant->steps() ? w.C * w.V : 0);
     b.tokens = take(static_cast<int64_t>(layout.heads) * (2 * queries + values) * s.Tq);
   }
-  layout.total = at;
+  layout.total = static_cast<size_t>(carver.floats) * sizeof(float);
   return layout;
 }
 
@@ -104,10 +99,11 @@ Shared shared_layout(const Plan& plan, const Problem& p) {
   const Sizes& s = p.sizes;
   const int64_t one = plan.padded.M * plan.padded.D, all = projections(p[LATHE_PROJECTION]) * one;
   Shared shared{};
+  Carver carver;
   const auto take = [&](int64_t floats) {
-    const size_t offset = shared.total;
-    shared.total += static_cast<size_t>((floats + 15) / 16 * 16);
-    return offset;
+    const auto at = static_cast<size_t>(carver(floats));
+    shared.total = static_cast<size_t>(carver.floats);
+    return at;
   };
   shared.projection = take(all);
   if (!plan.meaning.op->backward()) return shared;

@@ -23,29 +23,21 @@ float momentum_kept(const Plan& plan, const Problem& p, int64_t head) {
 Momentum::Parts Momentum::parts(const Plan& plan) {
   const int64_t C = plan.padded.C;
   Parts p{};
-  const auto take = [&](int64_t n) {
-    const int64_t at = p.floats;
-    p.floats += (n + 15) / 16 * 16;
-    return at;
-  };
+  Carver take;
   const int64_t widest = std::max(plan.padded.K, plan.padded.V);
   p.weights = take(2 * C);
   for (int64_t* table : {&p.state, &p.momentum, &p.rest_of_state, &p.rest_of_momentum}) *table = take(C);
   for (int64_t* tile : {&p.reads_state, &p.reads_momentum}) *tile = take(C * widest);
   p.none = take(widest);
   p.halves = take(static_cast<int64_t>(2 * sizeof(Half) / sizeof(float)));
+  p.floats = take.floats;
   return p;
 }
 
 int64_t Momentum::floats(const Plan& plan) { return plan.meaning.variant->moves() ? parts(plan).floats : 0; }
 
 Momentum::Momentum(Worker& worker)
-    : p_(worker.problem()),
-      plan_(worker.plan()),
-      C_(plan_.padded.C),
-      apart_(plan_.padded.K * plan_.padded.V),
-      at_(parts(plan_)),
-      base_(worker.momentum()) {
+    : p_(worker.problem()), plan_(worker.plan()), C_(plan_.padded.C), at_(parts(plan_)), base_(worker.momentum()) {
   std::fill_n(base_ + at_.none, std::max(plan_.padded.K, plan_.padded.V), 0.f);
 }
 
@@ -101,7 +93,7 @@ void Momentum::put(const Half& half, Buffer& k, Buffer& v, Buffer& h, Buffer& ot
 
 void Momentum::advance(Buffer& k, Buffer& v, float* h, int64_t keys, int64_t columns, int64_t stride,
                        bool again) const {
-  Buffer state(h, columns, keys, stride), momentum(of(h), columns, keys, stride);
+  Buffer state(h, columns, keys, stride), momentum(plan_.momentum_of(h), columns, keys, stride);
   // zeros, since 0 times what is infinite is NaN
   Buffer none(base_ + at_.none, columns, keys, 0);
   Half of_state = halves()[0], of_momentum = halves()[1];

@@ -14,9 +14,6 @@ class Momentum {
   // Of a worker's scratch; none where the variant has no momentum.
   static int64_t floats(const Plan& plan);
 
-  const float* of(const float* state) const { return state + apart_; }
-  float* of(float* state) const { return state + apart_; }
-
   // From now on for `rows` tokens of a state head.
   void take(const Sequence& s, int64_t head, int64_t rows) const;
   // Rows of the chunk as they read the state and its momentum.
@@ -45,7 +42,7 @@ class Momentum {
 
   const Problem& p_;
   const Plan& plan_;
-  const int64_t C_, apart_;
+  const int64_t C_;
   const Parts at_;
   float* base_;
 };

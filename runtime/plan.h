@@ -38,6 +38,8 @@ struct Plan {
   Padded padded;
   int threads;
   // Of a state that a worker carries; its momentum lies behind it.
+  const float* momentum_of(const float* state) const { return state + padded.K * padded.V; }
+  float* momentum_of(float* state) const { return state + padded.K * padded.V; }
   int64_t state_floats() const { return padded.K * padded.V * (meaning.variant->moves() ? 2 : 1); }
 };
 

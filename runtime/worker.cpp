@@ -432,13 +432,13 @@ void Worker::save_state(const float* from, const Tensor& to, int64_t row, int64_
 
 void Worker::load_states(uint32_t state, uint32_t momentum, int64_t row, int64_t head, float* to) {
   load_state(p_[state], row, head, to);
-  if (plan_.meaning.variant->moves()) load_state(p_[momentum], row, head, momentum_of(to));
+  if (plan_.meaning.variant->moves()) load_state(p_[momentum], row, head, plan_.momentum_of(to));
 }
 
 void Worker::save_states(const float* from, uint32_t state, uint32_t momentum, int64_t row, int64_t head,
                          Columns columns) {
   save_state(from, p_[state], row, head, columns);
-  save_state(from + plan_.padded.K * plan_.padded.V, p_[momentum], row, head, columns);
+  save_state(plan_.momentum_of(from), p_[momentum], row, head, columns);
 }
 
 void Worker::load_z(const Tensor& from, int64_t row, int64_t head, float* to) const {

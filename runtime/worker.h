@@ -3,6 +3,7 @@
 
 #include <cstddef>
 
+#include "carver.h"
 #include "halide_call.h"
 #include "sequences.h"
 
@@ -180,8 +181,6 @@ class Worker {
     return at(layout_.states + carried * layout_.state_stride) + value * plan_.state_floats();
   }
   float* z(size_t carried) { return at(layout_.states + carried * layout_.state_stride + layout_.z); }
-  // Where the momentum of a carried state is, which lies behind it.
-  float* momentum_of(float* state) const { return state + plan_.padded.K * plan_.padded.V; }
   float& peak(size_t carried) { return *(z(carried) + plan_.padded.K); }
 
   // Between the caller's [K,V] and the padded copy. `from` or `to` absent: zero, or nothing.

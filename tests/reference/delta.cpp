@@ -6,13 +6,14 @@
 #include "reference.h"
 
 namespace reference {
-namespace {
 
 double norm(const std::vector<double>& x) {
   double squares = 0;
   for (const double y : x) squares += y * y;
   return std::sqrt(squares);
 }
+
+namespace {
 
 double beta_of(const Problem& p, int64_t token, int64_t head) {
   const double given = p.beta[static_cast<size_t>(token * p.state_heads() + head)], largest = p.reflects ? 2 : 1;

@@ -8,12 +8,6 @@
 namespace reference {
 namespace {
 
-double norm(const std::vector<double>& x) {
-  double squares = 0;
-  for (const double y : x) squares += y * y;
-  return std::sqrt(squares);
-}
-
 class DeltaBackward {
  public:
   DeltaBackward(const Problem& problem, const Given& gradients) : p(problem), given(gradients) {
@@ -34,9 +28,6 @@ class DeltaBackward {
   MappedGradients all;
 
  private:
-  struct Matrix {
-    std::vector<double> value, size;
-  };
   size_t at(int64_t c, int64_t e) const { return static_cast<size_t>(c * V + e); }
   double gate(int64_t token, int64_t head, int64_t c) const {
     if (G == 0) return 0;
@@ -45,9 +36,9 @@ class DeltaBackward {
   }
 
   // Of what the state was before the token, once decayed.
-  Matrix decayed(const Sequence& s, int64_t t, int64_t head) const {
+  Sized decayed(const Sequence& s, int64_t t, int64_t head) const {
     const int64_t token = s.b * p.T + s.first + t, n = K * V;
-    Matrix m{std::vector<double>(static_cast<size_t>(n)), std::vector<double>(static_cast<size_t>(n))};
+    Sized m{std::vector<double>(static_cast<size_t>(n)), std::vector<double>(static_cast<size_t>(n))};
     for (int64_t i = 0; i < n; ++i) {
       const auto to = static_cast<size_t>(i);
       const double a = std::exp(gate(token, head, i / V));
@@ -66,7 +57,7 @@ class DeltaBackward {
   void walk(const Sequence& s, int64_t head) {
     const int64_t kh = shared_head(p, head, HS, p.HK), vh = shared_head(p, head, HS, p.HV), n = K * V;
     const size_t row = static_cast<size_t>((s.state_row * HS + head) * n);
-    Matrix d{std::vector<double>(static_cast<size_t>(n)), std::vector<double>(static_cast<size_t>(n))};
+    Sized d{std::vector<double>(static_cast<size_t>(n)), std::vector<double>(static_cast<size_t>(n))};
     std::vector<double> later(static_cast<size_t>(std::max<int64_t>(G, 1)));  // the sizes of a gate's sums
     for (int64_t i = 0; i < n && !given.state.empty(); ++i) {
       const auto to = static_cast<size_t>(i);
@@ -78,7 +69,7 @@ class DeltaBackward {
     for (size_t i = 0; i < static_cast<size_t>(n); ++i) all.state.add(row + i, d.value[i], d.size[i]);
   }
 
-  void step(const Sequence& s, int64_t t, int64_t head, int64_t kh, int64_t vh, Matrix& d, std::vector<double>& later) {
+  void step(const Sequence& s, int64_t t, int64_t head, int64_t kh, int64_t vh, Sized& d, std::vector<double>& later) {
     const int64_t token = s.b * p.T + s.first + t;
     const auto add_later = [&](int64_t c, double size) {
       if (G > 0) later[static_cast<size_t>(c % G)] += size;
@@ -116,7 +107,7 @@ class DeltaBackward {
                          : out_of_range ? 0
                                         : 1;
     const double length = norm(k.size), stretch = std::max(1.0, std::abs(1 - beta * norm(k.value) * norm(k.value)));
-    const Matrix before = decayed(s, t, head);
+    const Sized before = decayed(s, t, head);
     double by_beta = 0, by_beta_size = 0;
     std::vector<double> by_key(static_cast<size_t>(K)), by_key_size(by_key), by_gate(by_key);
     for (int64_t e = 0; e < V; ++e) {

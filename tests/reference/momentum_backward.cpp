@@ -8,17 +8,16 @@
 namespace reference {
 namespace {
 
-// Numbers with their sizes, all of one kind.
-struct Numbers {
-  std::vector<double> value, size;
-  explicit Numbers(int64_t n) : value(static_cast<size_t>(n)), size(static_cast<size_t>(n)) {}
-  void take(const std::vector<double>& all, int64_t at, int64_t n) {
-    for (int64_t i = 0; i < n && !all.empty(); ++i) {
-      value[static_cast<size_t>(i)] = all[static_cast<size_t>(at + i)];
-      size[static_cast<size_t>(i)] = std::abs(value[static_cast<size_t>(i)]);
-    }
+// n of them, as exact as they come; zeros where there are none.
+Sized some(const std::vector<double>& all, int64_t at, int64_t n) {
+  Sized out;
+  out.assign(static_cast<size_t>(n));
+  for (int64_t i = 0; i < n && !all.empty(); ++i) {
+    const double x = all[static_cast<size_t>(at + i)];
+    out.add(static_cast<size_t>(i), x, std::abs(x));
   }
-};
+  return out;
+}
 
 struct Walk {
   const Problem& p;
@@ -31,12 +30,9 @@ struct Walk {
     const int64_t state_at = (s.state_row * HS + head) * K * V, z_at = (s.state_row * p.HK + kh) * K;
     const double beta = momentum_kept(p, head), gamma = p.step_size[static_cast<size_t>(head)];
     // S and z after each token
-    std::vector<Numbers> states, sums;
+    std::vector<Sized> states, sums;
     std::vector<Feature> keys;
-    Numbers S(K * V), P(K * V), z(K);
-    S.take(p.state, state_at, K * V);
-    P.take(p.momentum, state_at, K * V);
-    z.take(p.z, z_at, K);
+    Sized S = some(p.state, state_at, K * V), P = some(p.momentum, state_at, K * V), z = some(p.z, z_at, K);
     const auto values = [&](int64_t i) { return ((s.b * p.T + s.first + i) * p.HV + vh) * V; };
     for (int64_t i = 0; i < s.count; ++i) {
       const int64_t token = s.b * p.T + s.first + i;
@@ -58,12 +54,10 @@ struct Walk {
       sums.push_back(z);
     }
     // of the loss, by S, by the momentum and by z as later tokens and the end have them
-    Numbers by_state(K * V), by_momentum(K * V), by_z(K);
-    by_state.take(given.state, state_at, K * V);
-    by_momentum.take(given.momentum, state_at, K * V);
+    Sized by_state = some(given.state, state_at, K * V), by_momentum = some(given.momentum, state_at, K * V);
     bool first_of_keys = true;
     for (int64_t other = 0; other < head; ++other) first_of_keys &= shared_head(p, other, HS, p.HK) != kh;
-    if (first_of_keys) by_z.take(given.z, z_at, K);
+    Sized by_z = some(first_of_keys ? given.z : std::vector<double>{}, z_at, K);
     for (int64_t i = s.count - 1; i >= 0; --i) {
       const int64_t token = s.b * p.T + s.first + i;
       for (int64_t h = 0; h < HO; ++h)
@@ -94,8 +88,8 @@ struct Walk {
   }
 
   // What a token's output gives to its query and to the state and the normaliser that it read.
-  void query(int64_t token, int64_t position, int64_t h, const Numbers& S, const Numbers& z, Numbers& by_state,
-             Numbers& by_z) const {
+  void query(int64_t token, int64_t position, int64_t h, const Sized& S, const Sized& z, Sized& by_state,
+             Sized& by_z) const {
     const int64_t qh = shared_head(p, h, HO, p.HQ);
     const Feature q = map_query(p, qh, position, &p.q[static_cast<size_t>((token * p.HQ + qh) * p.D)]);
     const double* d_o = &given.o[static_cast<size_t>((token * HO + h) * V)];

@@ -105,6 +105,8 @@ int64_t gate_width(const Problem& p);
 const std::vector<std::vector<double> Problem::*>& rows_of_tokens();
 std::map<std::string, Variant>& variants();
 std::vector<std::string> variant_names();
+// The length of a row.
+double norm(const std::vector<double>& x);
 inline bool has_normaliser(const std::string& variant) { return !variants().at(variant).takes_beta; }
 
 struct AnnounceVariant {
