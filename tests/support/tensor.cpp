@@ -1,6 +1,7 @@
 #include "tensor.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -25,7 +26,11 @@ const Format& format(Type type) {
   return table[static_cast<size_t>(type)];
 }
 
+// float32 is what the machine itself converts to; the others follow the definition.
+bool is_native(const Format& f) { return f.mantissa == 23; }
+
 uint32_t encode(const Format& f, double x) {
+  if (is_native(f) && !std::isnan(x)) return std::bit_cast<uint32_t>(static_cast<float>(x));
   const int exponent_bits = static_cast<int>(f.bytes) * 8 - 1 - f.mantissa;
   const uint32_t sign = std::signbit(x) ? 1u << (f.mantissa + exponent_bits) : 0;
   const uint32_t infinity = ((1u << exponent_bits) - 1) << f.mantissa;
@@ -41,6 +46,7 @@ uint32_t encode(const Format& f, double x) {
 }
 
 double decode(const Format& f, uint32_t bits) {
+  if (is_native(f)) return static_cast<double>(std::bit_cast<float>(bits));
   const int exponent_bits = static_cast<int>(f.bytes) * 8 - 1 - f.mantissa;
   const uint32_t mantissa = bits & ((1u << f.mantissa) - 1), all_ones = (1u << exponent_bits) - 1;
   const uint32_t exponent = bits >> f.mantissa & all_ones;
@@ -141,7 +147,9 @@ void Tensor::write(const std::vector<double>& values) {
 }
 
 void Tensor::fill(double value) {
-  each([&](size_t at) { put(format(type_), memory_.data() + at, value); });
+  unsigned char element[sizeof(int64_t)];
+  put(format(type_), element, value);
+  each([&](size_t at) { std::memcpy(memory_.data() + at, element, bytes_of(type_)); });
 }
 
 std::vector<double> Tensor::read() const {
@@ -155,10 +163,8 @@ std::vector<unsigned char> Tensor::bytes() const {
 }
 
 bool Tensor::surroundings_intact() const {
-  std::vector<bool> element(static_cast<size_t>(span_) * bytes_of(type_), false);
-  each([&](size_t at) {
-    for (size_t i = 0; i < bytes_of(type_); ++i) element[at + i] = true;
-  });
+  std::vector<unsigned char> element(static_cast<size_t>(span_) * bytes_of(type_), 0);
+  each([&](size_t at) { std::memset(&element[at], 1, bytes_of(type_)); });
   for (size_t i = 0; i < element.size(); ++i)
     if (!element[i] && memory_.data()[i] != Guarded::pattern) return false;
   return memory_.slack_intact();
