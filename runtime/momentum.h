@@ -38,7 +38,7 @@ class Momentum {
   };
   static Parts parts(const Plan& plan);
   Half* halves() const { return reinterpret_cast<Half*>(base_ + at_.halves); }
-  void put(const Half& half, Buffer& k, Buffer& v, Buffer& h, Buffer& p) const;
+  void put(const Half& half, Buffer& k, Buffer& v, Buffer& h, Buffer& other) const;
 
   const Problem& p_;
   const Plan& plan_;

@@ -215,7 +215,10 @@ double Tiles::number(const std::string& name) const {
 // Of both signs where no denominator is made of them; here and there far larger, or as small as a number can be.
 float Tiles::first_value(const std::string& name, int64_t x, int64_t y) const {
   const double n = noise(setting_.seed, hash(name), x, y), pick = noise(setting_.seed, hash(name) + 1, x, y);
-  const auto fallen = [](int64_t tokens, int64_t key) { return -static_cast<float>((tokens + key % 5) / 8); };
+  const auto fallen = [](int64_t tokens, int64_t key) {
+    const int64_t whole = (tokens + key % 5) / 8;
+    return -static_cast<float>(whole);
+  };
   if (job_.kernel == "causal_columns" && name == "whole") return fallen(y, x);
   if (job_.kernel == "delta_solve_keys" && name == "whole") return fallen(x + 1, y);
   if (name == "reached") return fallen(y * built_.row_grain, x);
