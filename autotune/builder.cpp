@@ -73,6 +73,7 @@ namespace {
 Candidate built_by(const std::vector<std::string>& command, const Tools& tools, Candidate candidate,
                    const fs::path& folder) {
   const fs::path own = folder / candidate.id, library = folder / (candidate.id + ".so");
+  const bool runs = !tools.linker.empty();
   const Ended generated = run_child(command, "", tools.limits);
   const auto finish = [&](Outcome outcome) {
     std::error_code ignored;
@@ -81,29 +82,32 @@ Candidate built_by(const std::vector<std::string>& command, const Tools& tools, 
     return candidate;
   };
   if (!generated.well()) return finish(failure(generated, "the generator"));
-  fs::path object, entry;
+  fs::path code, entry;
   for (const auto& file : fs::directory_iterator(own)) {
-    if (file.path().extension() == ".o") object = file.path();
+    if (file.path().extension() == (runs ? ".o" : ".s")) code = file.path();
     if (file.path().extension() == ".inc") entry = file.path();
   }
-  if (object.empty() || entry.empty()) {
+  if (code.empty() || entry.empty()) {
     Outcome none;
     none.reason = Reason::compile_error;
-    none.detail = "the generator wrote no object";
+    none.detail = "the generator wrote no code";
     return finish(none);
   }
   Ended linked;
-  // libm: for what an autoscheduler's kernel brings along
-  if (!tools.linker.empty())
+  if (runs) {
+    // libm: for what an autoscheduler's kernel brings along
     linked = run_child(
-        {tools.linker, "-shared", "-Wl,-z,defs", "-Wl,-Bsymbolic", "-o", library.string(), "-lm", object.string()}, "",
+        {tools.linker, "-shared", "-Wl,-z,defs", "-Wl,-Bsymbolic", "-o", library.string(), "-lm", code.string()}, "",
         tools.limits);
-  if (!tools.linker.empty() && !linked.well()) return finish(failure(linked, "the linker"));
+    if (!linked.well()) return finish(failure(linked, "the linker"));
+  }
+  const std::string bytes = bytes_of(code);
+  if (!runs) candidate.assembly = bytes;
   candidate.built = read_entry(entry);
   candidate.built.library = library.string();
   candidate.code = hex(hash(fmt::format("{}|{}|{}|{}|", candidate.built.chunk, candidate.built.key_grain,
                                         candidate.built.value_grain, candidate.built.row_grain),
-                            hash(bytes_of(object))));
+                            hash(bytes)));
   Outcome well;
   well.reason = Reason::ok;
   well.compile_seconds = generated.seconds + linked.seconds;
@@ -113,8 +117,10 @@ Candidate built_by(const std::vector<std::string>& command, const Tools& tools, 
 }  // namespace
 
 Candidate build_candidate(const Tools& tools, const Space& space, const Point& point, const fs::path& folder) {
-  const Candidate candidate{point, space.id(point), {}, "", {}};
-  return built_by(generator_command(tools, space, point, (folder / candidate.id).string()), tools, candidate, folder);
+  const Candidate candidate{point, space.id(point), {}, "", "", {}};
+  auto command = generator_command(tools, space, point, (folder / candidate.id).string());
+  if (tools.linker.empty()) command.insert(command.end(), {"--emit", "assembly"});
+  return built_by(command, tools, candidate, folder);
 }
 
 const std::vector<std::string>& autoscheduler_names() {
@@ -127,7 +133,7 @@ Candidate build_autoscheduled(const Tools& tools, const Space& space, const Poin
   auto command = generator_command(tools, space, point, (folder / scheduler).string());
   command.insert(command.end(), {"--autoscheduler", scheduler});
   for (const std::string& estimate : estimates) command.insert(command.end(), {"--estimate", estimate});
-  return built_by(command, tools, {point, scheduler, {}, "", {}}, folder);
+  return built_by(command, tools, {point, scheduler, {}, "", "", {}}, folder);
 }
 
 }  // namespace lathe::tune

@@ -24,11 +24,12 @@ struct Candidate {
   Point point;
   std::string id;
   Built built;
-  std::string code;  // equal for configurations that became the same kernel
-  Outcome outcome;   // ok, or why there is nothing to run
+  std::string code;      // equal for configurations that became the same kernel
+  std::string assembly;  // where candidates are only looked at
+  Outcome outcome;       // ok, or why there is nothing to run
 };
 
-// Leaves the library in the folder, and nothing where there is none.
+// Leaves the library in the folder; nothing where there is none, or no linker.
 Candidate build_candidate(const Tools& tools, const Space& space, const Point& point,
                           const std::filesystem::path& folder);
 // The same kernel as one of Halide's autoschedulers has it; estimates are the generator's, "k=64x16".

@@ -60,54 +60,48 @@ std::vector<std::string> StaticModel::extents(Outcome& outcome, const Candidate&
   return {std::istream_iterator<std::string>(words), {}};
 }
 
-// What the generator writes for the candidate besides its object: the assembly, and how often its loops run.
-void StaticModel::generate(Outcome& outcome, const Space& space, const Candidate& candidate,
-                           const std::vector<std::string>& estimates, std::string& assembly, std::string& trips) const {
-  const fs::path folder = candidate.built.library + ".asm";
+// What the generator writes for the candidate besides its code.
+std::string StaticModel::generate(Outcome& outcome, const Space& space, const Candidate& candidate,
+                                  const std::string& kind, const std::vector<std::string>& estimates) const {
+  const fs::path folder = fmt::format("{}.{}", candidate.built.library, kind);
   std::vector<std::string> command = generator_command(tools_, space, candidate.point, folder.string());
-  command.insert(command.end(), {"--emit", estimates.empty() ? "assembly" : "assembly,trips"});
+  command.insert(command.end(), {"--emit", kind});
   for (const std::string& estimate : estimates) command.insert(command.end(), {"--estimate", estimate});
   const Ended generated = run_child(command, "", tools_.limits);
+  std::string text;
   std::error_code ignored;
-  for (const auto& file : fs::directory_iterator(folder, ignored)) {
-    std::ifstream in(file.path());
-    if (file.path().extension() == ".s") assembly = {std::istreambuf_iterator<char>(in), {}};
-    if (file.path().extension() == ".trips") trips = {std::istreambuf_iterator<char>(in), {}};
-  }
+  for (const auto& file : fs::directory_iterator(folder, ignored))
+    if (file.path().extension() != ".inc") {
+      std::ifstream in(file.path());
+      text = {std::istreambuf_iterator<char>(in), {}};
+    }
   fs::remove_all(folder, ignored);
-  if (!generated.well() || assembly.empty())
+  if (!generated.well() || text.empty())
     fail(outcome, generated.by_others() ? Reason::infra : Reason::compile_error, "the generator " + generated.text());
+  return text;
 }
 
-std::vector<StaticModel::CountedLoop> StaticModel::loops(Outcome& outcome, const Space& space,
-                                                         const Candidate& candidate, const Job& job,
-                                                         const Shape& shape) const {
+std::vector<Loop> StaticModel::loops(Outcome& outcome, const Space& space, const Candidate& candidate) const {
+  return loops_of(candidate.assembly.empty() ? generate(outcome, space, candidate, "assembly", {})
+                                             : candidate.assembly);
+}
+
+std::vector<double> StaticModel::trips(Outcome& outcome, const Space& space, const Candidate& candidate, const Job& job,
+                                       const Shape& shape, const std::vector<Loop>& loops) const {
   const auto estimates = extents(outcome, candidate, job, shape);
-  std::string assembly, trips;
-  if (outcome.usable()) generate(outcome, space, candidate, estimates, assembly, trips);
-  std::vector<CountedLoop> counted;
-  if (!outcome.usable()) return counted;
-  const auto loops = loops_of(assembly);
-  const auto counts = matched(loops, read_trips(trips));
-  for (size_t i = 0; i < counts.size(); i++) counted.push_back({loops[i], counts[i]});
-  return counted;
-}
-
-std::vector<StaticModel::CountedLoop> StaticModel::uncounted_loops(Outcome& outcome, const Space& space,
-                                                                   const Candidate& candidate) const {
-  std::string assembly, trips;
-  generate(outcome, space, candidate, {}, assembly, trips);
-  std::vector<CountedLoop> loops;
-  if (!outcome.usable()) return loops;
-  for (const Loop& loop : loops_of(assembly)) loops.push_back({loop, 0});
-  return loops;
+  if (!outcome.usable()) return {};
+  return matched(loops, read_trips(generate(outcome, space, candidate, "trips", estimates)));
 }
 
 std::vector<double> StaticModel::cycles(Outcome& outcome, const Space& space, const std::string& cpu,
                                         const std::vector<std::string>& bodies) const {
   std::string input;
-  for (size_t i = 0; i < bodies.size(); i++)
+  std::vector<size_t> regions;
+  for (size_t i = 0; i < bodies.size(); i++) {
+    if (bodies[i].empty()) continue;
     input += fmt::format("# LLVM-MCA-BEGIN {}\n{}# LLVM-MCA-END\n", i, bodies[i]);
+    regions.push_back(i);
+  }
   const bool arm = gen::has_word(space.target, "arm");
   std::vector<std::string> command = {mca_.program, "-json", "-iterations=100"};
   command.emplace_back(arm ? "-mtriple=aarch64-linux-gnu" : "-mtriple=x86_64-linux-gnu");
@@ -117,14 +111,14 @@ std::vector<double> StaticModel::cycles(Outcome& outcome, const Space& space, co
   const bool intel = !arm && input.find('%') == std::string::npos;
   const Ended ended = run_child(command, (intel ? ".intel_syntax noprefix\n" : "") + input, tools_.limits);
   const Json json = Json::parse(ended.out, nullptr, false);
-  std::vector<double> all;
-  if (!ended.well() || !json.is_object() || json.at("CodeRegions").size() != bodies.size()) {
+  if (!ended.well() || !json.is_object() || json.at("CodeRegions").size() != regions.size()) {
     fail(outcome, Reason::infra, fmt::format("{} {}", mca_.program, ended.text()));
-    return all;
+    return {};
   }
-  for (const Json& region : json.at("CodeRegions")) {
-    const Json& summary = region.at("SummaryView");
-    all.push_back(summary.at("TotalCycles").get<double>() / summary.at("Iterations").get<double>());
+  std::vector<double> all(bodies.size());
+  for (size_t i = 0; i < regions.size(); i++) {
+    const Json& summary = json.at("CodeRegions")[i].at("SummaryView");
+    all[regions[i]] = summary.at("TotalCycles").get<double>() / summary.at("Iterations").get<double>();
   }
   return all;
 }
@@ -137,6 +131,7 @@ class McaMeasurer : public Measurer {
       : model_(mca, tools), verifier_(std::move(verifier)) {}
   std::string fidelity() const override { return "static-mca"; }
   bool verifies() const override { return verifier_ != nullptr; }
+  bool at_once() const override { return !verifier_; }
 
   Outcome measure(const Space& space, const Candidate& candidate, const Job& job) override {
     Outcome outcome;
@@ -147,10 +142,19 @@ class McaMeasurer : public Measurer {
       outcome = verifier_->measure(space, candidate, verify);
       if (!outcome.usable()) return outcome;
     }
+    const auto loops = model_.loops(outcome, space, candidate);
+    if (!outcome.usable()) return outcome;
+    std::vector<std::string> bodies;
+    for (const Loop& loop : loops) bodies.push_back(loop.body);
+    const auto cycles = model_.cycles(outcome, space, model_.cpu(), bodies);
     double cost = 0;
     for (const Shape& shape : job.shapes) {
-      rate(outcome, space, candidate, job, shape);
       if (!outcome.usable()) return outcome;
+      const auto trips = model_.trips(outcome, space, candidate, job, shape, loops);
+      outcome.cost = 0;
+      for (size_t i = 0; i < trips.size(); i++) outcome.cost += trips[i] * (cycles[i] + kSpillCycles * loops[i].spills);
+      if (outcome.usable() && outcome.cost == 0)
+        fail(outcome, Reason::unrated, "the compiler made other loops than it was given");
       // of a token, and no shape counts for more than another
       cost += std::log(outcome.cost / static_cast<double>(candidate.built.chunk));
     }
@@ -159,21 +163,6 @@ class McaMeasurer : public Measurer {
   }
 
  private:
-  // Cycles of a call: of each loop's own body, as often as it runs.
-  void rate(Outcome& outcome, const Space& space, const Candidate& candidate, const Job& job,
-            const Shape& shape) const {
-    auto loops = model_.loops(outcome, space, candidate, job, shape);
-    if (!outcome.usable()) return;
-    std::erase_if(loops, [](const auto& counted) { return counted.loop.body.empty() || counted.trips == 0; });
-    if (loops.empty()) return fail(outcome, Reason::unrated, "the compiler made other loops than it was given");
-    std::vector<std::string> bodies;
-    for (const auto& counted : loops) bodies.push_back(counted.loop.body);
-    const auto cycles = model_.cycles(outcome, space, model_.cpu(), bodies);
-    outcome.cost = 0;
-    for (size_t i = 0; i < cycles.size(); i++)
-      outcome.cost += loops[i].trips * (cycles[i] + kSpillCycles * loops[i].loop.spills);
-  }
-
   StaticModel model_;
   std::unique_ptr<Measurer> verifier_;
 };

@@ -22,24 +22,20 @@ class StaticModel {
   // Throws std::invalid_argument when there is no llvm-mca.
   StaticModel(Mca mca, const Tools& tools);
 
-  struct CountedLoop {
-    Loop loop;
-    double trips = 0;
-  };
-  // What the generator makes of a candidate; on failure nothing, and the outcome tells.
-  std::vector<CountedLoop> loops(Outcome& outcome, const Space& space, const Candidate& candidate, const Job& job,
-                                 const Shape& shape) const;
-  // The same where nobody knows how often they run.
-  std::vector<CountedLoop> uncounted_loops(Outcome& outcome, const Space& space, const Candidate& candidate) const;
-  // Cycles of a round of each; on failure nothing, and the outcome tells.
+  // What the generator makes of a candidate, and how often each of the loops runs; on failure nothing, and the outcome
+  // tells.
+  std::vector<Loop> loops(Outcome& outcome, const Space& space, const Candidate& candidate) const;
+  std::vector<double> trips(Outcome& outcome, const Space& space, const Candidate& candidate, const Job& job,
+                            const Shape& shape, const std::vector<Loop>& loops) const;
+  // Cycles of a round of each, 0 of an empty one; on failure nothing, and the outcome tells.
   std::vector<double> cycles(Outcome& outcome, const Space& space, const std::string& cpu,
                              const std::vector<std::string>& bodies) const;
   const std::string& cpu() const { return mca_.cpu; }
 
  private:
   std::vector<std::string> extents(Outcome& outcome, const Candidate& candidate, Job job, const Shape& shape) const;
-  void generate(Outcome& outcome, const Space& space, const Candidate& candidate,
-                const std::vector<std::string>& estimates, std::string& assembly, std::string& trips) const;
+  std::string generate(Outcome& outcome, const Space& space, const Candidate& candidate, const std::string& kind,
+                       const std::vector<std::string>& estimates) const;
 
   Mca mca_;
   const Tools& tools_;

@@ -16,6 +16,8 @@ class Measurer {
   virtual std::string fidelity() const = 0;
   // Whether candidates must answer rightly to be rated at all.
   virtual bool verifies() const { return true; }
+  // Whether several can be rated side by side: not where they are timed.
+  virtual bool at_once() const { return false; }
   virtual Outcome measure(const Space& space, const Candidate& candidate, const Job& job) = 0;
 };
 

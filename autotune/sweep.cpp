@@ -7,6 +7,7 @@
 #include <chrono>
 #include <fstream>
 #include <iterator>
+#include <set>
 #include <sstream>
 #include <stdexcept>
 #include <thread>
@@ -66,8 +67,9 @@ int exit_code(Finding finding) {
 }
 
 const char* name_of(Finding finding) {
-  constexpr const char* kNames[] = {"improved",      "confirmed",     "nothing better",
+  constexpr const char* kNames[] = {"improved",      "confirmed",     "nothing better", "looked at",
                                     "default wrong", "nothing valid", "interrupted"};
+  static_assert(std::size(kNames) == static_cast<size_t>(Finding::interrupted) + 1);
   return kNames[static_cast<size_t>(finding)];
 }
 
@@ -110,7 +112,10 @@ Job job_of(const Space& space, const SweepOptions& options, const Candidate& can
 
 Outcome Sweep::measure(const Candidate& candidate, const Job& job) {
   const Stopwatch watch(result_.measure_seconds);
-  Outcome outcome = measurer_.measure(space_, candidate, job);
+  return judged(candidate, measurer_.measure(space_, candidate, job));
+}
+
+Outcome Sweep::judged(const Candidate& candidate, Outcome outcome) {
   outcome.compile_seconds = candidate.outcome.compile_seconds;
   if (outcome.reason == Reason::infra) throw Infrastructure(outcome.detail);
   return outcome;
@@ -167,22 +172,41 @@ void Sweep::probe_noise() {
   note(std::move(entry), false);
 }
 
-void Sweep::build_all(const std::vector<size_t>& batch, const std::vector<size_t>& fresh,
-                      std::vector<Candidate>& candidates) {
-  const Stopwatch watch(result_.compile_seconds);
+void Sweep::side_by_side(const std::vector<size_t>& which, const std::function<void(size_t)>& work) const {
   std::atomic<size_t> next{0};
-  std::vector<std::thread> builders;
+  std::vector<std::thread> workers;
   for (int j = 0; j < std::max(1, options_.jobs); j++)
-    builders.emplace_back([&] {
-      for (size_t i; (i = next++) < fresh.size() && !interrupted();)
-        candidates[fresh[i]] =
-            build_candidate(tools_, space_, space_.points[batch[fresh[i]]], options_.folder / "objects");
+    workers.emplace_back([&] {
+      for (size_t i; (i = next++) < which.size() && !interrupted();) work(which[i]);
     });
-  for (auto& builder : builders) builder.join();
+  for (auto& worker : workers) worker.join();
+}
+
+std::vector<Candidate> Sweep::build_all(const std::vector<size_t>& batch, const std::vector<size_t>& fresh) {
+  const Stopwatch watch(result_.compile_seconds);
+  std::vector<Candidate> candidates(batch.size());
+  side_by_side(fresh, [&](size_t i) {
+    candidates[i] = build_candidate(tools_, space_, space_.points[batch[i]], options_.folder / "objects");
+  });
+  return candidates;
+}
+
+// What needs no quiet machine, before the journal takes it in order.
+std::vector<Outcome> Sweep::rate_all(const std::vector<Candidate>& candidates, const std::vector<size_t>& fresh) {
+  const Stopwatch watch(result_.measure_seconds);
+  std::set<std::string> codes;
+  std::vector<size_t> distinct;
+  for (const size_t i : fresh)
+    if (const Candidate& c = candidates[i];
+        c.outcome.usable() && !codes_.contains(c.code) && codes.insert(c.code).second)
+      distinct.push_back(i);
+  std::vector<Outcome> outcomes(candidates.size());
+  side_by_side(distinct,
+               [&](size_t i) { outcomes[i] = measurer_.measure(space_, candidates[i], job_for(candidates[i])); });
+  return outcomes;
 }
 
 void Sweep::look_at(const std::vector<size_t>& batch) {
-  std::vector<Candidate> candidates(batch.size());
   std::vector<size_t> fresh;
   for (size_t i = 0; i < batch.size(); i++) {
     const Point& point = space_.points[batch[i]];
@@ -194,17 +218,19 @@ void Sweep::look_at(const std::vector<size_t>& batch) {
     else
       scores_[batch[i]] = kUnusable;  // another shard's
   }
-  build_all(batch, fresh, candidates);
   // compiling is over before anything is timed
+  const auto candidates = build_all(batch, fresh);
+  const bool at_once = measurer_.at_once();
+  const auto rated = at_once ? rate_all(candidates, fresh) : std::vector<Outcome>{};
   for (const size_t i : fresh) {
-    Candidate& candidate = candidates[i];
+    const Candidate& candidate = candidates[i];
     if (interrupted() || done() || candidate.id.empty()) return;
     if (candidate.outcome.reason == Reason::infra) throw Infrastructure(candidate.outcome.detail);
     Entry entry{candidate.id, space_.text(candidate.point), "sweep", 0, candidate.outcome};
     if (candidate.outcome.usable()) {
       const auto [same, first] = codes_.try_emplace(candidate.code, candidate.id);
       if (first) {
-        entry.outcome = measure(candidate, job_for(candidate));
+        entry.outcome = at_once ? judged(candidate, rated[i]) : measure(candidate, job_for(candidate));
       } else {
         entry.outcome = known_.at(same->second).outcome;
         entry.outcome.same_code = same->second;

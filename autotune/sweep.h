@@ -83,13 +83,15 @@ class Sweep {
  private:
   Job job_for(const Candidate& candidate) const { return job_of(space_, options_, candidate, incumbent_); }
   Outcome measure(const Candidate& candidate, const Job& job);
+  static Outcome judged(const Candidate& candidate, Outcome outcome);
   Candidate built(const Point& point, const char* what);
   void probe_noise();
   void search();
   Candidate autoscheduled(const std::string& scheduler, const std::vector<std::string>& estimates);
   void compare_autoschedulers();
-  void build_all(const std::vector<size_t>& batch, const std::vector<size_t>& fresh,
-                 std::vector<Candidate>& candidates);
+  void side_by_side(const std::vector<size_t>& which, const std::function<void(size_t)>& work) const;
+  std::vector<Candidate> build_all(const std::vector<size_t>& batch, const std::vector<size_t>& fresh);
+  std::vector<Outcome> rate_all(const std::vector<Candidate>& candidates, const std::vector<size_t>& fresh);
   void look_at(const std::vector<size_t>& batch);
   void note(Entry entry, bool counts);
   void finish();

@@ -126,16 +126,17 @@ class StaticTable {
     Candidate candidate = build_candidate(tools_, space, space.record, folder);
     if (!candidate.outcome.usable()) throw Infrastructure(candidate.outcome.detail);
     Outcome outcome = candidate.outcome;
-    auto counted =
-        model_->loops(outcome, space, candidate, job_of(space, options, candidate, candidate), options.shapes.front());
-    if (!outcome.usable()) counted = model_->uncounted_loops(candidate.outcome, space, candidate);
+    const auto found = model_->loops(outcome, space, candidate);
+    if (!outcome.usable()) throw Infrastructure(outcome.detail);
+    auto trips = model_->trips(outcome, space, candidate, job_of(space, options, candidate, candidate),
+                               options.shapes.front(), found);
+    trips.resize(found.size());
     std::error_code ignored;
     fs::remove_all(folder, ignored);
-    if (!candidate.outcome.usable()) throw Infrastructure(candidate.outcome.detail);
     std::vector<RatedLoop> loops;
-    for (const auto& [loop, trips] : counted)
-      if (!loop.body.empty())
-        loops.push_back({instance.name(), space.text(space.record), loop, trips, contents_of(loop.body)});
+    for (size_t i = 0; i < found.size(); i++)
+      if (!found[i].body.empty())
+        loops.push_back({instance.name(), space.text(space.record), found[i], trips[i], contents_of(found[i].body)});
     return loops;
   }
 
