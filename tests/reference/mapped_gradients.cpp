@@ -29,21 +29,22 @@ struct Rows {
     Sized out;
     out.assign(x.size());
     const int64_t D = width, K = map_width(p);
+    const bool pointwise = maps().at(p.map).pointwise, linear = p.map == "identity";
+    const int64_t at_once = pointwise ? K : 1;  // elements that share no feature
     each(sequences(p), [&](int64_t row, int64_t h, int64_t position) {
-      std::vector<double> at(x.begin() + row * D, x.begin() + (row + 1) * D);
-      const Feature here = map(p, h, position, at.data());
-      for (int64_t d = 0; d < D; ++d) {
-        const double middle = at[static_cast<size_t>(d)];
-        at[static_cast<size_t>(d)] = middle + kStep;
-        const Feature above = map(p, h, position, at.data());
-        at[static_cast<size_t>(d)] = middle - kStep;
-        const Feature below = map(p, h, position, at.data());
-        at[static_cast<size_t>(d)] = middle;
+      const auto begin = x.begin() + row * D;
+      const Feature here = map(p, h, position, &*begin);
+      for (int64_t first = 0; first < D; first += at_once) {
+        const auto moved = [&](double by) {
+          std::vector<double> at(begin, begin + D);
+          for (int64_t d = first; d < first + at_once; ++d) at[static_cast<size_t>(d)] += by;
+          return map(p, h, position, at.data());
+        };
+        const Feature above = moved(kStep), below = moved(-kStep);
         for (int64_t c = 0; c < K; ++c) {
           const size_t n = static_cast<size_t>(c), g = static_cast<size_t>(row * K + c);
           const double slope = (above.value[n] - below.value[n]) / (2 * kStep);
-          const bool linear = p.map == "identity";
-          out.add(static_cast<size_t>(row * D + d), slope * mapped.value[g],
+          out.add(static_cast<size_t>(row * D + first + (pointwise ? c : 0)), slope * mapped.value[g],
                   (std::abs(slope) + (linear ? 0 : here.size[n])) * mapped.size[g]);
         }
       }

@@ -43,11 +43,8 @@ double square_norm(const Token& t) {
 
 template <typename F>
 Feature pointwise(const Token& t, F f) {
-  Feature out;
-  for (int64_t d = 0; d < t.p.D; ++d) {
-    out.value.push_back(f(t.x[d]));
-    out.size.push_back(std::abs(out.value.back()));
-  }
+  Feature out{std::vector<double>(t.x, t.x + t.p.D), std::vector<double>(static_cast<size_t>(t.p.D))};
+  for (size_t d = 0; d < out.size.size(); ++d) out.size[d] = std::abs(out.value[d] = f(out.value[d]));
   return out;
 }
 
@@ -179,12 +176,12 @@ int64_t taylor2_width(const Problem& p) { return 1 + p.D + p.D * (p.D + 1) / 2; 
 
 std::map<std::string, Map>& maps() {
   static std::map<std::string, Map> table = {
-      {"identity", {.width = same, .apply = identity, .negative = true}},
-      {"relu", {same, relu}},
-      {"relu2", {same, relu2}},
-      {"elu1", {same, elu1}},
-      {"exp", {same, exponential}},
-      {"silu", {.width = same, .apply = silu, .negative = true}},
+      {"identity", {.width = same, .apply = identity, .negative = true, .pointwise = true}},
+      {"relu", {.width = same, .apply = relu, .pointwise = true}},
+      {"relu2", {.width = same, .apply = relu2, .pointwise = true}},
+      {"elu1", {.width = same, .apply = elu1, .pointwise = true}},
+      {"exp", {.width = same, .apply = exponential, .pointwise = true}},
+      {"silu", {.width = same, .apply = silu, .negative = true, .pointwise = true}},
       {"cosformer", {twice, cosformer, {.D = 16, .attrs = {{"max_length", 700}}, .denom_max = true}}},
       {"favor", {both_signs, favor, {.D = 16, .M = 20}}},
       {"favor_performer", {rows, favor_performer, {.D = 16, .M = 36}}},

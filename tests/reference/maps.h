@@ -23,7 +23,8 @@ struct Map {
   int64_t (*width)(const Problem&);
   Feature (*apply)(const Token&);
   Trial trial = {};
-  bool negative = false;  // some values are, so that a denominator may come near zero
+  bool negative = false;   // some values are, so that a denominator may come near zero
+  bool pointwise = false;  // a feature of each element, and of no other
 };
 std::map<std::string, Map>& maps();
 

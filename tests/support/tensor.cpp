@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <numeric>
 #include <stdexcept>
 
 namespace support {
@@ -125,24 +126,36 @@ Tensor::Tensor(Type type, Extents extents, Extents steps, Edge edge)
   view.strides = strides.data();
 }
 
-// Visits the byte offset in memory of every element, row-major over the shape.
+// Visits the byte offset in memory of every element, row-major over the shape; rows without an index, since most of
+// what a suite does is this.
 template <typename Visit>
 void Tensor::each(Visit visit) const {
   if (is_empty(true_shape_)) return;
-  Extents index(true_shape_.size(), 0);
+  const auto bytes = static_cast<int64_t>(bytes_of(type_));
+  const size_t outer = true_shape_.empty() ? 0 : true_shape_.size() - 1;
+  const int64_t row = true_shape_.empty() ? 1 : true_shape_.back();
+  const int64_t step = true_shape_.empty() ? 0 : true_strides_.back() * bytes;
+  Extents index(outer, 0);
   for (;;) {
     int64_t offset = -lowest_;
-    for (size_t i = 0; i < index.size(); ++i) offset += index[i] * true_strides_[i];
-    visit(static_cast<size_t>(offset) * bytes_of(type_));
-    size_t i = index.size();
+    for (size_t i = 0; i < outer; ++i) offset += index[i] * true_strides_[i];
+    offset *= bytes;
+    for (int64_t n = 0; n < row; ++n, offset += step) visit(static_cast<size_t>(offset));
+    size_t i = outer;
     while (i > 0 && ++index[i - 1] == true_shape_[i - 1]) index[--i] = 0;
     if (i == 0) return;
   }
 }
 
+size_t Tensor::elements() const {
+  return std::accumulate(true_shape_.begin(), true_shape_.end(), size_t{1},
+                         [](size_t count, int64_t extent) { return count * static_cast<size_t>(extent); });
+}
+
 void Tensor::write(const std::vector<double>& values) {
+  const Format& f = format(type_);
   size_t n = 0;
-  each([&](size_t at) { put(format(type_), memory_.data() + at, values.at(n++)); });
+  each([&](size_t at) { put(f, memory_.data() + at, values.at(n++)); });
   if (n != values.size()) throw std::logic_error("as many values as elements are needed");
 }
 
@@ -154,7 +167,9 @@ void Tensor::fill(double value) {
 
 std::vector<double> Tensor::read() const {
   std::vector<double> values;
-  each([&](size_t at) { values.push_back(get(format(type_), memory_.data() + at)); });
+  values.reserve(elements());
+  const Format& f = format(type_);
+  each([&](size_t at) { values.push_back(get(f, memory_.data() + at)); });
   return values;
 }
 
@@ -163,6 +178,8 @@ std::vector<unsigned char> Tensor::bytes() const {
 }
 
 bool Tensor::surroundings_intact() const {
+  const bool repeats = std::count(true_strides_.begin(), true_strides_.end(), 0) > 0;
+  if (!repeats && static_cast<size_t>(span_) == elements()) return memory_.slack_intact();
   std::vector<unsigned char> element(static_cast<size_t>(span_) * bytes_of(type_), 0);
   each([&](size_t at) { std::memset(&element[at], 1, bytes_of(type_)); });
   for (size_t i = 0; i < element.size(); ++i)

@@ -45,6 +45,7 @@ class Tensor {
  private:
   template <typename Visit>
   void each(Visit visit) const;
+  size_t elements() const;
 
   Type type_;
   Extents true_shape_, true_strides_;
