@@ -32,6 +32,7 @@ constexpr Row kRows[] = {
     {"many_heads", "causal", "delta", "identity", "f32", kBthd, false, 1},
     {"many_heads", "causal", "gated_delta", "identity", "f32", kBthd, false, 1},
     {"many_heads", "causal", "kda", "identity", "f32", kBthd, false, 1},
+    {"many_heads", "causal", "rwkv7", "identity", "f32", kBthd, false, 1},
     {"many_heads", "causal", "momentum", "identity", "f32", kBthd, false, 1},
     {"many_heads", "causal", "momentum", "elu1", "f32", kBthd, true, 1},
     {"many_heads", "causal", "plain", "identity", "f32", kBthd, false, 1, 2},
@@ -62,6 +63,7 @@ constexpr Row kRows[] = {
     {"decode_cached", "decode", "ssd", "identity", "f32", kBthd, false, 1},
     {"decode_cached", "decode", "gate_key", "identity", "f32", kBthd, false, 1},
     {"decode_cached", "decode", "rwkv6", "identity", "f32", kBthd, false, 1},
+    {"decode_cached", "decode", "rwkv7", "identity", "f32", kBthd, false, 1},
     {"decode_cached", "decode", "gated_delta", "identity", "f32", kBthd, false, 1},
     {"decode_cached", "decode", "momentum", "identity", "f32", kBthd, false, 1},
     {"decode_cached", "decode", "plain", "identity", "f32", kBthd, false, 1, 2},
@@ -82,6 +84,8 @@ constexpr Row kRows[] = {
     {"smoke_decode", "decode", "plain", "identity", "f32", kBthd, false, 1},
     {"smoke_decode", "decode", "rwkv6", "identity", "f32", kBthd, false, 1},
     {"smoke_decode", "decode", "ssd", "identity", "f32", kBthd, false, 1},
+    {"smoke", "causal", "rwkv7", "identity", "f32", kBthd, false, 1},
+    {"smoke_decode", "decode", "rwkv7", "identity", "f32", kBthd, false, 1},
     {"smoke", "causal", "gated_delta", "identity", "f32", kBthd, false, 1},
     {"smoke_decode", "decode", "gated_delta", "identity", "f32", kBthd, false, 1},
     {"smoke", "causal", "momentum", "elu1", "f32", kBthd, true, 1},
@@ -159,12 +163,13 @@ int64_t key_width(const Case& c) { return c.shape.projections > 0 ? 2 * c.shape.
 bool has_bonus(const Case& c) { return c.variant == "rwkv6"; }
 bool has_steps(const Case& c) { return c.variant == "ssd"; }
 bool has_decay(const Case& c) { return c.variant == "decay" || has_steps(c); }
+bool has_rows(const Case& c) { return c.variant == "rwkv7"; }
 bool moves(const Case& c) { return c.variant == "momentum"; }
 bool corrects(const Case& c) { return c.variant.ends_with("delta") || c.variant == "kda"; }
 
 int64_t gate_width(const Case& c) {
   if (c.variant == "gate" || c.variant == "gated_delta") return 1;
-  return c.variant == "gate_key" || c.variant == "kda" || has_bonus(c) ? key_width(c) : 0;
+  return c.variant == "gate_key" || c.variant == "kda" || has_bonus(c) || has_rows(c) ? key_width(c) : 0;
 }
 
 int64_t heads(const Case& c) { return std::max(c.shape.query_heads, c.shape.key_heads); }
@@ -173,8 +178,8 @@ bool is_backward(const Case& c) { return c.op.ends_with("_backward"); }
 
 double useful_flops(const Case& c) {
   // A state is updated once for all queries that share it.
-  // The delta rule reads it for its key besides.
-  const int64_t products = heads(c) + (corrects(c) ? 2 : 1) * c.shape.key_heads;
+  // The delta rule reads it for its key besides, and where one row reads it another adds what that read.
+  const int64_t products = heads(c) + (has_rows(c) ? 3 : corrects(c) ? 2 : 1) * c.shape.key_heads;
   const auto rows = static_cast<double>(c.shape.batch * c.shape.tokens * products);
   return (is_backward(c) ? 5 : 2) * rows * static_cast<double>(key_width(c) * c.shape.value_width);
 }
@@ -185,6 +190,7 @@ double actual_flops(const Case& c, int chunk) {
   const double projection = 2 * mapped * static_cast<double>(c.shape.width * c.shape.projections);
   const double triangle = (corrects(c) ? 2 : 1) * tokens * static_cast<double>(heads(c)) * chunk *
                           static_cast<double>(key_width(c) + c.shape.value_width);
+  if (has_rows(c)) return useful_flops(c) + projection;  // tokens are walked
   return useful_flops(c) + projection + (c.op == "causal" ? triangle : c.op == "causal_backward" ? 3 * triangle : 0);
 }
 

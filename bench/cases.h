@@ -48,12 +48,14 @@ int64_t gate_width(const Case& c);
 bool has_decay(const Case& c);
 bool has_bonus(const Case& c);
 bool has_steps(const Case& c);
+// Whether a row of the caller's reads the state, and another adds what that read.
+bool has_rows(const Case& c);
 // Whether states have a momentum, with a decay and a step size for each head.
 bool moves(const Case& c);
 // Whether tokens are corrected: the delta rule, which brings betas.
 bool corrects(const Case& c);
-// 4 T H K V (2 T (HQ + HK) K V where queries share keys): the recurrence itself; 2 T HK K V more for the delta rule, 10
-// T H K V of a gradient. It does not reward a chunk that does more work.
+// 4 T H K V (2 T (HQ + HK) K V where queries share keys): the recurrence itself; 2 T HK K V more for the delta rule, 4
+// T HK K V for rows that read and add, 10 T H K V of a gradient. It does not reward a chunk that does more work.
 double useful_flops(const Case& c);
 // What a chunked kernel executes: the useful ones, the causal triangle of a chunk, the projection of the map. Padding,
 // masked lanes and pointwise maps never count. chunk = 0: no triangle.

@@ -83,6 +83,13 @@ void linear_head(const Problem& p, int64_t b, int64_t h, int steps, Out out) {
   const auto keys = static_cast<size_t>(key_width(c)), values = static_cast<size_t>(c.shape.value_width);
   const int64_t key_head = h * c.shape.key_heads / heads(c), query_head = h * c.shape.query_heads / heads(c);
   std::vector<double> state(keys * values), z(keys), momentum(moves(c) ? keys * values : 0), seen_state, seen_z;
+  const auto read_by_row = [&](int64_t t) {
+    Row row(values);
+    for (size_t i = 0; i < keys && has_rows(c); i++)
+      for (size_t j = 0; j < values; j++)
+        row[j] += static_cast<double>(p.reads_at(b, t, key_head, static_cast<int64_t>(i))) * state[i * values + j];
+    return row;
+  };
   if (c.op == "decode") {
     const int64_t at = b * c.shape.key_heads + key_head;
     for (size_t i = 0; i < state.size(); i++)
@@ -93,6 +100,7 @@ void linear_head(const Problem& p, int64_t b, int64_t h, int steps, Out out) {
   const auto absorb = [&](int64_t t) {
     const Row k = mapped_row(p, Tensor::kKey, b, t, key_head);
     Row v = value_row(p, b, t, key_head);
+    const Row has = read_by_row(t);
     seen_state = state;
     seen_z = z;
     for (size_t i = 0; i < keys; i++) {
@@ -101,7 +109,8 @@ void linear_head(const Problem& p, int64_t b, int64_t h, int steps, Out out) {
       for (size_t j = 0; j < values; j++) seen_state[i * values + j] += u * k[i] * v[j];
       const double decay = std::exp(static_cast<double>(p.log_decay_at(b, t, key_head, static_cast<int64_t>(i))));
       z[i] = decay * z[i] + k[i];
-      for (size_t j = 0; j < values; j++) state[i * values + j] *= decay;
+      const double row = has_rows(c) ? static_cast<double>(p.adds_at(b, t, key_head, static_cast<int64_t>(i))) : 0;
+      for (size_t j = 0; j < values; j++) state[i * values + j] = decay * state[i * values + j] + row * has[j];
     }
     for (size_t j = 0; j < values && corrects(c); j++) {
       for (size_t i = 0; i < keys; i++) v[j] -= k[i] * state[i * values + j];

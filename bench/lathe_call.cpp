@@ -88,6 +88,8 @@ class Call : public LatheCall {
     };
     also(has_bonus(c), LATHE_BONUS, problem.bonus, problem.d_bonus, {c.shape.key_heads, key_width(c)});
     also(has_steps(c), LATHE_DT, problem.steps, problem.d_steps, {c.shape.batch, c.shape.tokens, c.shape.key_heads});
+    for (const auto& [role, memory] : {std::pair{LATHE_A, &problem.reads}, {LATHE_B, &problem.adds}})
+      if (has_rows(c)) args_.add(static_cast<uint32_t>(role), memory->data(), gates, "f32");
     also(corrects(c), LATHE_BETA, problem.beta, problem.d_beta, {c.shape.batch, c.shape.tokens, c.shape.key_heads});
     lathe_desc desc = {};
     desc.size = sizeof desc;

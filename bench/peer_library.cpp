@@ -81,6 +81,8 @@ class Library : public Solver {
     described.bonus = has_bonus(c) ? problem_.bonus.floats() : nullptr;
     described.steps = has_steps(c) ? problem_.steps.floats() : nullptr;
     described.betas = corrects(c) ? problem_.beta.floats() : nullptr;
+    described.reads = has_rows(c) ? problem_.reads.floats() : nullptr;
+    described.adds = has_rows(c) ? problem_.adds.floats() : nullptr;
     described.q = problem_.q.floats();
     described.k = problem_.k.floats();
     described.v = problem_.v.floats();

@@ -32,7 +32,7 @@ bool races(const Peer& peer, const Case& c) {
   if (c.dtype != "f32" || c.shape.query_heads != c.shape.key_heads || !(bare || c.map == "elu1")) return false;
   // States beyond the caches are held against the memory, and no peer takes a batch of them in place.
   if (moves(c) || c.keys > 1) return false;
-  const bool onnx = is({"onnxruntime"}) && !has_bonus(c) && !has_steps(c);
+  const bool onnx = is({"onnxruntime"}) && !has_bonus(c) && !has_steps(c) && !has_rows(c);
   if (c.op == "decode") return bare && c.shape.batch == 1 && (onnx || is({"ggml"}));
   if (is_backward(c)) return bare && c.variant == "plain" && c.op == "causal_backward" && is({"fast-transformers"});
   if (c.variant != "plain") return by_token && (onnx || is({"ggml"}));

@@ -49,6 +49,10 @@ int64_t gates(const Case& c) { return c.shape.batch * c.shape.tokens * c.shape.k
 
 int64_t betas(const Case& c) { return corrects(c) ? c.shape.batch * c.shape.tokens * c.shape.key_heads : 0; }
 
+int64_t row_numbers(const Case& c) {
+  return has_rows(c) ? c.shape.batch * c.shape.tokens * c.shape.key_heads * key_width(c) : 0;
+}
+
 size_t tensor_bytes(const Case& c, int64_t head_count, int64_t width) {
   return static_cast<size_t>(c.shape.batch * c.shape.tokens * head_count * width * bytes_of(c.dtype));
 }
@@ -65,6 +69,10 @@ float Problem::bonus_at(int64_t h, int64_t key) const { return first(Tensor::kBo
 
 float Problem::step_at(int64_t b, int64_t t, int64_t h) const {
   return has_steps(what) ? first(Tensor::kStep, (b * what.shape.tokens + t) * what.shape.key_heads + h) : 1;
+}
+
+float Problem::of_key(Tensor tensor, int64_t b, int64_t t, int64_t h, int64_t key) const {
+  return first(tensor, ((b * what.shape.tokens + t) * what.shape.key_heads + h) * key_width(what) + key);
 }
 
 float Problem::beta_at(int64_t b, int64_t t, int64_t h) const {
@@ -99,6 +107,8 @@ Problem::Problem(const Case& c)
       bonus(has_bonus(c) ? static_cast<size_t>(c.shape.key_heads * key_width(c)) * sizeof(float) : 0),
       steps(has_steps(c) ? static_cast<size_t>(c.shape.batch * c.shape.tokens * c.shape.key_heads) * sizeof(float) : 0),
       beta(static_cast<size_t>(betas(c)) * sizeof(float)),
+      reads(static_cast<size_t>(row_numbers(c)) * sizeof(float)),
+      adds(static_cast<size_t>(row_numbers(c)) * sizeof(float)),
       d_o(is_backward(c) ? tensor_bytes(c, heads(c), c.shape.value_width) : 0),
       d_q(is_backward(c) ? tensor_bytes(c, c.shape.query_heads, c.shape.width) : 0),
       d_k(is_backward(c) ? tensor_bytes(c, c.shape.key_heads, c.keys * c.shape.width) : 0),
@@ -116,6 +126,8 @@ Problem::Problem(const Case& c)
   if (has_bonus(c)) fill(bonus, Tensor::kBonus, s.key_heads * key_width(c));
   if (has_steps(c)) fill(steps, Tensor::kStep, rows * s.key_heads);
   fill(beta, Tensor::kBeta, betas(c));
+  fill(reads, Tensor::kReads, row_numbers(c));
+  fill(adds, Tensor::kAdds, row_numbers(c));
   if (is_backward(c)) fill(d_o, Tensor::kOutputGradient, rows * heads(c) * s.value_width);
   if (c.op == "decode") {
     fill(state, Tensor::kState, s.batch * s.key_heads * key_width(c) * s.value_width);
@@ -125,9 +137,12 @@ Problem::Problem(const Case& c)
 }
 
 float Problem::first(Tensor tensor, int64_t i) const {
+  // A third of what a row that is no longer than sqrt(3) reads is taken away along it: states must not grow.
+  if (tensor == Tensor::kAdds) return first(Tensor::kReads, i) / -3;
   const uint64_t bits = mixed(static_cast<uint64_t>(i) * 16 + static_cast<uint64_t>(tensor) + 1);
   const float uniform = static_cast<float>(bits >> 40) * 0x1p-23f - 1;
   if (tensor == Tensor::kState || tensor == Tensor::kBonus) return uniform;
+  if (tensor == Tensor::kReads) return uniform * std::sqrt(3 / static_cast<float>(key_width(what)));
   if (tensor == Tensor::kStep) return (1 + uniform) / 2;
   if (tensor == Tensor::kGate) return -0.05f * (1 + uniform);
   // Times the square of a key below 2/3: states must not grow.

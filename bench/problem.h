@@ -27,7 +27,20 @@ class Memory {
   size_t bytes_;
 };
 
-enum class Tensor { kQuery, kKey, kValue, kState, kNormaliser, kGate, kOutputGradient, kBonus, kStep, kBeta };
+enum class Tensor {
+  kQuery,
+  kKey,
+  kValue,
+  kState,
+  kNormaliser,
+  kGate,
+  kOutputGradient,
+  kBonus,
+  kStep,
+  kBeta,
+  kReads,
+  kAdds
+};
 
 class Problem {
  public:
@@ -37,6 +50,9 @@ class Problem {
   float first(Tensor tensor, int64_t i) const;
   // Where the row of batch b, token t, head h starts in a tensor of that many heads and that width.
   int64_t row(int64_t b, int64_t t, int64_t h, int64_t heads, int64_t width) const;
+  // Numbers of the rows that read the state and add to it.
+  float reads_at(int64_t b, int64_t t, int64_t h, int64_t key) const { return of_key(Tensor::kReads, b, t, h, key); }
+  float adds_at(int64_t b, int64_t t, int64_t h, int64_t key) const { return of_key(Tensor::kAdds, b, t, h, key); }
   float beta_at(int64_t b, int64_t t, int64_t h) const;
   // Log of what token t leaves of a row of the state of a key head.
   float log_decay_at(int64_t b, int64_t t, int64_t h, int64_t key) const;
@@ -54,9 +70,11 @@ class Problem {
   Memory q, k, v, o, state, z, projection, gate;                // gates are float32 [B,T,H] or [B,T,H,K]
   Memory momentum;                                              // of the states, zero at first
   Memory bonus, steps, beta;                                    // float32 [H,K], [B,T,H] and [B,T,H]
+  Memory reads, adds;                                           // float32 [B,T,H,K]
   Memory d_o, d_q, d_k, d_v, d_gate, d_bonus, d_steps, d_beta;  // of gradients alone
 
  private:
+  float of_key(Tensor tensor, int64_t b, int64_t t, int64_t h, int64_t key) const;
   void fill(const Memory& memory, Tensor tensor, int64_t count) const;
 };
 

@@ -48,11 +48,10 @@ bool takes_a(const std::string& map, const char* input) {
   return false;
 }
 
-bool brings(const std::string& variant, const std::string& input) {
+nlohmann::json variant_of(const std::string& name) {
   for (const auto& v : list_of("variants"))
-    if (v.at("name") == variant)
-      return std::any_of(v.at("inputs").begin(), v.at("inputs").end(), [&](const auto& i) { return i == input; });
-  return false;
+    if (v.at("name") == name) return v;
+  return {{"inputs", nlohmann::json::array()}, {"gate_of_each_key", false}};
 }
 
 Arguments arguments_of(const Options& options) {
@@ -73,7 +72,11 @@ Arguments arguments_of(const Options& options) {
   if (op != "readout") args.add(LATHE_V, nullptr, {batch, tokens, heads, s["V"]}, options.dtype);
   if (op != "accumulate") args.add(LATHE_O, nullptr, {batch, tokens, s["HQ"], s["V"]}, options.dtype);
   const bool reads = op == "readout" || op == "decode", writes = op == "accumulate" || op == "decode";
-  const bool moves = brings(options.what.variant, "STEP_SIZE");
+  const auto variant = variant_of(options.what.variant);
+  const auto brings = [inputs = variant.at("inputs")](const char* input) {
+    return std::find(inputs.begin(), inputs.end(), input) != inputs.end();
+  };
+  const bool moves = brings("STEP_SIZE");
   for (const auto& [used, state, momentum, z] :
        {std::tuple{reads, LATHE_STATE_IN, LATHE_MOMENTUM_IN, LATHE_Z_IN},
         std::tuple{writes, LATHE_STATE_OUT, LATHE_MOMENTUM_OUT, LATHE_Z_OUT}}) {
@@ -82,8 +85,17 @@ Arguments arguments_of(const Options& options) {
     if (moves) args.add(momentum, nullptr, {batch, heads, width, s["V"]}, "f32");
     if (options.what.normalise) args.add(z, nullptr, {batch, heads, width}, "f32");
   }
-  if (moves) args.add(LATHE_STEP_SIZE, nullptr, {heads}, "f32");
-  if (brings(options.what.variant, "DECAY")) args.add(LATHE_DECAY, nullptr, {heads}, "f32");
+  const std::vector<int64_t> of_heads = {heads}, of_keys = {heads, width}, of_tokens = {batch, tokens, heads},
+                             of_rows = {batch, tokens, heads, width};
+  for (const auto& [name, role, shape] : {std::tuple{"DECAY", LATHE_DECAY, of_heads},
+                                          {"STEP_SIZE", LATHE_STEP_SIZE, of_heads},
+                                          {"BONUS", LATHE_BONUS, of_keys},
+                                          {"DT", LATHE_DT, of_tokens},
+                                          {"BETA", LATHE_BETA, of_tokens},
+                                          {"GATE", LATHE_GATE, variant.at("gate_of_each_key") ? of_rows : of_tokens},
+                                          {"A", LATHE_A, of_rows},
+                                          {"B", LATHE_B, of_rows}})
+    if (brings(name)) args.add(role, nullptr, shape, shape.size() > 2 ? options.dtype : "f32");
   if (projected) args.add(LATHE_PROJECTION, nullptr, {rows, s["D"]}, "f32");
   return args;
 }

@@ -80,21 +80,32 @@ LATHE_KERNEL(delta_values, once) {
 
 namespace {
 
+using Row = std::function<Expr(Expr)>;
+
+// What two rows read of a state, before anything is written to it.
+Func read_twice(Kernel& kernel, const ImageParam& h, const Row& first, const Row& second) {
+  Var c("c");
+  RDom key(0, h.dim(1).extent(), "key");
+  Func sums("sums");
+  sums(c) = Tuple(0.f, 0.f);
+  sums(c) = Tuple(sums(c)[0] + first(key) * h(c, key), sums(c)[1] + second(key) * h(c, key));
+  kernel.label(Role::column_sum, sums);
+  return sums;
+}
+
 // One token: x = beta (v - a k S), S' = a S + k^T x, o = q S' without reading S'. q(K), k(K), v(V), h(V, K); qk is q.k.
 // What the token leaves of the state is one number a, or a(K). h_out may be h.
 void step(Kernel& kernel, bool keyed) {
   auto q = kernel.buffer("q", 1), k = kernel.buffer("k", 1), v = kernel.buffer("v", 1), h = kernel.buffer("h");
   Var c("c"), key("key");
-  RDom r(0, q.dim(0).extent(), "r");
-  Func a("a"), sums("sums"), read("read"), h_out("h_out");
+  Func a("a"), read("read"), h_out("h_out");
   a(key) = keyed ? Expr(kernel.buffer("a", 1)(key)) : Expr(kernel.number<float>("a"));
   auto beta = kernel.number<float>("beta"), qk = kernel.number<float>("qk");
-  sums(c) = Tuple(0.f, 0.f);
-  sums(c) = Tuple(sums(c)[0] + k(r) * a(r) * h(c, r), sums(c)[1] + q(r) * a(r) * h(c, r));
+  const Func sums = read_twice(
+      kernel, h, [&](const Expr& i) { return k(i) * a(i); }, [&](const Expr& i) { return q(i) * a(i); });
   Expr x = beta * (v(c) - sums(c)[0]);
   read(c) = Tuple(x, sums(c)[1] + qk * x);
   h_out(c, key) = a(key) * h(c, key) + k(key) * read(c)[0];
-  kernel.label(Role::column_sum, sums);
   kernel.output(Role::vector, read);
   kernel.output(Role::recurrence, h_out);
 }
@@ -103,3 +114,19 @@ void step(Kernel& kernel, bool keyed) {
 
 LATHE_KERNEL(decode_delta, once) { step(kernel, false); }
 LATHE_KERNEL(decode_delta_keys, once) { step(kernel, true); }
+
+// The same where one row of the caller's reads the state and another adds it, RWKV-7: S' = left S + b^T (a S) + k^T v.
+// left(K), a(K), b(K); qb is q.b.
+LATHE_KERNEL(decode_rank_one, once) {
+  auto q = kernel.buffer("q", 1), k = kernel.buffer("k", 1), v = kernel.buffer("v", 1), h = kernel.buffer("h");
+  auto left = kernel.buffer("left", 1), a = kernel.buffer("a", 1), b = kernel.buffer("b", 1);
+  auto qk = kernel.number<float>("qk"), qb = kernel.number<float>("qb");
+  Var c("c"), key("key");
+  Func read("read"), h_out("h_out");
+  const Func sums = read_twice(
+      kernel, h, [&](const Expr& i) { return a(i); }, [&](const Expr& i) { return q(i) * left(i); });
+  read(c) = Tuple(sums(c)[0], sums(c)[1] + (qb * sums(c)[0] + qk * v(c)));
+  h_out(c, key) = left(key) * h(c, key) + (b(key) * read(c)[0] + k(key) * v(c));
+  kernel.output(Role::vector, read);
+  kernel.output(Role::recurrence, h_out);
+}

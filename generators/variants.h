@@ -14,6 +14,7 @@ LATHE_VARIANT(rwkv6, gate_key, g, GATE | BONUS)          // reads the state befo
 LATHE_VARIANT(delta, plain, 0, BETA)                     // DeltaNet
 LATHE_VARIANT(gated_delta, decay, g, GATE | BETA)        // Gated DeltaNet
 LATHE_VARIANT(kda, gate_key, g, GATE | BETA)             // Kimi Delta Attention
+LATHE_VARIANT(rwkv7, gate_key, g, GATE | A | B)          // RWKV-7, DPLR: A reads the state, and B adds what it read
 LATHE_VARIANT(momentum, momentum, g, DECAY | STEP_SIZE)  // Momentum Transformer, heavy ball: g is the momentum's
 #ifdef LATHE_EXTRA_VARIANTS
 #include LATHE_EXTRA_VARIANTS

@@ -59,7 +59,7 @@ struct Token {
 
   void step() const {
     map_queries();
-    if (corrects()) meet();
+    if (corrects() || rank_one()) meet(keys(), met());
     for (int64_t value = 0; value < group.values(); value++) {
       fill_left(value);
       // a normaliser goes with one decay for all the values of its key head
@@ -71,6 +71,7 @@ struct Token {
   bool keyed() const { return plan.meaning.variant->keyed(); }
   bool corrects() const { return plan.meaning.variant->corrects(); }
   bool moves() const { return plan.meaning.variant->moves(); }
+  bool rank_one() const { return plan.meaning.variant->rank_one(); }
   bool reads_before() const { return plan.meaning.variant->reads_before(); }
 
   // Where keys have gates of their own: what each leaves of its row of the state, a row for each head, and the
@@ -78,16 +79,26 @@ struct Token {
   float* left_of_keys(int64_t h) const { return w.key_gates() + h * plan.padded.K; }
   float* seen(int64_t h) const { return left_of_keys(heads + h); }
 
+  // Where a row adds what another one reads: both, and what each query has of the one that adds.
+  float* row_of(uint32_t role, int64_t h) const { return left_of_keys((role == LATHE_A ? 1 : 2) * heads + h); }
+  float* met_by_b() const { return met() + queries() * heads; }
+  void load_rows(uint32_t role, int64_t state, int64_t between) const {
+    const Tensor& rows = p[role];
+    const int64_t K = p.sizes.K, padded = plan.padded.K;
+    for (int64_t h = 0; h < heads; h++) std::fill_n(row_of(role, h) + K, padded - K, 0.f);
+    w.widen(rows.storage, rows.at(s.batch, s.first + t, state), rows.stride[2] * between, heads, K, row_of(role, 0),
+            padded);
+  }
+
   // Where tokens are corrected: how far, and what each query has of the token's own key.
   float* betas() const { return w.delta(); }
   float* met() const { return w.inv(); }  // as in normalise(), which such a variant has not
-  void meet() const {
-    const Worker::Rows k_rows = keys();
+  void meet(const Worker::Rows& k_rows, float* to) const {
     const int64_t K = plan.padded.K;
     for (int64_t query = 0; query < queries(); query++) {
       const Worker::Rows q_rows = query_rows(query);
       Buffer q(q_rows.data, K, heads, q_rows.stride), k(k_rows.data, K, heads, k_rows.stride);
-      Buffer dots(met() + query * heads, heads);
+      Buffer dots(to + query * heads, heads);
       call(*plan.kernels.row_dots, q, k, dots);
     }
   }
@@ -109,6 +120,9 @@ struct Token {
     Buffer g(rows.data, plan.padded.K, heads, rows.stride), a(left_of_keys(0), plan.padded.K, heads, plan.padded.K);
     call(*plan.kernels.exponentials, g, a);
     for (int64_t i = 0; kept != 1 && i < heads * plan.padded.K; i++) left_of_keys(0)[i] *= kept;
+    if (!rank_one()) return;
+    for (uint32_t role : {LATHE_A, LATHE_B}) load_rows(role, state, between);
+    meet({row_of(LATHE_B, 0), plan.padded.K}, met_by_b());
   }
 
   // The state after the token, to whoever asked for it.
@@ -222,6 +236,8 @@ struct Token {
           recall_before(from, head, n + 1 == outputs ? state : nullptr, left_of_keys(h), inv, to);
         else if (n == 0 && corrects())
           correct(from, state, h, query, to);
+        else if (n == 0 && rank_one())
+          add_what_is_read(from, state, h, query, to);
         else if (n == 0)
           advance(from, state, h, head, inv, to);
         else
@@ -318,6 +334,16 @@ struct Token {
       call(*plan.kernels.decode_delta, q, k, v, h, left, beta, qk, added, o, next);
     else
       call(*plan.kernels.decode_delta, q, k, v, h, a, beta, qk, added, o, next);
+  }
+
+  // The same of what A reads and B adds.
+  void add_what_is_read(const Operands& from, float* state, int64_t head, int64_t query, float* to) const {
+    const int64_t columns = width(), K = p.sizes.K;
+    float qk = met()[query * heads + head], qb = met_by_b()[query * heads + head];
+    Buffer q(from.q, K), k(from.k, K), v(from.v, columns), h(from.before, columns, K, columns);
+    Buffer left(left_of_keys(head), K), a(row_of(LATHE_A, head), K), b(row_of(LATHE_B, head), K);
+    Buffer read(w.kt(), columns), o(to, columns), next(state, columns, K, columns);
+    call(*plan.kernels.decode_rank_one, q, k, v, h, left, a, b, qk, qb, read, o, next);
   }
 
   void recall(const float* query, const float* state, float inv, float* to) const {

@@ -39,7 +39,7 @@ std::string variant_item(const Variant& v) {
   std::string inputs;
   for (uint32_t role = 0; role < kRoles; role++)
     if (v.inputs >> role & 1) inputs += fmt::format("{}\"{}\"", inputs.empty() ? "" : ", ", find_role(role)->name);
-  return fmt::format("{{\"name\": \"{}\", \"inputs\": [{}]}}", v.name, inputs);
+  return fmt::format("{{\"name\": \"{}\", \"inputs\": [{}], \"gate_of_each_key\": {}}}", v.name, inputs, v.keyed());
 }
 
 std::string target_item(const char* row) {

@@ -80,9 +80,10 @@ enum {
   LATHE_DT_BIAS = 21,    /* float32 [max(HK,HV)]: added to DT; absent = 0                       */
   LATHE_SKIP = 22,       /* float32 [max(HK,HV)]: O += SKIP V; absent = 0                       */
   LATHE_OUT_GATE = 23,   /* float, as O: O *= silu(OUT_GATE), last                              */
-
-  LATHE_STEP_SIZE = 26,   /* float32 [max(HK,HV)]: how much of a token the momentum of a state takes, whose log decay is
-                             DECAY                                                                                    */
+  LATHE_A = 24,          /* float [B,T,max(HK,HV),K]: what is read of the state before the token (RWKV-7) ...         */
+  LATHE_B = 25,          /* the same: ... and the row that it is added by; the keys of both are dense                 */
+  LATHE_STEP_SIZE = 26,  /* float32 [max(HK,HV)]: how much of a token the momentum of a state takes, whose log decay is
+                            DECAY                                                                                    */
   LATHE_MOMENTUM_IN = 27, /* float32 [N,max(HK,HV),K,V], as STATE_IN: the momentum of the states, absent = zero       */
   LATHE_MOMENTUM_OUT = 28, /* the same, as STATE_OUT */
   LATHE_MIXTURE = 29,      /* float32 [HK,M]: each token has M keys, and these weights; K is then [B,T,HK,M,D] */

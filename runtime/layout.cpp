@@ -34,7 +34,10 @@ Layout worker_layout(const Plan& plan, const Problem& problem) {
   layout.projected = take(w.C * w.M);
   // a tile of features may run past the heads of one token
   constexpr int64_t slack = 16;
-  const int64_t rows = std::max(w.C, problem.sizes.HQ / problem.sizes.HK);  // of a chunk, or of the heads of one token
+  const bool walks = plan.meaning.variant->rank_one();
+  // of a chunk, for each query of a state where they are walked together, or of the heads of one token
+  const int64_t queries_of_state = walks ? problem.sizes.out_heads() / problem.sizes.state_heads() : 1;
+  const int64_t rows = std::max(w.C * queries_of_state, problem.sizes.HQ / problem.sizes.HK);
   // a key's rows or its features, and what they weigh
   layout.mixed = take(problem.mixes() ? (w.C + slack) * std::max(w.D, w.K) : 0);
   layout.weights = take(problem.mixes() ? w.C + slack : 0);
@@ -45,11 +48,11 @@ Layout worker_layout(const Plan& plan, const Problem& problem) {
   layout.kt = take(std::max(w.C * w.K, w.V));
   layout.v = take(w.C * w.V);
   layout.o = take(rows * w.V);
-  layout.inv = take(rows + 16);
+  layout.inv = take((walks ? 2 : 1) * rows + 16);
   layout.gate = take(2 * w.C + 16);
   layout.dt = take(w.C + 16);
   layout.raw = take(plan.meaning.variant->steps() ? w.C * w.V : 0);
-  layout.key_gates = take(KeyGates::floats(plan));
+  layout.key_gates = take(walks ? 3 * w.C * w.K : KeyGates::floats(plan));  // what is left, A and B
   layout.delta = take(DeltaRule::floats(plan));
   layout.momentum = take(Momentum::floats(plan));
   layout.narrow = take(w.C * w.V);

@@ -63,7 +63,8 @@ void share(std::vector<Worker>& workers, const Sequence& s, const Unit& unit, co
 }  // namespace
 
 bool wants_sharing(const Plan& plan, const Problem& p, int64_t units) {
-  return plan.meaning.op->op == Op::kCausal && units < plan.threads && p.sizes.Tq >= 8 * plan.padded.C;
+  return plan.meaning.op->op == Op::kCausal && !plan.meaning.variant->rank_one() && units < plan.threads &&
+         p.sizes.Tq >= 8 * plan.padded.C;
 }
 
 void run_shared(std::vector<Worker>& workers, const Parallel& parallel) {

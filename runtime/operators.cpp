@@ -14,6 +14,7 @@ constexpr uint64_t kIn = bits({LATHE_STATE_IN, LATHE_Z_IN});
 
 constexpr uint64_t kGates =
     bits({LATHE_GATE, LATHE_DECAY, LATHE_BONUS, LATHE_DT, LATHE_DT_BIAS, LATHE_SKIP, LATHE_OUT_GATE, LATHE_BETA});
+constexpr uint64_t kRankOne = bits({LATHE_A, LATHE_B});
 constexpr uint64_t kMomentum = bits({LATHE_STEP_SIZE, LATHE_MOMENTUM_IN});
 constexpr uint64_t kTokens = bits({LATHE_Q, LATHE_K, LATHE_V, LATHE_O});
 constexpr uint64_t kBackward = bits({LATHE_Q, LATHE_K, LATHE_V, gradient_of(LATHE_O)});
@@ -68,6 +69,8 @@ constexpr RoleRule kRules[] = {
     {LATHE_STEP_SIZE, "STEP_SIZE", "[max(HK,HV)]", 1, 1, RoleRule::kFloat32, 0, 0, false},
     {LATHE_MOMENTUM_IN, "MOMENTUM_IN", "[N,max(HK,HV),K,V]", 4, 4, RoleRule::kFloat32, 2, 1, false},
     {LATHE_MOMENTUM_OUT, "MOMENTUM_OUT", "[N,max(HK,HV),K,V]", 4, 4, RoleRule::kFloat32, 2, 1, true},
+    {LATHE_A, "A", "[B,T,max(HK,HV),K]", 4, 4, RoleRule::kFloat, 1, 2, false},
+    {LATHE_B, "B", "[B,T,max(HK,HV),K]", 4, 4, RoleRule::kFloat, 1, 2, false},
     {gradient_of(LATHE_Q), "GRAD_Q", "[B,T,HQ,D]", 4, 4, RoleRule::kFloat, 1, 2, true},
     {gradient_of(LATHE_K), "GRAD_K", "[B,T,HK,D] or [B,T,HK,M,D]", 4, 5, RoleRule::kFloat, 1, 2, true},
     {gradient_of(LATHE_V), "GRAD_V", "[B,T,HV,V]", 4, 4, RoleRule::kFloat, 1, 2, true},

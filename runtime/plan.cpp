@@ -51,9 +51,11 @@ Kernels choose_kernels(const Meaning& meaning, const char* row) {
   const auto pick = [&](const char* kernel, const char* axis) {
     return meaning.op->uses(kernel) ? need(row, kernel, axis) : nullptr;
   };
+  const bool walks = meaning.variant->rank_one();  // no kernel has a chunk of such tokens
   Kernels k{};
-  k.causal = pick(meaning.normalise() && !meaning.op->backward() ? "causal_normalised" : "causal", transition);
-  k.state = pick("state", transition);
+  if (!walks)
+    k.causal = pick(meaning.normalise() && !meaning.op->backward() ? "causal_normalised" : "causal", transition);
+  if (!walks) k.state = pick("state", transition);
   k.readout = pick("readout", "");
   k.key_sum = pick("key_sum", transition);
   k.key_step = pick("key_step", "");
@@ -66,11 +68,14 @@ Kernels choose_kernels(const Meaning& meaning, const char* row) {
     k.decode_delta = pick(keyed ? "decode_delta_keys" : "decode_delta", "");
   } else if (meaning.variant->moves()) {
     k.decode_momentum = pick("decode_momentum", "");
+  } else if (walks) {
+    k.decode_rank_one = pick("decode_rank_one", "");
+    k.exponentials = pick("exponentials", "");
   } else {
     k.decode = keyed ? nullptr : pick("decode", "");
     k.decode_keys = keyed ? pick("decode_keys", "") : nullptr;
   }
-  if (keyed) {
+  if (keyed && !walks) {
     k.causal_columns = pick("causal_columns", "");
     k.running_key_sums = pick("running_key_sums", "");
     k.gate_gradients = pick("gate_gradients", "");
@@ -110,7 +115,7 @@ Kernels choose_kernels(const Meaning& meaning, const char* row) {
 
 // An operator is made of at least one of these; all have the chunk of their row.
 const Entry& first_of(const Kernels& k) {
-  for (const Entry* e : {k.causal, k.readout, k.state, k.decode, k.decode_delta, k.decode_momentum})
+  for (const Entry* e : {k.causal, k.readout, k.state, k.decode, k.decode_delta, k.decode_rank_one, k.decode_momentum})
     if (e) return *e;
   return *k.decode_keys;
 }
@@ -125,7 +130,7 @@ int64_t padded_keys(const Meaning& m, const Sizes& s) {
 Padded pad(const Meaning& meaning, const Sizes& sizes, const Kernels& k) {
   int value = 16;  // what storage kernels ask for
   for (const Entry* e : {k.causal, k.causal_columns, k.state, k.readout, k.delta_values, k.decode, k.decode_delta,
-                         k.decode_momentum, k.decode_keys, k.recall_more})
+                         k.decode_rank_one, k.decode_momentum, k.decode_keys, k.recall_more})
     if (e) value = std::lcm(value, e->value_grain);
   // a gradient is also the other way round: keys, and what is projected, become the columns of a product; and no row
   // and no projection is narrower than the keys that a map of columns makes of it. The delta rule has one such product
@@ -182,8 +187,12 @@ Meaning understand(const lathe_desc& desc) {
         variant, desc.flags);
   require(!(desc.flags & LATHE_STABILISE) || m.map->stabilises(),
           "desc.flags: expected no STABILISE, since the map {} has nothing to stabilise, got {:#x}", map, desc.flags);
-  if ((m.variant->reads_before() || m.variant->corrects() || m.variant->moves()) && desc.flags & LATHE_STABILISE)
+  if ((m.variant->reads_before() || !m.variant->has_normaliser() || m.variant->moves()) && desc.flags & LATHE_STABILISE)
     fail(LATHE_UNSUPPORTED, "desc.flags: expected no STABILISE beside the variant {}, got {:#x}", variant, desc.flags);
+  if (m.op->backward() && !m.variant->has_gradient())
+    fail(LATHE_UNSUPPORTED,
+         "desc.variant: \"{}\" has no gradient yet: expected the operator \"causal\" or \"decode\", got \"{}\"",
+         variant, desc.op);
   if ((desc.flags & LATHE_STABILISE) && m.op->backward())
     fail(LATHE_UNSUPPORTED,
          "desc.flags: STABILISE has no gradient yet: expected features in range without it for the operator \"{}\"",
@@ -240,10 +249,10 @@ Plan make_plan(const lathe_desc& desc, const lathe_arg* args, size_t n_args, int
   }
   plan.row = choose_row();
   plan.kernels = choose_kernels(plan.meaning, plan.row.row);
-  for (uint32_t role :
-       {uint32_t{LATHE_Q}, uint32_t{LATHE_K}, uint32_t{LATHE_V}, uint32_t{LATHE_O}, uint32_t{LATHE_OUT_GATE},
-        gradient_of(LATHE_Q), gradient_of(LATHE_K), gradient_of(LATHE_V), gradient_of(LATHE_O), gradient_of(LATHE_GATE),
-        gradient_of(LATHE_DT), gradient_of(LATHE_BETA), gradient_of(LATHE_OUT_GATE)})
+  for (uint32_t role : {uint32_t{LATHE_Q}, uint32_t{LATHE_K}, uint32_t{LATHE_V}, uint32_t{LATHE_O},
+                        uint32_t{LATHE_OUT_GATE}, uint32_t{LATHE_A}, uint32_t{LATHE_B}, gradient_of(LATHE_Q),
+                        gradient_of(LATHE_K), gradient_of(LATHE_V), gradient_of(LATHE_O), gradient_of(LATHE_GATE),
+                        gradient_of(LATHE_DT), gradient_of(LATHE_BETA), gradient_of(LATHE_OUT_GATE)})
     if (plan.present[role] && plan.storage[role] != Storage::kF32) {
       need(plan.row.row, "widen", name_of(plan.storage[role]));
       need(plan.row.row, "narrow", name_of(plan.storage[role]));
@@ -289,12 +298,12 @@ std::string describe(const Plan& plan) {
   };
   const Op op = plan.meaning.op->op;
   add(k.map);
-  if (op != Op::kReadout && op != Op::kDecode) add(k.state);
-  if (op == Op::kCausal) add(k.transpose), add(k.causal);
+  if (k.state && op != Op::kDecode) add(k.state);
+  if (k.causal && op == Op::kCausal) add(k.transpose), add(k.causal);
   if (op == Op::kNoncausal || op == Op::kReadout) add(k.readout);
   for (const Entry* e : {k.gate_sums, k.gate_queries, k.gate_keys, k.gate_pairs, k.exponentials, k.softplus,
                          k.weigh_rows, k.skip_rows, k.gate_rows, k.delta_solve, k.delta_values, k.decode_keys,
-                         k.recall_more, k.update_keys, k.decode_delta, k.decode_momentum, k.decode})
+                         k.recall_more, k.update_keys, k.decode_delta, k.decode_rank_one, k.decode_momentum, k.decode})
     if (e) add(e);
   if (plan.meaning.normalise()) {
     if (op == Op::kCausal || op == Op::kNoncausal || op == Op::kAccumulate) add(k.key_sum);

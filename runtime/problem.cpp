@@ -270,6 +270,7 @@ void check_shapes(const Problem& p, const Meaning& meaning) {
   expect(p, LATHE_POSITION, {s.N});
   for (uint32_t role : {uint32_t{LATHE_GATE}, gradient_of(LATHE_GATE)}) check_gate_shape(p, role, *meaning.variant);
   for (uint32_t role : {uint32_t{LATHE_BONUS}, gradient_of(LATHE_BONUS)}) expect(p, role, {s.state_heads(), s.K});
+  for (uint32_t role : {LATHE_A, LATHE_B}) expect(p, role, {s.B, s.Tq, s.state_heads(), s.K});
   for (uint32_t role : {LATHE_BETA, LATHE_DT})
     for (uint32_t each : {uint32_t{role}, gradient_of(role)}) expect(p, each, {s.B, s.Tq, s.state_heads()});
   for (uint32_t role : {LATHE_DECAY, LATHE_DT_BIAS, LATHE_SKIP, LATHE_STEP_SIZE})

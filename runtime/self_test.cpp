@@ -99,6 +99,14 @@ class Expected {
     return t_.at(LATHE_BETA, t) * (value(t, j) - has);
   }
 
+  // Of the state before a token by its A.
+  double read_before(int64_t t, int64_t j) {
+    double sum = 0;
+    for (int64_t i = 0; i < keys_; i++)
+      sum += t_.at(LATHE_A, t * keys_ + i) * read_state[static_cast<size_t>(i * c_.width + j)];
+    return sum;
+  }
+
   void take_key(int64_t t) {
     const std::vector<double> k = phi_of_keys(t);
     const bool moves = c_.variant.moves();
@@ -128,6 +136,7 @@ class Expected {
           continue;
         }
         s = a * s + k[i] * added[static_cast<size_t>(j)];
+        if (c_.variant.rank_one()) s += t_.at(LATHE_B, t * keys_ + static_cast<int64_t>(i)) * read_before(t, j);
       }
     }
   }
@@ -274,7 +283,8 @@ std::vector<Case> cases(const char* row) {
   for (const Operator& op : operators())
     for (const Variant& variant : variants())
       for (bool normalise : {false, true})
-        if (op.built() && (!variant.directed() || op.takes(LATHE_DECAY)) && (!normalise || variant.has_normaliser()))
+        if (op.built() && (!variant.directed() || op.takes(LATHE_DECAY)) &&
+            (!op.backward() || variant.has_gradient()) && (!normalise || variant.has_normaliser()))
           all.push_back({op, plainest, variant, Storage::kF32, normalise});
   const Operator& first = all.front().op;
   const Variant& plain = all.front().variant;

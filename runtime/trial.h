@@ -146,6 +146,8 @@ class Tensors {
       add(c, LATHE_OUT_GATE, c.storage, {1, tokens, kQueryHeads, c.width});
     }
     if (c.variant.corrects()) add(c, LATHE_BETA, c.storage, {1, tokens, 1});
+    if (c.variant.rank_one())
+      for (uint32_t role : {LATHE_A, LATHE_B}) add(c, role, c.storage, {1, tokens, 1, c.keys()});
     if (c.variant.inputs >> LATHE_BONUS & 1) add(c, LATHE_BONUS, f32, {1, c.keys()});
     if (c.op.backward()) {
       add(c, gradient_of(LATHE_O), c.storage, {1, tokens, kQueryHeads, c.width});
@@ -183,7 +185,7 @@ class Tensors {
       slots_.back().field.draw(role * 1000, kAny);
     else if (role == LATHE_DECAY || role == LATHE_GATE)
       slots_.back().field.draw(role * 1000, kDecaying);
-    else if (role == LATHE_BETA)
+    else if (role == LATHE_BETA || role == LATHE_A || role == LATHE_B)
       slots_.back().field.draw(role * 1000, kCorrecting);
     else if (!find_role(role)->output)  // denominators of what may be negative could vanish
       slots_.back().field.draw(role * 1000, c.normalise ? kPositive : kAny);

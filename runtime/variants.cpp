@@ -12,6 +12,8 @@ constexpr uint64_t DECAY = bits({LATHE_DECAY});
 constexpr uint64_t GATE = bits({LATHE_GATE});
 constexpr uint64_t DT = bits({LATHE_DT});
 constexpr uint64_t BETA = bits({LATHE_BETA});
+constexpr uint64_t A = bits({LATHE_A});
+constexpr uint64_t B = bits({LATHE_B});
 constexpr uint64_t BONUS = bits({LATHE_BONUS});
 constexpr uint64_t STEP_SIZE = bits({LATHE_STEP_SIZE});
 

@@ -35,7 +35,10 @@ struct Variant {
   bool corrects() const { return (inputs >> LATHE_BETA & 1) != 0; }
   bool moves() const { return transition == "momentum"; }              // states have a momentum, which is what decays
   bool directed() const { return decays() || corrects() || moves(); }  // tokens come one after another
-  bool has_normaliser() const { return !corrects(); }
+  // What a row reads of the state, A, another one, B, adds to it: tokens are walked one by one.
+  bool rank_one() const { return (inputs >> LATHE_A & 1) != 0; }
+  bool has_normaliser() const { return !corrects() && !rank_one(); }
+  bool has_gradient() const { return !rank_one(); }
   bool keyed() const { return transition == "gate_key"; }  // a gate for each key dimension
 };
 

@@ -7,11 +7,15 @@ namespace lathe::gen {
 bool is_causal(const std::string& kernel) { return kernel.starts_with("causal") || kernel == "delta_values"; }
 // Those that walk rows, a vector at a time, have none.
 bool has_tiles(const std::string& kernel) {
-  for (const char* walks :
-       {"decode",       "decode_delta",     "decode_delta_keys", "decode_keys", "decode_momentum",   "recall",
-        "recall_more",  "update_keys",      "key_step",          "key_sum",     "fixed_denominator", "transpose",
-        "widen",        "narrow",           "exponentials",      "softplus",    "skip_rows",         "gate_rows",
-        "running_sums", "running_key_sums", "row_dots",          "weigh_rows",  "add_rows",          "add_products"})
+  for (const char* walks : {"decode",          "decode_delta", "decode_delta_keys",
+                            "decode_rank_one", "decode_keys",  "decode_momentum",
+                            "recall",          "recall_more",  "update_keys",
+                            "key_step",        "key_sum",      "fixed_denominator",
+                            "transpose",       "widen",        "narrow",
+                            "exponentials",    "softplus",     "skip_rows",
+                            "gate_rows",       "running_sums", "running_key_sums",
+                            "row_dots",        "weigh_rows",   "add_rows",
+                            "add_products"})
     if (kernel == walks) return false;
   return !kernel.starts_with("gate_");
 }

@@ -63,7 +63,7 @@ Drawn draw() {
   p.eps = 1e-6;
   if ((d.op == "causal" || d.op == "decode") && (p.HV == p.HK || !p.normalise))
     p.variant = one_of(reference::variant_names());
-  if (!reference::has_normaliser(p.variant)) {
+  if (reference::variants().at(p.variant).takes_beta) {
     p.unit_keys = either();
     p.unit_queries = either();
     p.sigmoid = either();

@@ -109,7 +109,7 @@ TEST(Lessons, GgmlOnnxruntimeFlaBothOrdersOfGroupedQueries) {
 // exp of a positive difference, and zero times infinity where the difference should come before exp.
 TEST(Lessons, Fla649TtMetal56550DecaysOfAnyStrength) {
   for (const double g : {-0.0, -1e-30, -87.4, -104.0, -1e4, -1e30, -3e38, -double{INFINITY}}) {
-    for (const char* variant : {"decay", "gate", "ssd", "gate_key", "rwkv6", "gated_delta", "kda"}) {
+    for (const char* variant : {"decay", "gate", "ssd", "gate_key", "rwkv6", "rwkv7", "gated_delta", "kda"}) {
       Problem p = shape_of(150);
       p.variant = variant;
       p.map = "elu1";

@@ -81,6 +81,7 @@ const std::vector<Shape>& shapes() {
       {"corrected", [](Problem& p) { p.variant = "delta"; }, has_direction},
       {"gatedandcorrected", [](Problem& p) { p.variant = "gated_delta"; }, has_direction},
       {"gatedbykeyandcorrected", [](Problem& p) { p.variant = "kda"; }, has_direction},
+      {"readandadded", [](Problem& p) { p.variant = "rwkv7"; }, scans},
       {"steps", [](Problem& p) { p.variant = "ssd"; }, has_direction},
       {"mixed", [](Problem& p) { p.keys = 2; }, [](const std::string& op) { return op != "readout"; }},
       {"moving", [](Problem& p) { p.variant = "momentum"; }, has_direction},

@@ -192,7 +192,7 @@ TEST(Decay, FromOneToNothing) {
 // Sums of strong gates are large, and what follows them in the chunk is told from differences of such sums: those must
 // not lose the digits of the weak ones.
 TEST(Gates, StrongOnesBeforeWeakOnes) {
-  for (const char* variant : {"gate", "gate_key", "rwkv6", "gated_delta", "kda"})
+  for (const char* variant : {"gate", "gate_key", "rwkv6", "rwkv7", "gated_delta", "kda"})
     for (const double strong : {-3.0, -70.0, -1e4, -3e38, -double{INFINITY}}) {
       Problem p = problem_of("identity", false);
       p.variant = variant;
@@ -259,7 +259,7 @@ TEST(Steps, AResetStandsStillWhereNoTimePasses) {
 }
 
 TEST(Lessons, Fla215GatesAboveZeroCountAsZeroWhereClamped) {
-  for (const char* variant : {"decay", "gate", "gate_key"}) {
+  for (const char* variant : {"decay", "gate", "gate_key", "rwkv7"}) {
     Problem p = problem_of("elu1", true);
     p.variant = variant;
     p.clamp = true;

@@ -1,5 +1,6 @@
 // ggml's own recurrences on its CPU backend: gated_linear_attn, which always multiplies the state by a gate (the plain
-// recurrence is a gate of one, which is how its own models would run it), rwkv_wkv6, ssm_scan, and gated_delta_net.
+// recurrence is a gate of one, which is how its own models would run it), rwkv_wkv6, rwkv_wkv7, ssm_scan, and
+// gated_delta_net.
 #include "ggml.h"
 
 #include <cmath>
@@ -52,14 +53,20 @@ ggml_tensor* view_of(ggml_context* context, const float* data, int64_t n0, int64
   return tensor;
 }
 
-// Its states have a column for each value; steps go through its softplus.
+// Some of its states have a row for each value.
+void turn_state(GgmlPeer& peer, const PeerProblem& p) {
+  const int64_t width = p.key_width;
+  for (int64_t i = 0; p.state_in != nullptr && i < static_cast<int64_t>(peer.state.size()); i++) {
+    const int64_t head = i / (width * width), value = i / width % width, key = i % width;
+    peer.state[static_cast<size_t>(i)] = p.state_in[(head * width + key) * width + value];
+  }
+}
+
+// Steps go through its softplus.
 ggml_tensor* ssm_scan(GgmlPeer& peer, const PeerProblem& p) {
   const int64_t width = p.key_width, tokens = p.tokens;
+  turn_state(peer, p);
   for (int64_t i = 0; i < tokens * p.heads; i++) peer.steps.push_back(std::log(std::expm1(p.steps[i])));
-  for (int64_t h = 0; h < p.heads && p.state_in != nullptr; h++)
-    for (int64_t v = 0; v < width; v++)
-      for (int64_t k = 0; k < width; k++)
-        peer.state[static_cast<size_t>((h * width + v) * width + k)] = p.state_in[(h * width + k) * width + v];
   ggml_context* context = peer.context;
   ggml_tensor* ids = ggml_new_tensor_1d(context, GGML_TYPE_I32, 1);
   ids->data = &peer.sequence;
@@ -77,14 +84,18 @@ ggml_tensor* linear(GgmlPeer& peer, const PeerProblem& p) {
   const auto rows = [&](const float* data) { return view_of(context, data, width, p.heads, tokens); };
   ggml_tensor* state =
       view_of(context, p.state_in == nullptr ? peer.state.data() : p.state_in, width * width * p.heads, p.batch, 1);
+  if (p.reads != nullptr) {
+    turn_state(peer, p);
+    return ggml_rwkv_wkv7(context, rows(p.q), rows(peer.gates.data()), rows(p.k), rows(p.v), rows(p.reads),
+                          rows(p.adds), view_of(context, peer.state.data(), width * width * p.heads, p.batch, 1));
+  }
   if (p.bonus != nullptr)
     return ggml_rwkv_wkv6(context, rows(p.k), rows(p.v), rows(p.q), view_of(context, p.bonus, width, p.heads, 1),
                           rows(peer.gates.data()), state);
   return ggml_gated_linear_attn(context, rows(p.k), rows(p.v), rows(p.q), rows(peer.gates.data()), state, p.scale);
 }
 
-// Its gates are logs, its state has a column for each value, and it scales outputs by K^-1/2, for which queries make
-// up.
+// Its gates are logs, and it scales outputs by K^-1/2, for which queries make up.
 ggml_tensor* delta(GgmlPeer& peer, const PeerProblem& p) {
   const int64_t width = p.key_width, rows = p.batch * p.tokens * p.heads;
   for (int64_t i = 0; i < rows * p.gate_width; i++) {
@@ -94,10 +105,7 @@ ggml_tensor* delta(GgmlPeer& peer, const PeerProblem& p) {
   for (int64_t i = 0; i < rows * width; i++) {
     peer.queries.push_back(p.q[i] * scale);
   }
-  for (int64_t i = 0; p.state_in != nullptr && i < static_cast<int64_t>(peer.state.size()); i++) {
-    const int64_t head = i / (width * width), value = i / width % width, key = i % width;
-    peer.state[static_cast<size_t>(i)] = p.state_in[(head * width + key) * width + value];
-  }
+  turn_state(peer, p);
   ggml_context* context = peer.context;
   const auto by_token = [&](const float* data, int64_t n) {
     return view_of(context, data, n, p.heads, p.tokens, p.batch);

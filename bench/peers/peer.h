@@ -14,19 +14,20 @@ enum { PEER_BTHD = 0, PEER_BHTD = 1 };
 
 typedef struct {
   const char* op;       // "causal", "noncausal", "decode", "causal_backward"
-  const char* variant;  // "plain", "decay", "gate", "gate_key", "rwkv6", "ssd", "delta", "gated_delta", "kda"
+  const char* variant;  // "plain", "decay", "gate", "gate_key", "rwkv6", "rwkv7", "ssd", "delta", "gated_delta", "kda"
   const char* map;      // "identity", "elu1"
   int32_t normalise, layout, threads;
   int64_t batch, tokens, heads, key_width, value_width;
   float scale;
   const float *q, *k, *v;
-  const float* log_gates;  // [B,T,H,gate_width]: of a variant that decays; null = none
-  int64_t gate_width;      // 1, or key_width
-  const float* bonus;      // [H,K] of rwkv6
-  const float* steps;      // [B,T,H] of ssd, whose log_gates are [H]: of a step of 1
-  const float* betas;      // [B,T,H] of the delta rule
-  const float* state_in;   // [B,H,K,V]; null = zeros
-  const float* d_o;        // of a gradient, and what is made of it
+  const float* log_gates;     // [B,T,H,gate_width]: of a variant that decays; null = none
+  int64_t gate_width;         // 1, or key_width
+  const float* bonus;         // [H,K] of rwkv6
+  const float* steps;         // [B,T,H] of ssd, whose log_gates are [H]: of a step of 1
+  const float* betas;         // [B,T,H] of the delta rule
+  const float *reads, *adds;  // [B,T,H,K] of rwkv7
+  const float* state_in;      // [B,H,K,V]; null = zeros
+  const float* d_o;           // of a gradient, and what is made of it
   float *d_q, *d_k, *d_v;
   float* o;  // the output, followed by room for one more state [B,H,K,V]: ggml writes both into one tensor
 } PeerProblem;

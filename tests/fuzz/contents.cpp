@@ -77,7 +77,8 @@ void DrawnCall::fill(Argument& a) {
     const bool decays = a.role == LATHE_DECAY || a.role == LATHE_GATE;
     const bool steps = a.role == LATHE_DT || a.role == LATHE_DT_BIAS;
     // what corrects is so small that a float16 of its bits is below 1 too
-    const float size = a.role == LATHE_BETA ? 2048 : 8;
+    const bool small = a.role == LATHE_BETA || a.role == LATHE_A || a.role == LATHE_B;
+    const float size = small ? 2048 : 8;
     const bool negative = decays || (!steps && a.role != LATHE_BETA && mixed & 16);
     const float x = static_cast<float>(mixed % 9) / (negative ? -size : size);
     uint32_t bits;

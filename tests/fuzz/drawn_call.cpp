@@ -36,7 +36,8 @@ void DrawnCall::draw_description() {
   normalise_ = bytes_.either();
   backward_ = op_.ends_with("_backward");
   const bool directed = op_ == "causal" || op_ == "decode" || op_ == "causal_backward";
-  const Variant& variant = directed ? bytes_.one_of(variants()) : variants().front();
+  const Variant& drawn = directed ? bytes_.one_of(variants()) : variants().front();
+  const Variant& variant = backward_ && drawn.rows ? variants().front() : drawn;  // has no gradient
   variant_ = variant.name;
   decay_ = variant.decay;
   gate_ = variant.gate;
@@ -44,9 +45,10 @@ void DrawnCall::draw_description() {
   steps_ = variant.steps;
   beta_ = variant.beta;
   moves_ = variant.moves;
-  normalise_ = normalise_ && !beta_;
-  keyed_ = variant_ == "gate_key" || variant_ == "kda" || bonus_;
-  stabilise_ = map_ == "favor_performer" && !bonus_ && !beta_ && !moves_ && !backward_ && bytes_.either();
+  rows_ = variant.rows;
+  normalise_ = normalise_ && !beta_ && !rows_;
+  keyed_ = variant.keyed;
+  stabilise_ = map_ == "favor_performer" && !bonus_ && !beta_ && !moves_ && !rows_ && !backward_ && bytes_.either();
   desc.size = sizeof desc;
   desc.op = op_.c_str();
   desc.variant = variant_ == "plain" && bytes_.either() ? nullptr : variant_.c_str();
@@ -199,6 +201,8 @@ void DrawnCall::draw_tensors() {
     if (bytes_.either()) lay_out(*add(LATHE_OUT_GATE, kFloat, {s.B, s.T, s.out_heads(), s.V}));
   }
   if (beta_) lay_out(*add(LATHE_BETA, kFloat, {s.B, s.T, s.state_heads()}));
+  if (rows_)
+    for (const uint32_t role : {LATHE_A, LATHE_B}) lay_out(*add(role, kFloat, {s.B, s.T, s.state_heads(), s.K}));
   if (bonus_) lay_out(*add(LATHE_BONUS, kFloat32, {s.state_heads(), s.K}));
   if (s.M > 0 && s.HQ == s.HK && op_ != "readout" && bytes_.either())
     lay_out(*add(LATHE_PROJECTION, kFloat32, {s.HQ, s.M, s.D}));

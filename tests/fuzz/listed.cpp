@@ -38,7 +38,7 @@ const std::vector<Variant>& variants() {
         return std::find(inputs.begin(), inputs.end(), role) != inputs.end();
       };
       list.push_back({v.at("name"), takes("DECAY"), takes("GATE"), takes("BONUS"), takes("DT"), takes("BETA"),
-                      takes("STEP_SIZE")});
+                      takes("STEP_SIZE"), takes("A"), v.at("gate_of_each_key")});
     }
     return list;
   }();

@@ -327,6 +327,16 @@ MUTATIONS = [
       "dots[i] = clamped(token, head) ? 0 : ", "dots[i] = "),
     M("denominators give nothing to keys without a direction", "runtime/noncausal_backward.cpp",
       "if (normalise()) g_.add(dk, ", "if (false) g_.add(dk, "),
+    # a row that reads the state and one that adds what it read
+    M("A reads what its token leaves", "generators/delta.cpp",
+      "[&](const Expr& i) { return a(i); }", "[&](const Expr& i) { return a(i) * left(i); }"),
+    M("what is read is not in the output", "generators/delta.cpp",
+      "(qb * sums(c)[0] + qk * v(c))", "(qk * v(c))"),
+    M("queries meet keys in place of B", "runtime/walk.cpp", "dots(queries, b_, ", "dots(queries, keys, "),
+    M("further queries of a state are its first", "runtime/walk.cpp", "(n * d.C + i) * d.K", "i * d.K"),
+    M("one row reads and adds", "runtime/decode.cpp", "(role == LATHE_A ? 1 : 2)", "(role == LATHE_A ? 1 : 1)"),
+    M("products with B in the place of those with keys", "runtime/decode.cpp",
+      "return met() + queries() * heads;", "return met();"),
     # momentum and mixtures of keys
     M("weights of a momentum do not decay", "runtime/momentum.cpp", "sum = 1 + beta * sum;", "sum = 1 + sum;"),
     M("momentum decays once for each of its queries", "runtime/momentum.cpp",

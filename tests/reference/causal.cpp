@@ -93,9 +93,7 @@ struct Memory {
   // Rows mix, and an error in one becomes one in all others: the size of each is that of its column, of which the key
   // has its length at most.
   void add(const Feature& k, const Correction& x, int64_t V) {
-    double length = 0;
-    for (const double size : k.size) length += size * size;
-    length = std::sqrt(length);
+    const double length = norm(k.size);
     for (auto* size : {&state_size, &state_ever})
       for (int64_t e = 0; e < V; ++e) {
         double most = 0;
@@ -106,6 +104,11 @@ struct Memory {
       }
     for (size_t i = 0; i < state.size(); ++i)
       state[i] += k.value[i / static_cast<size_t>(V)] * x.value[i % static_cast<size_t>(V)];
+  }
+  // The same beside what is left of each row. An error may go from a row to those that are left nothing.
+  void turn(const std::vector<double>& left, const Moved& by, int64_t V) {
+    for (size_t i = 0; i < state.size(); ++i) state[i] *= left[i / static_cast<size_t>(V)];
+    add(by.row, by.read, V);
   }
   void add(const Feature& k, const double* v, int64_t V) {
     for (size_t c = 0; c < k.value.size(); ++c) {
@@ -144,7 +147,8 @@ Feature over_length(Feature x, double multiple, double eps) {
   return x;
 }
 
-Answers scan(const Problem& p, const Decay& decay, const std::vector<double>& bonus, const Correct& correct) {
+Answers scan(const Problem& p, const Decay& decay, const std::vector<double>& bonus, const Correct& correct,
+             const Move& move) {
   const int64_t K = map_width(p), HS = p.state_heads(), HO = p.out_heads();
   const Answers start = initial_answers(p);
   Answers a = start;
@@ -178,7 +182,13 @@ Answers scan(const Problem& p, const Decay& decay, const std::vector<double>& bo
           }
           before.add(weighed, v, p.V);
         }
-        for (int64_t c = 0; c < K; ++c) m.decay(c, decay(token, head, c), p.V);
+        if (move) {
+          std::vector<double> left;
+          for (int64_t c = 0; c < K; ++c) left.push_back(decay(token, head, c));
+          m.turn(left, move(token, head, m.state), p.V);
+        } else {
+          for (int64_t c = 0; c < K; ++c) m.decay(c, decay(token, head, c), p.V);
+        }
         if (correct)
           m.add(feature, correct(token, head, feature, v, m.state), p.V);
         else
@@ -230,8 +240,9 @@ std::vector<std::string> variant_names() {
 }
 
 const std::vector<std::vector<double> Problem::*>& rows_of_tokens() {
-  static const std::vector<std::vector<double> Problem::*> all = {
-      &Problem::q, &Problem::k, &Problem::v, &Problem::gate, &Problem::dt, &Problem::out_gate, &Problem::beta};
+  static const std::vector<std::vector<double> Problem::*> all = {&Problem::q,    &Problem::k,  &Problem::v,
+                                                                  &Problem::gate, &Problem::dt, &Problem::out_gate,
+                                                                  &Problem::beta, &Problem::a,  &Problem::b};
   return all;
 }
 

@@ -31,7 +31,7 @@ struct Problem {
   std::map<std::string, double> attrs;
   std::vector<int64_t> lengths, cu_seqlens, slots, position;
   std::vector<double> q, k, v, gate, state, z, stabiliser, decay, beta, bonus, dt, dt_bias, skip, out_gate, projection,
-      step_size, momentum, mixture;
+      a, b, step_size, momentum, mixture;
 
   int64_t key_width() const { return keys * D; }  // numbers of a token and key head
   int64_t queries() const { return TQ < 0 ? T : TQ; }
@@ -84,7 +84,14 @@ struct Correction {
 };
 using Correct = std::function<Correction(int64_t token, int64_t head, const Feature& k, const double* v,
                                          const std::vector<double>& state)>;
-Answers scan(const Problem& p, const Decay& decay, const std::vector<double>& bonus = {}, const Correct& correct = {});
+// What a token reads of the state before it, and the row that it is added by, next to what decays.
+struct Moved {
+  Feature row;
+  Correction read;  // its stretch is that of the decays as well
+};
+using Move = std::function<Moved(int64_t token, int64_t head, const std::vector<double>& state)>;
+Answers scan(const Problem& p, const Decay& decay, const std::vector<double>& bonus = {}, const Correct& correct = {},
+             const Move& move = {});
 Decay left_by_gates(const Problem& p);
 Answers causal(const Problem& p);
 
@@ -96,6 +103,7 @@ struct Variant {
   // for each such head.
   bool takes_decay = false, takes_gate = false, takes_key_gates = false, takes_bonus = false;
   bool takes_beta = false;      // one for each token and state head; there is no normaliser then
+  bool takes_rows = false;      // A and B, K numbers for each token and state head; no normaliser, and no gradient
   bool takes_momentum = false;  // and a step size for each state head; the decay is the momentum's
   bool takes_steps = false;     // and what goes with them: their bias, skip and out_gate, each of which may be absent
 };
@@ -107,7 +115,10 @@ std::map<std::string, Variant>& variants();
 std::vector<std::string> variant_names();
 // The length of a row.
 double norm(const std::vector<double>& x);
-inline bool has_normaliser(const std::string& variant) { return !variants().at(variant).takes_beta; }
+inline bool has_normaliser(const std::string& variant) {
+  return !variants().at(variant).takes_beta && !variants().at(variant).takes_rows;
+}
+inline bool has_gradient(const std::string& variant) { return !variants().at(variant).takes_rows; }
 
 struct AnnounceVariant {
   AnnounceVariant(const char* name, const Variant& variant) { variants().emplace(name, variant); }

@@ -117,6 +117,11 @@ Arguments::Arguments(const std::string& op, const Problem& problem, const Option
     const Extents z = {p.B, p.T, p.out_heads(), p.V};
     add(LATHE_OUT_GATE, options_.type, z, laid_out(options_.layout, z), p.out_gate);
   }
+  for (const auto& [role, values] : {std::pair{LATHE_A, &p.a}, {LATHE_B, &p.b}}) {
+    if (!variant.takes_rows) continue;
+    const Extents rows = {p.B, p.T, p.state_heads(), reference::map_width(p)};
+    add(static_cast<uint32_t>(role), options_.type, rows, laid_out(options_.layout, rows), *values);
+  }
   if (variant.takes_bonus) {
     const Extents bonus = {p.state_heads(), reference::map_width(p)};
     add(LATHE_BONUS, Type::F32, bonus, compact_strides(bonus), p.bonus);

@@ -65,6 +65,21 @@ void fill_betas(Problem& p, Type type, const Draw& uniform) {
     }
 }
 
+// As RWKV-7 makes them: a direction, and nearly the same part of each of its keys taken away along it.
+void fill_rows(Problem& p, Type type, const Draw& uniform, const Draw& normal) {
+  const int64_t K = reference::map_width(p);
+  p.a.clear(), p.b.clear();
+  for (int64_t row = 0; row < p.B * p.T * p.state_heads(); ++row) {
+    std::vector<double> direction;
+    fill(direction, K, normal);
+    const double length = reference::norm(direction), rate = uniform();
+    for (const double x : direction) {
+      p.a.push_back(rounded(type, -x / length));
+      p.b.push_back(rounded(type, rate * (0.9 + 0.1 * uniform()) * x / length));
+    }
+  }
+}
+
 Problem reals(Problem p, Type type, uint64_t seed, bool states) {
   settle(p);
   std::mt19937_64 bits(seed);
@@ -101,6 +116,7 @@ Problem reals(Problem p, Type type, uint64_t seed, bool states) {
       p, positive ? [&] { return std::abs(value()); } : value, value, [&] { return rounded(Type::F32, normal()); },
       states);
   if (variant.takes_beta) fill_betas(p, type, uniform);
+  if (variant.takes_rows) fill_rows(p, type, uniform, normal);
   if (p.stabilise && states) fill(p.stabiliser, p.rows() * p.HK, [&] { return rounded(Type::F32, normal()); });
   return p;
 }
@@ -162,6 +178,19 @@ Problem integers(Problem p, int64_t magnitude, uint64_t seed, bool states) {
     for (auto row = p.k.begin(); row < p.k.end(); row += p.D)
       for (int n = 0; n < 2; ++n)
         row[static_cast<std::ptrdiff_t>(bits() % 5 % static_cast<uint64_t>(p.D))] = bits() % 2 == 0 ? 1 : -1;
+  }
+  // a row of the state is taken away, or goes to another one, with another sign
+  if (variant.takes_rows) {
+    const auto K = static_cast<size_t>(reference::map_width(p)),
+               rows = static_cast<size_t>(p.B * p.T * p.state_heads());
+    p.a.assign(rows * K, 0);
+    p.b = p.a;
+    for (size_t first = 0; first < rows * K; first += K) {
+      const size_t from = first + bits() % K;
+      p.a[from] = -1;
+      p.b[from] = 1;
+      p.b[first + bits() % K] = static_cast<double>(bits() % 2);
+    }
   }
   // no out_gate: silu is never exact
   if (variant.takes_steps) {

@@ -22,6 +22,8 @@ const std::map<uint32_t, Role>& roles() {
       {LATHE_PROJECTION, {"PROJECTION", 2, 3, Kind::Float32, 1, 0, false}},
       {LATHE_SNAPSHOTS, {"SNAPSHOTS", 5, 5, Kind::Float32, 2, 2, true}},
       {LATHE_GATE, {"GATE", 3, 4, Kind::Float, 0, 2, false}},
+      {LATHE_A, {"A", 4, 4, Kind::Float, 1, 2, false}},
+      {LATHE_B, {"B", 4, 4, Kind::Float, 1, 2, false}},
       {LATHE_BETA, {"BETA", 3, 3, Kind::Float, 0, 2, false}},
       {LATHE_BONUS, {"BONUS", 2, 2, Kind::Float32, 1, 0, false}},
       {LATHE_DT, {"DT", 3, 3, Kind::Float, 0, 2, false}},

@@ -1,0 +1,114 @@
+// The recurrence itself, as in decode.cpp, but rows are made ready for a chunk of tokens at once: that leaves one call
+// for each token, and while a chunk lasts a state stays in the first-level cache.
+#include "walk.h"
+
+#include "key_gates.h"
+
+namespace lathe {
+
+namespace {
+
+// What the tokens of a chunk take of one state and give to it.
+class Tokens {
+ public:
+  Tokens(Worker& worker, const Sequence& s, const Step& step, int64_t head) : w_(worker), step_(step) {
+    const Plan& plan = w_.plan();
+    const int64_t K = plan.padded.K, tile = plan.padded.C * K;
+    const Tensor& gate = w_.problem()[LATHE_GATE];
+    const Worker::Rows gates =
+        key_gate_rows(w_, gate.at(s.batch, s.token(step.t), head), gate.stride[1], step.rows, w_.key_gates());
+    Buffer g(gates.data, K, step.rows, gates.stride), left(w_.key_gates(), K, step.rows, K);
+    call(*plan.kernels.exponentials, g, left);
+    left_ = {w_.key_gates(), K};
+    a_ = w_.unmapped(LATHE_A, step, s, head, K, w_.key_gates() + tile);
+    b_ = w_.unmapped(LATHE_B, step, s, head, K, w_.key_gates() + 2 * tile);
+  }
+
+  // The products of queries with keys and with B.
+  void meet(const Worker::Rows& queries, const Worker::Rows& keys) {
+    dots(queries, keys, w_.inv());
+    dots(queries, b_, w_.inv() + step_.rows);
+  }
+
+  // Token i: what its query reads of the state that it leaves.
+  void take(int64_t i, const Worker::Rows& queries, const Worker::Rows& keys, const Worker::Rows& values, float* state,
+            float* out) const {
+    const Plan& plan = w_.plan();
+    const int64_t K = w_.problem().sizes.K, V = plan.padded.V;
+    const auto row = [&](const Worker::Rows& rows) { return rows.data + i * rows.stride; };
+    float qk = w_.inv()[i], qb = w_.inv()[step_.rows + i];
+    Buffer q(row(queries), K), k(row(keys), K), v(row(values), V), h(state, V, K, V);
+    Buffer left(row(left_), K), a(row(a_), K), b(row(b_), K), read(w_.kt(), V), o(out, V);
+    call(*plan.kernels.decode_rank_one, q, k, v, h, left, a, b, qk, qb, read, o, h);
+  }
+
+ private:
+  void dots(const Worker::Rows& x_rows, const Worker::Rows& y_rows, float* to) const {
+    const int64_t K = w_.plan().padded.K, n = step_.rows;
+    Buffer x(x_rows.data, K, n, x_rows.stride), y(y_rows.data, K, n, y_rows.stride), sums(to, n);
+    call(*w_.plan().kernels.row_dots, x, y, sums);
+  }
+
+  Worker& w_;
+  const Step& step_;
+  Worker::Rows left_, a_, b_;
+};
+
+// The output heads of one state, and where their rows of a chunk go: the caller's own where kernels can write them.
+void walk_state(Worker& w, const Sequence& s, const Step& step, int64_t key_head, int64_t value,
+                const Worker::Rows& keys) {
+  const Plan& plan = w.plan();
+  const Problem& p = w.problem();
+  const Padded& d = plan.padded;
+  const Group group{p.sizes, plan.meaning.tiled()};
+  const Tensor& o = p[LATHE_O];
+  const bool direct = o.storage == Storage::kF32 && p.sizes.V == d.V;
+  float* state = w.state(static_cast<size_t>(step.head), value);
+  Tokens tokens(w, s, step, group.head(p.sizes.state_heads(), key_head, value));
+  const Worker::Rows values = w.values(s, step.t, step.rows, group.head(p.sizes.HV, key_head, value), w.v());
+  const auto each_output = [&](auto visit) {
+    int64_t n = 0;
+    for (int64_t l = 0; l < group.outputs(); l++)
+      if (group.value_of(l) == value) visit(l, n++);
+  };
+  const auto head_of = [&](int64_t l) { return group.head(p.sizes.out_heads(), key_head, l); };
+  // The first queries also move the state on; others only read it.
+  Worker::Rows first{};
+  each_output([&](int64_t l, int64_t n) {
+    float* room = w.q() + n * d.C * d.K;
+    const int64_t head = group.head(p.sizes.HQ, key_head, group.query_of(l));
+    const Worker::Rows queries = w.map_rows(LATHE_Q, step, s, head, 0, room);
+    if (n == 0)
+      first = queries;
+    else if (queries.data != room)
+      w.widen(Storage::kF32, reinterpret_cast<const char*>(queries.data), queries.stride, step.rows, d.K, room, d.K);
+  });
+  tokens.meet(first, keys);
+  for (int64_t i = 0; i < step.rows; i++)
+    each_output([&](int64_t l, int64_t n) {
+      float* out = direct ? o.floats(s.batch, s.token(step.t + i), head_of(l)) : w.o() + (n * d.C + i) * d.V;
+      if (n == 0) return tokens.take(i, first, keys, values, state, out);
+      float one = 1;
+      Buffer q(w.q() + (n * d.C + i) * d.K, p.sizes.K), h(state, d.V, p.sizes.K, d.V), more(out, d.V);
+      call(*plan.kernels.recall, q, h, one, more);
+    });
+  if (direct) return;
+  each_output([&](int64_t l, int64_t n) {
+    w.store(w.o() + n * d.C * d.V, d.V, o.at(s.batch, s.token(step.t), head_of(l)), o.stride[1], step.rows);
+  });
+}
+
+}  // namespace
+
+void walk_tokens(Worker& w, const Sequence& s, const Unit& unit) {
+  const Group group{w.problem().sizes, w.plan().meaning.tiled()};
+  w.load(s, unit);
+  walk_chunks(0, s.queries, w.plan().padded.C, unit.heads, [&](const Step& step, const Step&) {
+    const int64_t key_head = unit.head + step.head;
+    const Worker::Rows keys = w.map_rows(LATHE_K, step, s, key_head, 0, w.k());
+    for (int64_t value = 0; value < group.values(); value++) walk_state(w, s, step, key_head, value, keys);
+  });
+  w.save(s, unit);
+}
+
+}  // namespace lathe
