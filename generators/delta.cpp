@@ -87,8 +87,8 @@ void step(Kernel& kernel, bool keyed) {
   Var c("c"), key("key");
   RDom r(0, q.dim(0).extent(), "r");
   Func a("a"), sums("sums"), read("read"), h_out("h_out");
-  a(key) = keyed ? Expr(kernel.buffer("a", 1)(key)) : Expr(kernel.number<float>("a"));
-  auto beta = kernel.number<float>("beta"), qk = kernel.number<float>("qk");
+  a(key) = keyed ? Expr(kernel.buffer("a", 1)(key)) : Expr(kernel.each<float>("a"));
+  auto beta = kernel.each<float>("beta"), qk = kernel.each<float>("qk");
   sums(c) = Tuple(0.f, 0.f);
   sums(c) = Tuple(sums(c)[0] + k(r) * a(r) * h(c, r), sums(c)[1] + q(r) * a(r) * h(c, r));
   Expr x = beta * (v(c) - sums(c)[0]);
