@@ -193,10 +193,15 @@ int lathe_bench_main(int argc, char** argv) {
   app.add_flag("--list", options.list, "print the names and stop");
   app.add_flag("--smoke", options.smoke, "small shapes, to test the benchmark itself");
   app.add_option("--peers-dir", cache, "where the peers are kept")->envname("LATHE_PEERS_DIR")->capture_default_str();
-  auto* model = app.add_flag("--static", by_model, "time nothing: what llvm-mca says of the loops of a row's kernels");
+  auto* model =
+      app.add_flag("--static", by_model, "time nothing: what llvm-mca, or of CUDA ptxas, says of a row's kernels");
   app.add_option("--row", still.row, "the row of --static (default: the best that this processor runs)")->needs(model);
   app.add_option("--tune-for", still.tune_for, "the micro-architecture whose records --static takes")->needs(model);
-  app.add_option("--mcpu", still.cpus, "processors of --static, as llvm-mca names them")->delimiter(',')->needs(model);
+  app.add_option("--mcpu", still.cpus, "processors of --static, as llvm-mca names them, or sm_75,sm_90")
+      ->delimiter(',')
+      ->needs(model);
+  app.add_flag("--brief", still.brief, "of a CUDA row only what ptxas says, and no listing of instructions")
+      ->needs(model);
   app.add_option("--beside", still.beside, "a file with the body of a loop, for --static to rate beside")->needs(model);
   try {
     app.parse(argc, argv);

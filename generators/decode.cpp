@@ -16,18 +16,18 @@ void step(Kernel& kernel, bool keyed, bool moves = false) {
   auto q = kernel.buffer("q", 1), k = kernel.buffer("k", 1), v = kernel.buffer("v", 1), h = kernel.buffer("h");
   auto before = kernel.buffer("before", 1);
   Var x("x"), key("key");
-  Expr left = keyed ? Expr(kernel.buffer("a", 1)(key)) : Expr(kernel.number<float>("a"));
+  Expr left = keyed ? Expr(kernel.buffer("a", 1)(key)) : Expr(kernel.each<float>("a"));
   Func p_out("p_out"), h_out("h_out"), numerator("numerator"), o("o");
   Expr added = k(key) * v(x);
   if (moves) {
     auto p = kernel.buffer("p");
-    p_out(x, key) = left * p(x, key) - kernel.number<float>("c") * added;
+    p_out(x, key) = left * p(x, key) - kernel.each<float>("c") * added;
     h_out(x, key) = h(x, key) - p_out(x, key);
     kernel.output(Role::recurrence, p_out);
   } else {
     h_out(x, key) = left * h(x, key) + added;
   }
-  auto inv = kernel.number<float>("inv");
+  auto inv = kernel.each<float>("inv");
   RDom r(0, q.dim(0).extent(), "r");
   numerator(x) += q(r) * h_out(x, r);
   o(x) = (before(x) + numerator(x)) * inv;
@@ -45,7 +45,7 @@ LATHE_KERNEL(decode_momentum, once) { step(kernel, false, true); }
 // A further query of a state that is already up to date: num = q S. q(K), h(V, K).
 LATHE_KERNEL(recall, once) {
   auto q = kernel.buffer("q", 1), h = kernel.buffer("h");
-  auto inv = kernel.number<float>("inv");
+  auto inv = kernel.each<float>("inv");
   Var x("x");
   RDom r(0, q.dim(0).extent(), "r");
   Func numerator("numerator"), o("o");
@@ -59,7 +59,7 @@ LATHE_KERNEL(recall, once) {
 // before, and h_out may be h.
 LATHE_KERNEL(recall_more, once) {
   auto q = kernel.buffer("q", 1), h = kernel.buffer("h"), before = kernel.buffer("before", 1);
-  auto inv = kernel.number<float>("inv");
+  auto inv = kernel.each<float>("inv");
   Var x("x");
   RDom r(0, q.dim(0).extent(), "r");
   Func numerator("numerator"), o("o");

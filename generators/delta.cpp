@@ -99,8 +99,8 @@ void step(Kernel& kernel, bool keyed) {
   auto q = kernel.buffer("q", 1), k = kernel.buffer("k", 1), v = kernel.buffer("v", 1), h = kernel.buffer("h");
   Var c("c"), key("key");
   Func a("a"), read("read"), h_out("h_out");
-  a(key) = keyed ? Expr(kernel.buffer("a", 1)(key)) : Expr(kernel.number<float>("a"));
-  auto beta = kernel.number<float>("beta"), qk = kernel.number<float>("qk");
+  a(key) = keyed ? Expr(kernel.buffer("a", 1)(key)) : Expr(kernel.each<float>("a"));
+  auto beta = kernel.each<float>("beta"), qk = kernel.each<float>("qk");
   const Func sums = read_twice(
       kernel, h, [&](const Expr& i) { return k(i) * a(i); }, [&](const Expr& i) { return q(i) * a(i); });
   Expr x = beta * (v(c) - sums(c)[0]);
@@ -120,7 +120,7 @@ LATHE_KERNEL(decode_delta_keys, once) { step(kernel, true); }
 LATHE_KERNEL(decode_rank_one, once) {
   auto q = kernel.buffer("q", 1), k = kernel.buffer("k", 1), v = kernel.buffer("v", 1), h = kernel.buffer("h");
   auto left = kernel.buffer("left", 1), a = kernel.buffer("a", 1), b = kernel.buffer("b", 1);
-  auto qk = kernel.number<float>("qk"), qb = kernel.number<float>("qb");
+  auto qk = kernel.each<float>("qk"), qb = kernel.each<float>("qb");
   Var c("c"), key("key");
   Func read("read"), h_out("h_out");
   const Func sums = read_twice(

@@ -54,6 +54,14 @@ class Kernel {
     return param;
   }
 
+  // A number that each call has another of, even among calls that are one on a device: see batch.h.
+  template <typename T>
+  Halide::Param<T> each(const std::string& name) {
+    auto param = number<T>(name);
+    each_.push_back(param.parameter());
+    return param;
+  }
+
   // rows(a, b), as a Func of its own, so that a target may read the numbers of several steps of a sum at once. It holds
   // bits: Halide uses freed blocks of the stack again for the same type, and one that is elsewhere indexed at run time
   // cannot become registers.
@@ -75,9 +83,22 @@ class Kernel {
     for (int d = 0; d < buffer.dimensions(); d++) buffer.dim(d).set_min(0);
   }
 
+  // Other buffers and Funcs in place of these, by their names; what was a number may now be a buffer.
+  void become(const std::vector<Halide::ImageParam>& inputs, const std::vector<Labelled>& labelled,
+              const std::vector<Halide::Func>& outputs) {
+    inputs_ = inputs;
+    for (Halide::Argument& a : arguments_)
+      for (const Halide::ImageParam& image : inputs)
+        if (image.name() == a.name)
+          a = {a.name, Halide::Argument::InputBuffer, image.type(), image.dimensions(), Halide::ArgumentEstimates{}};
+    labelled_ = labelled;
+    outputs_ = outputs;
+  }
+
   const std::vector<Labelled>& labelled() const { return labelled_; }
   std::vector<Halide::ImageParam>& inputs() { return inputs_; }
   std::vector<Halide::Parameter>& numbers() { return numbers_; }
+  const std::vector<Halide::Parameter>& numbers_of_each() const { return each_; }
   const std::vector<Halide::Func>& outputs() const { return outputs_; }
   const std::vector<Halide::Argument>& arguments() const { return arguments_; }
 
@@ -85,7 +106,7 @@ class Kernel {
   Instance instance_;
   int chunk_, grain_;
   std::vector<Halide::ImageParam> inputs_;
-  std::vector<Halide::Parameter> numbers_;
+  std::vector<Halide::Parameter> numbers_, each_;
   std::vector<Halide::Argument> arguments_;
   std::vector<Labelled> labelled_;
   std::vector<Halide::Func> outputs_;
@@ -104,7 +125,7 @@ struct Announce {
 }  // namespace lathe::gen
 
 // LATHE_KERNEL(name, axis): axis is once | transitions | maps | formulas | storage, the list that its instances range
-// over.
+// over; or device: once, for rows that take all chunks of a call at once.
 #define LATHE_KERNEL(name, axis)                                                                  \
   static void lathe_define_##name(::lathe::gen::Kernel& kernel);                                  \
   static const ::lathe::gen::Announce lathe_announce_##name({#name, #axis, lathe_define_##name}); \

@@ -9,6 +9,7 @@
 #include <fstream>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <sstream>
 
 #include "../schedules/census.h"
@@ -21,6 +22,7 @@
 #include "compile_errors.h"
 #include "estimates.h"
 #include "kernel.h"
+#include "launches.h"
 #include "trips.h"
 
 namespace lathe::gen {
@@ -38,7 +40,7 @@ struct Options {
   std::string kernel, axis, row, records, tune_for = "generic", directory = ".", sanitize;
   std::string autoscheduler;
   std::vector<std::string> emit{"object"}, set, estimates;
-  bool asserts = false, runtime = false, space = false;
+  bool asserts = false, runtime = false, space = false, list = false;
 };
 
 std::string text_of(const Numbers& numbers) {
@@ -114,17 +116,32 @@ void check_vectors(const Halide::Target& target) {
 }
 
 // A line a loop, in the order of the code: how often its body runs, and whether it holds no loop.
-void write_trips(const std::string& path, Kernel& kernel, const std::string& symbol, const Halide::Target& target,
-                 const Estimates& estimates) {
-  const Halide::Module module =
-      Halide::Pipeline(kernel.outputs()).compile_to_module(kernel.arguments(), symbol, target);
-  std::ofstream out(path);
+std::string trips_text(const Halide::Internal::Stmt& body, const Estimates& estimates) {
+  std::string text;
+  for (const LoopTrips& loop : count_trips(body, estimates))
+    text += fmt::format("{} {} {}\n", loop.trips, loop.innermost ? 1 : 0, loop.name);
+  return text;
+}
+
+// A line a launch: the device's function, the threads of a block, and the bytes that they share.
+std::string launches_text(const Halide::Internal::Stmt& body) {
+  std::string text;
+  for (const Launch& l : launches_of(body))
+    text += fmt::format("{} {} {}\n", l.entry, fmt::join(l.threads, " "), l.shared);
+  return text;
+}
+
+// What is told of the kernel as it is lowered, in words of ours.
+void write_told(const std::string& stem, const std::set<std::string>& told, const Halide::Module& module,
+                const Estimates& estimates) {
   for (const auto& function : module.functions()) {
-    if (function.name != symbol) continue;
-    for (const LoopTrips& loop : count_trips(function.body, estimates))
-      out << fmt::format("{} {} {}\n", loop.trips, loop.innermost ? 1 : 0, loop.name);
+    if (function.name != module.name()) continue;
+    for (const std::string& kind : told) {
+      std::ofstream out(stem + "." + kind);
+      out << (kind == "trips" ? trips_text(function.body, estimates) : launches_text(function.body));
+      if (!out.flush()) throw std::runtime_error("cannot write " + stem + "." + kind);
+    }
   }
-  if (!out.flush()) throw std::runtime_error("cannot write " + path);
 }
 
 void generate(const Options& options) {
@@ -157,15 +174,15 @@ void generate(const Options& options) {
       {"header", {Output::c_header, ".h"}},
       {"device_code", {Output::device_code, ".device"}}};
   std::map<Output, std::string> files;
-  bool trips = false;
+  std::set<std::string> told;
   for (const std::string& kind : options.emit) {
-    if (kind == "trips") {
-      trips = true;
+    if (kind == "trips" || kind == "launches") {
+      told.insert(kind);
       continue;
     }
     const auto found = kinds.find(kind);
     if (found == kinds.end()) {
-      std::vector<std::string> names{"trips"};
+      std::vector<std::string> names{"trips", "launches"};
       for (const auto& [name, file] : kinds) names.push_back(name);
       throw std::invalid_argument(
           fmt::format("unknown output kind '{}': expected one of {}", kind, fmt::join(names, ", ")));
@@ -173,8 +190,11 @@ void generate(const Options& options) {
     files[found->second.first] = stem + found->second.second;
   }
   std::filesystem::create_directories(options.directory);
-  Halide::Pipeline(kernel.outputs()).compile_to(files, kernel.arguments(), symbol, target);
-  if (trips) write_trips(stem + ".trips", kernel, symbol, target, parse_estimates(options.estimates));
+  // lowered once: a second time, functions of a device would have other names
+  const Halide::Module module =
+      Halide::Pipeline(kernel.outputs()).compile_to_module(kernel.arguments(), symbol, target);
+  module.compile(files);
+  write_told(stem, told, module, parse_estimates(options.estimates));
   write_entry(stem + ".inc", options, symbol, family_of_row.grains(instance, choice.numbers, target), choice);
 }
 
@@ -237,6 +257,17 @@ void print_space(const Options& options) {
   fmt::print("{}\n", all.dump());
 }
 
+// Every kernel that the row has, an instance a line.
+void print_instances(const Options& options) {
+  const bool device = find_row(options.row).family == "gpu";
+  for (const Announced& a : announced()) {
+    if (std::string_view(a.axis) == "device" && !device) continue;
+    const std::vector<std::string> values = values_of(a.axis);
+    if (values.empty()) fmt::print("{}\n", a.name);
+    for (const std::string& value : values) fmt::print("{}:{}\n", a.name, value);
+  }
+}
+
 // What the kernels of a device row call: Halide's own runtime. Kernels of CPU rows call nothing.
 void generate_runtime(const Options& options) {
   const Row& row = find_row(options.row);
@@ -254,12 +285,14 @@ int main(int argc, char** argv) {
   CLI::App app("Generates one lathe kernel for one target row.");
   auto* kernel = app.add_option("--kernel", options.kernel, "causal, state, map ...");
   app.add_flag("--runtime", options.runtime, "Halide's runtime for the row, instead of a kernel")->excludes(kernel);
+  app.add_flag("--list", options.list, "print the row's kernels, and generate nothing")->excludes(kernel);
   app.add_option("--axis", options.axis, "the instance: a transition, feature map or storage type");
   app.add_option("--row", options.row, "a row of schedules/targets.def")->required();
   app.add_option("--records", options.records, "directory of tuned records");
   app.add_option("--tune-for", options.tune_for, "micro-architecture whose records to prefer");
   app.add_option("--out", options.directory, "directory for the outputs");
-  app.add_option("--emit", options.emit, "object, assembly, stmt, header, device_code, trips")->delimiter(',');
+  app.add_option("--emit", options.emit, "object, assembly, stmt, header, device_code, trips, launches")
+      ->delimiter(',');
   app.add_option("--set", options.set, "knob=value, instead of the record's");
   app.add_option("--autoscheduler", options.autoscheduler, "in place of the schedule, for comparison")
       ->check(CLI::IsMember({"Adams2019", "Li2018", "Mullapudi2016"}));
@@ -274,6 +307,8 @@ int main(int argc, char** argv) {
   try {
     if (options.runtime)
       lathe::gen::generate_runtime(options);
+    else if (options.list)
+      lathe::gen::print_instances(options);
     else if (options.space)
       lathe::gen::print_space(options);
     else

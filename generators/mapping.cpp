@@ -28,13 +28,13 @@ Mapping::Mapping(Kernel& k, const std::pair<std::string, std::string>& map_and_s
       w(k.buffer("w")),
       width(k.number<int32_t>("width")),
       features(k.number<int32_t>("features")),
-      rows(k.number<int32_t>("rows")),
-      position(k.number<int32_t>("position")),
+      rows(k.each<int32_t>("rows")),
+      position(k.each<int32_t>("position")),
       step(k.number<int32_t>("step")),
       subtract(k.number<int32_t>("subtract")),
       scale(k.number<float>("scale")),
       attribute(k.number<float>("attribute")),
-      peak_before(k.number<float>("peak_before")) {}
+      peak_before(k.each<float>("peak_before")) {}
 
 Expr Mapping::x(const Expr& column, const Expr& row) const {
   return storage.empty() ? stored(column, row) : widened(storage, stored(column, row));

@@ -20,7 +20,7 @@ LATHE_KERNEL(softplus, once) {
 // y = x + d v, past the recurrence. y may be x.
 LATHE_KERNEL(skip_rows, once) {
   auto x = kernel.buffer("x"), v = kernel.buffer("v");
-  auto d = kernel.number<float>("d");
+  auto d = kernel.each<float>("d");
   Var c("c"), i("i");
   Func y("y");
   y(c, i) = x(c, i) + d * v(c, i);

@@ -34,7 +34,7 @@ LATHE_KERNEL(state, transitions) {
     kept *= decay.since(last);
   } else if (has_momentum(kernel.axis())) {
     auto p = kernel.buffer("p"), rest = kernel.buffer("rest", 1);
-    auto left = kernel.number<float>("left"), moved = kernel.number<float>("moved");
+    auto left = kernel.each<float>("left"), moved = kernel.each<float>("moved");
     sum_by(rest);
     kept = left * kept + moved * p(x, key);
   } else if (gates_keys(kernel.axis())) {
@@ -48,4 +48,19 @@ LATHE_KERNEL(state, transitions) {
   h_out(x, key) = kept + rising * outer(x, key);
   kernel.label(Role::outer, outer);
   kernel.output(Role::state, h_out);
+}
+
+// The states that enter the chunks of a sequence, and the one that leaves the last, where all chunks were taken at
+// once: each by itself adds u to a state of zeros, and leaves `left` of what enters. u(V, K, N), left(K, N), h(V, K):
+// enters the first; states(V, K, N + 1). Keys that are left alike give `left` a stride of zero.
+LATHE_KERNEL(carry, device) {
+  auto u = kernel.buffer("u", 3), left = kernel.buffer("left"), h = kernel.buffer("h");
+  left.dim(0).set_stride(Expr());
+  Var x("x"), key("key"), n("n");
+  RDom chunk(0, u.dim(2).extent(), "chunk");
+  Func states("states");
+  states(x, key, n) = undef<float>();
+  states(x, key, 0) = h(x, key);
+  states(x, key, chunk + 1) = left(key, chunk) * states(x, key, chunk) + u(x, key, chunk);
+  kernel.output(Role::states, states);
 }

@@ -1,5 +1,6 @@
 // How a CPU runs each role: register tiles of rows x vectors, operands broadcast from L1, loops over run-time widths.
 #include <algorithm>
+#include <set>
 
 #include "schedule.h"
 #include "spaces.h"
@@ -276,7 +277,8 @@ struct Roles {
       stage.tile(token, key, ii, xi, kTransposed, vector).reorder(xi, ii, token, key).vectorize(xi).unroll(ii);
     };
     // stores interleave only where the compiler knows how far apart they are
-    for (int apart : {kernel.chunk(), 64, 128}) interleave(f.specialize(f.output_buffer().dim(1).stride() == apart));
+    for (int apart : std::set<int>{kernel.chunk(), 64, 128})
+      interleave(f.specialize(f.output_buffer().dim(1).stride() == apart));
     interleave(f);
   }
 };

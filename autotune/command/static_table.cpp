@@ -13,8 +13,10 @@
 
 #include "../../cli/table.h"
 #include "../../cli/verbs.h"
+#include "../../schedules/targets.h"
 #include "../../schedules/vectors.h"
 #include "../mca.h"
+#include "device_table.h"
 #include "request.h"
 
 namespace lathe::tune {
@@ -263,6 +265,7 @@ class StaticTable {
 }  // namespace
 
 int static_table(const StaticOptions& options) {
+  if (!options.row.empty() && gen::find_row(options.row).family == "gpu") return device_table(options);
   if (find_mca().empty()) {
     fmt::print(stderr, "lathe bench: skipped: --static needs llvm-mca 19 (Debian: apt-get install llvm-19)\n");
     return kSkipped;

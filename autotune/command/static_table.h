@@ -1,5 +1,5 @@
 // `lathe bench --static`: what a static model says of each loop of a row's kernels, for processors that need not be
-// here.
+// here; of a row of a device, what device_table.h tells.
 #pragma once
 
 #include <string>
@@ -9,9 +9,10 @@ namespace lathe::tune {
 
 struct StaticOptions {
   std::string row, tune_for = "generic", filter, json;
-  std::vector<std::string> cpus;    // as llvm-mca names them; none: those of the row's architecture
+  std::vector<std::string> cpus;    // as llvm-mca or ptxas names them; none: those of the row's architecture
   std::vector<std::string> beside;  // files with the body of a loop, to rate beside
   int jobs = 2;
+  bool brief = false;  // of a CUDA row: no listing, which takes most of the time
 };
 
 // 0; 77 and the reason where there is no llvm-mca.

@@ -91,3 +91,9 @@ refused_words no_such_kernel "" "unknown kernel 'no_such_kernel': expected one o
 
 # a tile that does not divide its chunk's rows would be stored past them
 refused_words map "--axis elu1 --set chunk=24 --set row_tile=16 --set column_vectors=1" "violates: row_tile divides the chunk"
+
+# rows that are transposed have code of their own for strides of a chunk, of 64 and of 128, which may be the same
+for chunk in 48 64 128; do
+  "$gen" --kernel transpose --row avx2 --records "$folder/none" --set chunk=$chunk --out "$folder/out" ||
+    { echo "a chunk of $chunk: expected a kernel"; exit 1; }
+done

@@ -1,0 +1,122 @@
+#include "batch.h"
+
+#include <map>
+
+using namespace Halide;
+
+namespace lathe::gen {
+
+namespace {
+
+namespace ir = Halide::Internal;
+
+class Batch : public ir::IRGraphMutator {
+ public:
+  explicit Batch(Kernel& kernel) : kernel_(kernel) {
+    for (ImageParam& image : kernel.inputs()) widen(image);
+    for (const Parameter& number : kernel.numbers_of_each()) {
+      ImageParam image(number.type(), kBatchDimensions, number.name());
+      image.dim(0).set_min(0).set_stride(Expr());  // that of items, which may share one
+      image.dim(1).set_min(0);
+      numbers_.emplace(number.name(), image(item_, head_));
+      inputs_.push_back(image);
+    }
+  }
+
+  void run() {
+    std::vector<ir::Function> ends;
+    for (const Func& output : kernel_.outputs()) ends.push_back(output.function());
+    const auto all = ir::build_environment(ends);
+    for (const std::string& name : ir::topological_order(ends, all)) define(all.at(name));
+    std::vector<Labelled> labelled;
+    for (const Labelled& l : kernel_.labelled())
+      if (const auto made = funcs_.find(l.func.name()); made != funcs_.end())
+        labelled.push_back({l.role, Func(made->second)});
+    std::vector<Func> outputs;
+    for (const ir::Function& end : ends) outputs.emplace_back(funcs_.at(end.name()));
+    kernel_.become(inputs_, labelled, outputs);
+  }
+
+ private:
+  using ir::IRGraphMutator::visit;
+
+  // The same buffer, with what is known of its dimensions.
+  void widen(ImageParam& image) {
+    ImageParam wide(image.type(), image.dimensions() + kBatchDimensions, image.name());
+    copy(image.parameter(), wide.parameter());
+    buffers_.emplace(image.name(), wide.parameter());
+    inputs_.push_back(wide);
+  }
+
+  static void copy(const Parameter& before, Parameter after) {
+    for (int d = 0; d < before.dimensions(); d++) {
+      after.set_min_constraint(d, before.min_constraint(d));
+      after.set_extent_constraint(d, before.extent_constraint(d));
+      after.set_stride_constraint(d, before.stride_constraint(d));
+    }
+    for (int d = before.dimensions(); d < after.dimensions(); d++) after.set_min_constraint(d, 0);
+  }
+
+  // Under its own name, which labels, arguments and extents go by.
+  void define(const ir::Function& before) {
+    ir::Function after(before.name());
+    funcs_.emplace(before.name(), after);
+    std::vector<std::string> names = before.args();
+    for (const Var& v : {item_, head_}) names.push_back(v.name());
+    std::vector<Expr> values;
+    for (const Expr& value : before.values()) values.push_back(mutate(value));
+    after.define(names, values);
+    copy(before.output_buffers()[0], after.output_buffers()[0]);  // those of a tuple have its extents
+    for (const Parameter& buffer : after.output_buffers()) buffers_.insert_or_assign(buffer.name(), buffer);
+    for (const ir::Definition& update : before.updates()) {
+      std::vector<Expr> at, to;
+      for (const Expr& e : update.args()) at.push_back(mutate(e));
+      for (const Expr& e : update.values()) to.push_back(mutate(e));
+      at.insert(at.end(), {item_, head_});
+      after.define_update(at, to);
+    }
+  }
+
+  Expr visit(const ir::Call* op) override {
+    if (op->call_type != ir::Call::Halide && op->call_type != ir::Call::Image) return IRGraphMutator::visit(op);
+    std::vector<Expr> args;
+    for (const Expr& arg : op->args) args.push_back(mutate(arg));
+    args.insert(args.end(), {item_, head_});
+    if (op->call_type == ir::Call::Image) return ir::Call::make(buffers_.at(op->name), args);
+    return ir::Call::make(funcs_.at(op->name), args, op->value_index);
+  }
+
+  Expr visit(const ir::Variable* op) override {
+    if (op->reduction_domain.defined()) return ir::Variable::make(op->type, op->name, domain(op->reduction_domain));
+    if (!op->param.defined()) return op;
+    if (const auto number = numbers_.find(op->name); number != numbers_.end()) return number->second;
+    if (!op->param.is_buffer()) return op;
+    return ir::Variable::make(op->type, op->name, buffers_.at(op->param.name()));
+  }
+
+  // Its bounds and conditions name buffers too.
+  ir::ReductionDomain domain(const ir::ReductionDomain& before) {
+    if (const auto made = domains_.find(before); made != domains_.end()) return made->second;
+    std::vector<ir::ReductionVariable> variables;
+    for (const ir::ReductionVariable& v : before.domain())
+      variables.push_back({v.var, mutate(v.min), mutate(v.extent)});
+    ir::ReductionDomain after(variables);
+    domains_.emplace(before, after);
+    after.set_predicate(mutate(before.predicate()));
+    return after;
+  }
+
+  Kernel& kernel_;
+  const Var item_{"item"}, head_{"head_of_item"};
+  std::vector<ImageParam> inputs_;
+  std::map<std::string, Parameter> buffers_;
+  std::map<std::string, Expr> numbers_;
+  std::map<std::string, ir::Function> funcs_;
+  std::map<ir::ReductionDomain, ir::ReductionDomain, ir::ReductionDomain::Compare> domains_;
+};
+
+}  // namespace
+
+void batch(Kernel& kernel) { Batch(kernel).run(); }
+
+}  // namespace lathe::gen

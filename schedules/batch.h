@@ -1,0 +1,15 @@
+// One call for many: what an algorithm says of one chunk and one head, for all of them at once.
+#pragma once
+
+#include "../generators/kernel.h"
+
+namespace lathe::gen {
+
+// Every buffer and every Func gets two more dimensions, items and heads, and each item and head reads and writes its
+// own. Algorithms stay as they are; devices, which want one launch for a whole call, schedule this. A stride of 0 lets
+// items or heads share what a buffer holds; a number of Kernel::each() becomes a buffer of one number for each item.
+void batch(Kernel& kernel);
+
+inline constexpr int kBatchDimensions = 2;
+
+}  // namespace lathe::gen

@@ -1,0 +1,13 @@
+# The CUDA rows: their code is emitted and assembled for every architecture, and needs no GPU for that.
+if(TARGET lathe AND Python3_FOUND)
+  function(lathe_ptxas name row)
+    add_test(NAME cuda/${name}
+             COMMAND ${LATHE_SH} ${CMAKE_CURRENT_SOURCE_DIR}/ptxas.sh ${PROJECT_SOURCE_DIR} ${PROJECT_BINARY_DIR}/cuda
+                     ${Python3_EXECUTABLE} $<TARGET_FILE:lathe> ${row} ${CMAKE_CURRENT_BINARY_DIR}/cuda ${ARGN})
+    set_tests_properties(cuda/${name} PROPERTIES SKIP_RETURN_CODE 77 TIMEOUT 1800 PROCESSORS 2)
+  endfunction()
+  lathe_ptxas(ptxas cuda_70 --brief --mcpu sm_75,sm_90,sm_120)
+  lathe_ptxas(cuda_70 cuda_70 --table ${PROJECT_SOURCE_DIR}/docs/gpu.md)
+  lathe_ptxas(cuda_80 cuda_80 --brief)
+  set_tests_properties(cuda/cuda_70 cuda/cuda_80 PROPERTIES LABELS all)
+endif()

@@ -1,0 +1,89 @@
+"""Every kernel of a CUDA row through NVIDIA's own assembler, and docs/gpu.md, whose table is what it says."""
+import argparse
+import json
+import pathlib
+import subprocess
+import sys
+
+BEGIN, END = "<!-- ptxas:begin -->\n", "<!-- ptxas:end -->\n"
+# those in which the time of a call goes
+SHOWN = ("causal:plain", "causal:decay", "causal_normalised:plain", "state:plain", "state:decay", "readout", "decode",
+         "map:elu1", "map:favor")
+KERNELS_THERE = 90
+MOST_SHARED = 48 * 1024
+WHOLE_SCORES = ("causal:plain", "causal_normalised:plain")
+HOT = ("causal:plain", "state:plain", "readout")  # loops that must hold multiplications
+
+
+def table_of(functions):
+    """In the document's words: registers of a thread and the warps that run at once, by architecture."""
+    names = list(functions[0]["architectures"])
+    heads = ["kernel", "threads", "shared", f"flops per instruction, {functions[0]['listed']}", *names]
+    lines = ["| " + " | ".join(heads) + " |", "|---" * len(heads) + "|"]
+    for kernel in SHOWN:
+        # of a kernel's functions the one that does its work: the others fill tables
+        work = max((f for f in functions if f["kernel"] == kernel), key=lambda f: f["mix"]["instructions"])
+        hot = work["hot_loop"]
+        cells = [f"`{kernel}`", str(work["threads"]), str(work["shared"]),
+                 f"{hot['flops'] / hot['instructions']:.2f}" if hot["flops"] else ""]
+        for a in work["architectures"].values():
+            share = "" if a["occupancy"] is None else f", {100 * a['occupancy']:.0f} %"
+            cells.append(f"{a['registers']}{share}")
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def faults_of(functions, listed):
+    kernels = {f["kernel"] for f in functions}
+    if len(kernels) < KERNELS_THERE:
+        yield f"{len(kernels)} kernels; expected {KERNELS_THERE} at least"
+    for f in functions:
+        name = f"{f['kernel']}, {f['function']}"
+        if f["threads"] < 1 or not 0 <= f["shared"] <= MOST_SHARED:
+            yield f"{name}: {f}"
+        for architecture, a in f["architectures"].items():
+            if a["registers"] < 1 or a["spills"]:
+                yield f"{name} on {architecture}: {a}"
+        if f["kernel"] in WHOLE_SCORES and f["shared"] < 1:
+            yield f"{name}: its blocks share nothing; expected scores"
+    for kernel in HOT if listed else ():
+        if not any(f["hot_loop"]["fma"] for f in functions if f["kernel"] == kernel):
+            yield f"{kernel}: no loop multiplies"
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("lathe")
+    parser.add_argument("row")
+    parser.add_argument("folder", type=pathlib.Path)
+    parser.add_argument("--mcpu", help="architectures, all if not given")
+    parser.add_argument("--brief", action="store_true", help="without listings of instructions")
+    parser.add_argument("--table", type=pathlib.Path, help="the document whose table must be this one")
+    parser.add_argument("--write", action="store_true", help="... and is written instead")
+    options = parser.parse_args()
+    options.folder.mkdir(parents=True, exist_ok=True)
+    file = options.folder / f"{options.row}.json"
+    command = [options.lathe, "bench", "--static", "--row", options.row, "--json", file]
+    if options.mcpu:
+        command += ["--mcpu", options.mcpu]
+    if options.brief:
+        command += ["--brief"]
+    code = subprocess.run(command, check=False, stdout=subprocess.DEVNULL).returncode
+    if code != 0:
+        sys.exit(code)
+    functions = json.loads(file.read_text())["functions"]
+    wrong = list(faults_of(functions, not options.brief))
+    if options.table:
+        before, rest = options.table.read_text().split(BEGIN)
+        shown, after = rest.split(END)
+        made = table_of(functions)
+        if options.write:
+            options.table.write_text(before + BEGIN + made + END + after)
+        elif shown != made:
+            wrong.append(f"{options.table} shows another table; with --write it is written:\n{made}")
+    print("\n".join(wrong) or f"{len(functions)} functions are as they should be")
+    sys.exit(bool(wrong))
+
+
+if __name__ == "__main__":
+    main()
