@@ -25,3 +25,4 @@ target_link_libraries(lathe_opencl_test PRIVATE GTest::gtest fmt::fmt-header-onl
 add_test(NAME opencl/kernels COMMAND lathe_opencl_test)
 set_tests_properties(opencl/kernels PROPERTIES SKIP_RETURN_CODE 77 TIMEOUT 300
                      ENVIRONMENT POCL_CACHE_DIR=${CMAKE_CURRENT_BINARY_DIR}/pocl-cache)
+add_subdirectory(twins)
