@@ -2,11 +2,10 @@
 
 #include <fmt/format.h>
 
-#include <fstream>
-#include <iterator>
 #include <regex>
 #include <stdexcept>
 
+#include "files.h"
 #include "hash.h"
 
 namespace lathe::tune {
@@ -14,11 +13,6 @@ namespace lathe::tune {
 namespace fs = std::filesystem;
 
 namespace {
-
-std::string bytes_of(const fs::path& file) {
-  std::ifstream in(file, std::ios::binary);
-  return {std::istreambuf_iterator<char>(in), {}};
-}
 
 Outcome failure(const Ended& ended, const char* what) {
   Outcome outcome;
@@ -58,7 +52,7 @@ std::vector<std::string> generator_command(const Tools& tools, const Space& spac
 
 Built read_entry(const fs::path& file) {
   static const std::regex kEntry(R"(LATHE_ENTRY\((\w+), "\w+", "\w*", "\w+", (\d+), (\d+), (\d+), (\d+), .*)");
-  std::string line = bytes_of(file);
+  std::string line = content_of(file);
   if (!line.empty() && line.back() == '\n') line.pop_back();
   std::smatch words;
   if (!std::regex_match(line, words, kEntry))
@@ -101,7 +95,7 @@ Candidate built_by(const std::vector<std::string>& command, const Tools& tools, 
         tools.limits);
     if (!linked.well()) return finish(failure(linked, "the linker"));
   }
-  const std::string bytes = bytes_of(code);
+  const std::string bytes = content_of(code);
   if (!runs) candidate.assembly = bytes;
   candidate.built = read_entry(entry);
   candidate.built.library = library.string();

@@ -1,33 +1,23 @@
 #include "mca.h"
 
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <cmath>
-#include <cstdlib>
 #include <filesystem>
-#include <fstream>
 #include <iterator>
 #include <sstream>
 #include <stdexcept>
 
 #include "../schedules/vectors.h"
+#include "files.h"
 
 namespace lathe::tune {
 
 namespace fs = std::filesystem;
 using Json = nlohmann::json;
 
-std::string find_mca() {
-  const char* path = std::getenv("PATH");
-  // older ones lack the models of recent processors
-  for (const char* name : {"llvm-mca-19", "llvm-mca-22", "llvm-mca-20"}) {
-    std::istringstream folders(path ? path : "");
-    for (std::string folder; std::getline(folders, folder, ':');)
-      if (std::string file = folder + "/" + name; access(file.c_str(), X_OK) == 0) return file;
-  }
-  return "";
-}
+// Older ones lack the models of recent processors.
+std::string find_mca() { return find_program({"llvm-mca-19", "llvm-mca-22", "llvm-mca-20"}); }
 
 namespace {
 
@@ -71,10 +61,7 @@ std::string StaticModel::generate(Outcome& outcome, const Space& space, const Ca
   std::string text;
   std::error_code ignored;
   for (const auto& file : fs::directory_iterator(folder, ignored))
-    if (file.path().extension() != ".inc") {
-      std::ifstream in(file.path());
-      text = {std::istreambuf_iterator<char>(in), {}};
-    }
+    if (file.path().extension() != ".inc") text = content_of(file.path());
   fs::remove_all(folder, ignored);
   if (!generated.well() || text.empty())
     fail(outcome, generated.by_others() ? Reason::infra : Reason::compile_error, "the generator " + generated.text());
@@ -145,6 +132,7 @@ class McaMeasurer : public Measurer {
     const auto loops = model_.loops(outcome, space, candidate);
     if (!outcome.usable()) return outcome;
     std::vector<std::string> bodies;
+    bodies.reserve(loops.size());
     for (const Loop& loop : loops) bodies.push_back(loop.body);
     const auto cycles = model_.cycles(outcome, space, model_.cpu(), bodies);
     double cost = 0;

@@ -3,16 +3,14 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <atomic>
 #include <chrono>
 #include <fstream>
 #include <iterator>
-#include <set>
 #include <sstream>
 #include <stdexcept>
-#include <thread>
 
 #include "interrupt.h"
+#include "side_by_side.h"
 
 namespace lathe::tune {
 
@@ -172,37 +170,25 @@ void Sweep::probe_noise() {
   note(std::move(entry), false);
 }
 
-void Sweep::side_by_side(const std::vector<size_t>& which, const std::function<void(size_t)>& work) const {
-  std::atomic<size_t> next{0};
-  std::vector<std::thread> workers;
-  for (int j = 0; j < std::max(1, options_.jobs); j++)
-    workers.emplace_back([&] {
-      for (size_t i; (i = next++) < which.size() && !interrupted();) work(which[i]);
-    });
-  for (auto& worker : workers) worker.join();
-}
-
 std::vector<Candidate> Sweep::build_all(const std::vector<size_t>& batch, const std::vector<size_t>& fresh) {
   const Stopwatch watch(result_.compile_seconds);
   std::vector<Candidate> candidates(batch.size());
-  side_by_side(fresh, [&](size_t i) {
-    candidates[i] = build_candidate(tools_, space_, space_.points[batch[i]], options_.folder / "objects");
+  side_by_side(fresh.size(), options_.jobs, [&](size_t n) {
+    const size_t i = fresh[n];
+    if (!interrupted())
+      candidates[i] = build_candidate(tools_, space_, space_.points[batch[i]], options_.folder / "objects");
   });
   return candidates;
 }
 
 // What needs no quiet machine, before the journal takes it in order.
-std::vector<Outcome> Sweep::rate_all(const std::vector<Candidate>& candidates, const std::vector<size_t>& fresh) {
+std::vector<Outcome> Sweep::rate_all(const std::vector<Candidate>& candidates, const std::vector<size_t>& distinct) {
   const Stopwatch watch(result_.measure_seconds);
-  std::set<std::string> codes;
-  std::vector<size_t> distinct;
-  for (const size_t i : fresh)
-    if (const Candidate& c = candidates[i];
-        c.outcome.usable() && !codes_.contains(c.code) && codes.insert(c.code).second)
-      distinct.push_back(i);
   std::vector<Outcome> outcomes(candidates.size());
-  side_by_side(distinct,
-               [&](size_t i) { outcomes[i] = measurer_.measure(space_, candidates[i], job_for(candidates[i])); });
+  side_by_side(distinct.size(), options_.jobs, [&](size_t n) {
+    const Candidate& candidate = candidates[distinct[n]];
+    if (!interrupted()) outcomes[distinct[n]] = measurer_.measure(space_, candidate, job_for(candidate));
+  });
   return outcomes;
 }
 
@@ -220,20 +206,23 @@ void Sweep::look_at(const std::vector<size_t>& batch) {
   }
   // compiling is over before anything is timed
   const auto candidates = build_all(batch, fresh);
+  std::vector<size_t> distinct;
+  for (const size_t i : fresh)
+    if (const Candidate& c = candidates[i]; c.outcome.usable() && codes_.try_emplace(c.code, c.id).second)
+      distinct.push_back(i);
   const bool at_once = measurer_.at_once();
-  const auto rated = at_once ? rate_all(candidates, fresh) : std::vector<Outcome>{};
+  const auto rated = at_once ? rate_all(candidates, distinct) : std::vector<Outcome>{};
   for (const size_t i : fresh) {
     const Candidate& candidate = candidates[i];
     if (interrupted() || done() || candidate.id.empty()) return;
     if (candidate.outcome.reason == Reason::infra) throw Infrastructure(candidate.outcome.detail);
     Entry entry{candidate.id, space_.text(candidate.point), "sweep", 0, candidate.outcome};
     if (candidate.outcome.usable()) {
-      const auto [same, first] = codes_.try_emplace(candidate.code, candidate.id);
-      if (first) {
+      if (const std::string& same = codes_.at(candidate.code); same == candidate.id) {
         entry.outcome = at_once ? judged(candidate, rated[i]) : measure(candidate, job_for(candidate));
       } else {
-        entry.outcome = known_.at(same->second).outcome;
-        entry.outcome.same_code = same->second;
+        entry.outcome = known_.at(same).outcome;
+        entry.outcome.same_code = same;
       }
       std::error_code ignored;
       if (candidate.id != incumbent_.id) fs::remove(candidate.built.library, ignored);

@@ -89,9 +89,8 @@ class Sweep {
   void search();
   Candidate autoscheduled(const std::string& scheduler, const std::vector<std::string>& estimates);
   void compare_autoschedulers();
-  void side_by_side(const std::vector<size_t>& which, const std::function<void(size_t)>& work) const;
   std::vector<Candidate> build_all(const std::vector<size_t>& batch, const std::vector<size_t>& fresh);
-  std::vector<Outcome> rate_all(const std::vector<Candidate>& candidates, const std::vector<size_t>& fresh);
+  std::vector<Outcome> rate_all(const std::vector<Candidate>& candidates, const std::vector<size_t>& distinct);
   void look_at(const std::vector<size_t>& batch);
   void note(Entry entry, bool counts);
   void finish();

@@ -3,16 +3,15 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <atomic>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <memory>
 #include <nlohmann/json.hpp>
-#include <thread>
 
 #include "../autotune/builder.h"
 #include "../autotune/configuration.h"
+#include "../autotune/side_by_side.h"
 #include "call.h"
 #include "registry.h"
 #include "rows.h"
@@ -48,21 +47,13 @@ std::vector<Instance> instances() {
 
 void generate_all(const Options& options, const std::vector<Instance>& all, const tune::Tools& tools) {
   std::vector<tune::Ended> ended(all.size());
-  std::atomic<size_t> next{0};
-  std::vector<std::thread> workers;
-  workers.reserve(static_cast<size_t>(options.jobs));
-  for (int j = 0; j < options.jobs; j++)
-    workers.emplace_back([&] {
-      for (size_t i; (i = next++) < all.size();) {
-        std::vector<std::string> command = {tools.generator,  "--kernel",  all[i].kernel,  "--row",
-                                            options.row,      "--records", tools.records,  "--tune-for",
-                                            options.tune_for, "--out",     options.folder, "--emit",
-                                            "object,header"};
-        if (!all[i].axis.empty()) command.insert(command.end(), {"--axis", all[i].axis});
-        ended[i] = tune::run_child(command, "", tools.limits);
-      }
-    });
-  for (std::thread& worker : workers) worker.join();
+  tune::side_by_side(all.size(), options.jobs, [&](size_t i) {
+    std::vector<std::string> command = {tools.generator, "--kernel",    all[i].kernel,  "--row",          options.row,
+                                        "--records",     tools.records, "--tune-for",   options.tune_for, "--out",
+                                        options.folder,  "--emit",      "object,header"};
+    if (!all[i].axis.empty()) command.insert(command.end(), {"--axis", all[i].axis});
+    ended[i] = tune::run_child(command, "", tools.limits);
+  });
   for (size_t i = 0; i < all.size(); i++)
     if (!ended[i].well()) throw Failure(fmt::format("{}: the generator {}", all[i].name(), ended[i].text()));
 }

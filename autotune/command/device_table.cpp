@@ -5,23 +5,20 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <atomic>
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
-#include <iterator>
 #include <nlohmann/json.hpp>
 #include <regex>
 #include <sstream>
-#include <thread>
 
 #include "../../cli/table.h"
 #include "../../cli/verbs.h"
 #include "../../schedules/targets.h"
 #include "../../schedules/vectors.h"
 #include "../builder.h"
-#include "../journal.h"
+#include "../files.h"
 #include "../sass.h"
+#include "../side_by_side.h"
 
 namespace lathe::tune {
 
@@ -30,23 +27,11 @@ using Json = nlohmann::ordered_json;
 
 namespace {
 
-constexpr int kSkipped = 77;
 constexpr int64_t kMostShared = 48 * 1024;  // of a block, without asking the driver for more
 
-std::string content(const fs::path& file) {
-  std::ifstream in(file);
-  return {std::istreambuf_iterator<char>(in), {}};
-}
-
 // Where bench/cuda/fetch.sh puts them, else on the path.
-std::string find_program(const std::string& name) {
-  std::vector<std::string> folders{cli::program_folder() + "/../cuda/nvidia/cu13/bin"};
-  const char* path = std::getenv("PATH");
-  std::istringstream rest(path ? path : "");
-  for (std::string folder; std::getline(rest, folder, ':');) folders.push_back(folder);
-  for (const std::string& folder : folders)
-    if (std::string file = folder + "/" + name; access(file.c_str(), X_OK) == 0) return file;
-  return "";
+std::string find_tool(const char* name) {
+  return find_program({name}, {cli::program_folder() + "/../cuda/nvidia/cu13/bin"});
 }
 
 // The number behind cuda_capability_ in a row's target.
@@ -114,23 +99,13 @@ class DeviceTable {
 
   void look_at_all(const std::vector<std::string>& chosen) {
     std::vector<std::vector<Function>> found(chosen.size());
-    std::vector<std::string> failures(chosen.size());
-    std::atomic<size_t> next{0};
-    const auto work = [&] {
-      for (size_t i; (i = next++) < chosen.size();) try {
-          found[i] = look_at(chosen[i]);
-        } catch (const std::exception& error) {
-          failures[i] = error.what();
-        }
-    };
-    std::vector<std::thread> workers;
-    for (int j = 0; j < options_.jobs; j++) workers.emplace_back(work);
-    for (std::thread& worker : workers) worker.join();
-    for (size_t i = 0; i < found.size(); i++) {
-      if (!failures[i].empty()) throw Infrastructure(fmt::format("{}: {}", chosen[i], failures[i]));
-      for (const Function& f : found[i]) judge(f);
-      functions_.insert(functions_.end(), found[i].begin(), found[i].end());
-    }
+    side_by_side(chosen.size(), options_.jobs,
+                 [&](size_t i) { found[i] = of_kernel(chosen[i], [&] { return look_at(chosen[i]); }); });
+    for (const auto& functions : found)
+      for (const Function& f : functions) {
+        judge(f);
+        functions_.push_back(f);
+      }
   }
 
   void judge(const Function& f) {
@@ -158,7 +133,7 @@ class DeviceTable {
       if (file.path().extension() == ".launches") launches = file.path();
     }
     std::vector<Function> functions;
-    std::istringstream lines(content(launches));
+    std::istringstream lines(content_of(launches));
     Function one{name, ""};
     for (int x, y, z; lines >> one.entry >> x >> y >> z >> one.shared;) {
       one.threads = x * y * z;
@@ -257,12 +232,12 @@ class DeviceTable {
 }  // namespace
 
 int device_table(const StaticOptions& options) {
-  const std::string ptxas = find_program("ptxas");
+  const std::string ptxas = find_tool("ptxas");
   if (ptxas.empty()) {
     fmt::print(stderr, "lathe bench: skipped: --static of {} needs ptxas (bench/cuda/fetch.sh)\n", options.row);
     return kSkipped;
   }
-  return DeviceTable(options, ptxas, options.brief ? "" : find_program("nvdisasm")).run();
+  return DeviceTable(options, ptxas, options.brief ? "" : find_tool("nvdisasm")).run();
 }
 
 }  // namespace lathe::tune

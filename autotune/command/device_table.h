@@ -6,8 +6,8 @@
 
 namespace lathe::tune {
 
-// 0; 1 where a kernel spills or shares more memory than every GPU has for a block; 77 and the reason where there is no
-// assembler.
+// 0; 1 where a kernel spills or shares more memory than every GPU has for a block; kSkipped and the reason where there
+// is no assembler.
 int device_table(const StaticOptions& options);
 
 }  // namespace lathe::tune

@@ -13,6 +13,7 @@
 #include "../../cli/machine_report.h"
 #include "../../cli/verbs.h"
 #include "../configuration.h"
+#include "../files.h"
 #include "../hash.h"
 #include "../mca.h"
 #include "maps.h"
@@ -61,11 +62,6 @@ Shape parse_shape(const std::string& text) {
 // Here, or wherever a wrapper takes them; a model can do without.
 bool candidates_run(const Request& request) {
   return request.measure == "native" || !request.wrap.empty() || row_runs(this_processor(), row_of(request).c_str());
-}
-
-std::string bytes_of(const std::string& file) {
-  std::ifstream in(file, std::ios::binary);
-  return {std::istreambuf_iterator<char>(in), {}};
 }
 
 }  // namespace
@@ -184,7 +180,7 @@ Space space_of(const Request& request, const Tools& tools, const Instance& insta
   return space;
 }
 
-std::string generator_name(const Tools& tools) { return hex(hash(bytes_of(tools.generator))); }
+std::string generator_name(const Tools& tools) { return hex(hash(content_of(tools.generator))); }
 
 fs::path root_of(const Request& request) {
   if (!request.out.empty()) return request.out;

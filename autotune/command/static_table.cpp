@@ -4,18 +4,17 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <atomic>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <regex>
-#include <thread>
 
 #include "../../cli/table.h"
 #include "../../cli/verbs.h"
 #include "../../schedules/targets.h"
 #include "../../schedules/vectors.h"
 #include "../mca.h"
+#include "../side_by_side.h"
 #include "device_table.h"
 #include "request.h"
 
@@ -27,7 +26,6 @@ using Json = nlohmann::ordered_json;
 namespace {
 
 constexpr int kHotLoop = 12;  // FMAs from which on a loop is held against their limit
-constexpr int kSkipped = 77;
 
 // llvm-mca 19 has no table of its own for these: what it says is of another processor.
 constexpr const char* kBorrowed[][2] = {
@@ -100,23 +98,11 @@ class StaticTable {
  private:
   void look_at_all() {
     std::vector<std::vector<RatedLoop>> found(instances_.size());
-    std::vector<std::string> failures(instances_.size());
-    std::atomic<size_t> next{0};
-    const auto work = [&] {
-      for (size_t i; (i = next++) < instances_.size();) try {
-          found[i] = look_at(instances_[i]);
-        } catch (const std::exception& error) {
-          failures[i] = error.what();
-        }
-    };
-    std::vector<std::thread> workers;
-    for (int j = 0; j < options_.jobs; j++) workers.emplace_back(work);
-    for (std::thread& worker : workers) worker.join();
-    for (size_t i = 0; i < found.size(); i++) {
-      if (!failures[i].empty()) throw Infrastructure(fmt::format("{}: {}", instances_[i].name(), failures[i]));
-      if (std::any_of(found[i].begin(), found[i].end(), [](const RatedLoop& l) { return l.hot(); }))
-        loops_.insert(loops_.end(), found[i].begin(), found[i].end());
-    }
+    side_by_side(instances_.size(), options_.jobs,
+                 [&](size_t i) { found[i] = of_kernel(instances_[i].name(), [&] { return look_at(instances_[i]); }); });
+    for (const auto& loops : found)
+      if (std::any_of(loops.begin(), loops.end(), [](const RatedLoop& l) { return l.hot(); }))
+        loops_.insert(loops_.end(), loops.begin(), loops.end());
   }
 
   // The loops of a kernel as the row's record has it.

@@ -2,8 +2,11 @@
 // here; of a row of a device, what device_table.h tells.
 #pragma once
 
+#include <exception>
 #include <string>
 #include <vector>
+
+#include "../journal.h"
 
 namespace lathe::tune {
 
@@ -15,7 +18,19 @@ struct StaticOptions {
   bool brief = false;  // of a CUDA row: no listing, which takes most of the time
 };
 
-// 0; 77 and the reason where there is no llvm-mca.
+inline constexpr int kSkipped = 77;
+
+// What is found out of a kernel; where that fails, Infrastructure that names the kernel.
+template <typename Find>
+auto of_kernel(const std::string& name, Find find) {
+  try {
+    return find();
+  } catch (const std::exception& error) {
+    throw Infrastructure(name + ": " + error.what());
+  }
+}
+
+// 0; kSkipped and the reason where there is no llvm-mca.
 int static_table(const StaticOptions& options);
 
 }  // namespace lathe::tune

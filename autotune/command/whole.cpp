@@ -3,15 +3,14 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <atomic>
 #include <fstream>
 #include <set>
-#include <thread>
 
 #include "../../bench/cases.h"
 #include "../../cli/call.h"
 #include "../../cli/verbs.h"
 #include "../journal.h"
+#include "../side_by_side.h"
 #include "registry.h"
 
 #ifndef LATHE_COMPILER
@@ -65,19 +64,13 @@ fs::path build_whole(const Tools& tools, const std::string& row, const fs::path&
   fs::create_directories(folder);
   const auto needed = kernels_needed();
   std::vector<Ended> ended(needed.size());
-  std::atomic<size_t> next{0};
-  std::vector<std::thread> builders;
-  for (int j = 0; j < std::max(1, jobs); j++)
-    builders.emplace_back([&] {
-      for (size_t i; (i = next++) < needed.size();) {
-        std::vector<std::string> command = {
-            tools.generator, "--kernel",  needed[i].first,  "--row",      row,           "--out",
-            folder.string(), "--records", records.string(), "--tune-for", tools.tune_for};
-        if (!needed[i].second.empty()) command.insert(command.end(), {"--axis", needed[i].second});
-        ended[i] = run_child(command, "", tools.limits);
-      }
-    });
-  for (auto& builder : builders) builder.join();
+  side_by_side(needed.size(), jobs, [&](size_t i) {
+    std::vector<std::string> command = {
+        tools.generator, "--kernel",  needed[i].first,  "--row",      row,           "--out",
+        folder.string(), "--records", records.string(), "--tune-for", tools.tune_for};
+    if (!needed[i].second.empty()) command.insert(command.end(), {"--axis", needed[i].second});
+    ended[i] = run_child(command, "", tools.limits);
+  });
   for (const Ended& one : ended) must(one, "the generator");
   std::vector<std::string> objects;
   std::ofstream entries(folder / "entries.inc");

@@ -11,6 +11,7 @@
 #include "autotune/configuration.h"
 #include "autotune/loops.h"
 #include "autotune/result.h"
+#include "autotune/side_by_side.h"
 #include "autotune/statistics.h"
 #include "schedules/census.h"
 #include "support.h"
@@ -205,6 +206,20 @@ TEST(Runners, ReasonsHaveNames) {
                            "wrong", "unstable", "unrated", "infra"})
     EXPECT_STREQ(name_of(reason_of(name)), name);
   EXPECT_THROW(reason_of("tired"), std::invalid_argument);
+}
+
+TEST(SideBySide, EndsAllAndThrowsTheFirstFailure) {
+  std::vector<int> done(20);
+  try {
+    side_by_side(done.size(), 3, [&](size_t i) {
+      done[i]++;
+      if (i == 7 || i == 12) throw std::runtime_error(std::to_string(i));
+    });
+    FAIL() << "nothing was thrown";
+  } catch (const std::runtime_error& error) {
+    EXPECT_STREQ(error.what(), "7");
+  }
+  EXPECT_EQ(done, std::vector<int>(20, 1));
 }
 
 TEST(StaticModel, LoopsAreCut) {
