@@ -14,16 +14,6 @@ namespace {
 
 using namespace support;
 
-Problem shape_of(const std::string& variant, int64_t T = 150) {
-  Problem p;
-  p.variant = variant;
-  p.T = T;
-  p.HQ = p.HK = p.HV = 2;
-  p.D = 24;
-  p.V = 20;
-  return p;
-}
-
 class Delta : public testing::TestWithParam<std::string> {
  protected:
   // The gradients too.
@@ -33,7 +23,7 @@ class Delta : public testing::TestWithParam<std::string> {
   }
   // One unit vector for each head, with some noise at each token, and one number to go by.
   Problem along_one_key(double noise, double beta) const {
-    Problem p = shape_of(GetParam());
+    Problem p = two_heads(GetParam());
     p.reflects = true;
     p = reals(p, Type::F32, 151, true);
     std::mt19937_64 bits(152);
@@ -57,7 +47,7 @@ TEST_P(Delta, KeysThatAreNearlyParallel) {
 
 // Of all that was written for one key the last is read back, to the bit.
 TEST_P(Delta, OneKeyRemembersItsLastValue) {
-  Problem p = integers(shape_of(GetParam()), 2, 153, true);
+  Problem p = integers(two_heads(GetParam()), 2, 153, true);
   std::fill(p.gate.begin(), p.gate.end(), 0);
   std::fill(p.k.begin(), p.k.end(), 0);
   for (size_t i = 0; i < p.k.size(); i += static_cast<size_t>(p.D)) p.k[i + 7] = 1;
@@ -69,7 +59,7 @@ TEST_P(Delta, OneKeyRemembersItsLastValue) {
 TEST_P(Delta, HasNoNormaliserAndNothingToStabilise) {
   for (const uint64_t flag : {LATHE_NORMALISE, LATHE_STABILISE})
     for (const char* op : {"causal", "decode"}) {
-      Problem p = shape_of(GetParam(), 3);
+      Problem p = two_heads(GetParam(), 3);
       if (flag == LATHE_STABILISE) p = with_map(p, "favor_performer");
       Arguments arguments(op, reals(p, Type::F32, 154));
       arguments.desc.flags |= flag;
@@ -80,7 +70,7 @@ TEST_P(Delta, HasNoNormaliserAndNothingToStabilise) {
 
 // Twice the way to the value, and the state swings about it.
 TEST_P(Delta, ReflectionsAreExact) {
-  Problem p = integers(shape_of(GetParam()), 2, 154, true);
+  Problem p = integers(two_heads(GetParam()), 2, 154, true);
   p.reflects = true;
   for (auto row = p.k.begin(); row < p.k.end(); row += p.D)
     for (auto x = row + 1; x < row + p.D; ++x)
@@ -99,7 +89,7 @@ TEST_P(Delta, OptionsAloneAndTogether) {
   for (int options = 0; options < 16; ++options)
     for (const Type type : {Type::F32, Type::BF16})
       for (const char* map : {"identity", "elu1"}) {
-        Problem p = shape_of(GetParam(), 40);
+        Problem p = two_heads(GetParam(), 40);
         p.map = map;
         p.scale = 0.3;
         p.eps = 1e-6;
@@ -116,7 +106,7 @@ TEST_P(Delta, OptionsAloneAndTogether) {
 // The squares of these are not float32 numbers, or hardly; and no direction at all stays none.
 TEST_P(Delta, KeysOfAnyLengthAreMadeUnits) {
   for (const double size : {1e-15, 1e-3, 1e3, 1e15}) {
-    Problem p = shape_of(GetParam());
+    Problem p = two_heads(GetParam());
     p.unit_keys = p.unit_queries = true;
     p = reals(p, Type::F32, 156, true);
     for (auto part : {&Problem::k, &Problem::q})
@@ -128,7 +118,7 @@ TEST_P(Delta, KeysOfAnyLengthAreMadeUnits) {
 
 TEST_P(Delta, BetasOutOfRangeAreClamped) {
   for (const bool reflects : {false, true}) {
-    Problem p = shape_of(GetParam());
+    Problem p = two_heads(GetParam());
     p.clamp = p.unit_keys = true;
     p.reflects = reflects;
     p = reals(p, Type::F32, 157, true);
@@ -139,7 +129,7 @@ TEST_P(Delta, BetasOutOfRangeAreClamped) {
 
 // One at a time, and gradients of nothing else: what is not asked for changes nothing in what is.
 TEST_P(Delta, GradientsThatAreNotAskedForChangeNoOther) {
-  Problem p = shape_of(GetParam(), 70);
+  Problem p = two_heads(GetParam(), 70);
   p.HQ = p.HV = 4;
   p.unit_keys = p.unit_queries = true;
   p.eps = 1e-6;

@@ -11,15 +11,7 @@ namespace {
 
 using namespace support;
 
-Problem shape_of(int64_t T = 150) {
-  Problem p;
-  p.variant = "momentum";
-  p.T = T;
-  p.HQ = p.HK = p.HV = 2;
-  p.D = 24;
-  p.V = 20;
-  return p;
-}
+Problem shape_of(int64_t T = 150) { return two_heads("momentum", T); }
 
 // Nothing of it is kept: the plain scan, times the step size.
 TEST(Momentum, OfNothingIsThePlainScanToTheBit) {

@@ -12,15 +12,7 @@ namespace {
 
 using namespace support;
 
-Problem shape_of(int64_t T = 150) {
-  Problem p;
-  p.variant = "rwkv7";
-  p.T = T;
-  p.HQ = p.HK = p.HV = 2;
-  p.D = 24;
-  p.V = 20;
-  return p;
-}
+Problem shape_of(int64_t T = 150) { return two_heads("rwkv7", T); }
 
 // A row of zeros reads nothing: gates of each key are all that is left.
 TEST(Rwkv7, ThatReadsNothingIsTheGatedScan) {

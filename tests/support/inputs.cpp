@@ -36,6 +36,16 @@ void fill_all(Problem& p, const Draw& feature, const Draw& value, const Draw& st
 
 }  // namespace
 
+Problem two_heads(const std::string& variant, int64_t T) {
+  Problem p;
+  p.variant = variant;
+  p.T = T;
+  p.HQ = p.HK = p.HV = 2;
+  p.D = 24;
+  p.V = 20;
+  return p;
+}
+
 Problem normalised(const std::string& op, int64_t B, int64_t T, int64_t D, int64_t V) {
   Problem p;
   p.map = "elu1";

@@ -17,6 +17,8 @@ double legal(const Problem& p, std::vector<double> Problem::*part, double x);
 // The problem with this map, and the widths and attributes that it needs.
 Problem with_map(Problem shape, const std::string& map);
 
+// Rows of two heads, 24 keys and 20 values wide, without numbers.
+Problem two_heads(const std::string& variant, int64_t T = 150);
 // Rows of two heads under elu(x) + 1 with its normaliser: of T tokens, or of the few that are decoded.
 Problem normalised(const std::string& op, int64_t B, int64_t T, int64_t D, int64_t V);
 
