@@ -11,13 +11,13 @@ namespace {
 
 // CUDA's programming guide, its table of technical specifications by compute capability. A block takes 1 KiB of shared
 // memory for the system from 8.0 on.
-struct Limits {
+struct Multiprocessor {
   int architecture, warps, blocks, shared_kib, reserved;
 };
-constexpr Limits kLimits[] = {{75, 32, 16, 64, 0},      {80, 64, 32, 164, 1024},  {86, 48, 16, 100, 1024},
-                              {87, 48, 16, 164, 1024},  {89, 48, 24, 100, 1024},  {90, 64, 32, 228, 1024},
-                              {100, 64, 32, 228, 1024}, {103, 64, 32, 228, 1024}, {110, 48, 24, 228, 1024},
-                              {120, 48, 24, 100, 1024}, {121, 48, 24, 100, 1024}};
+constexpr Multiprocessor kMultiprocessors[] = {
+    {75, 32, 16, 64, 0},      {80, 64, 32, 164, 1024},  {86, 48, 16, 100, 1024},  {87, 48, 16, 164, 1024},
+    {89, 48, 24, 100, 1024},  {90, 64, 32, 228, 1024},  {100, 64, 32, 228, 1024}, {103, 64, 32, 228, 1024},
+    {110, 48, 24, 228, 1024}, {120, 48, 24, 100, 1024}, {121, 48, 24, 100, 1024}};
 constexpr int kWarp = 32, kRegisters = 65536, kRegisterGrain = 256;  // of a multiprocessor; of a warp
 
 int up(int n, int grain) { return (n + grain - 1) / grain * grain; }
@@ -137,7 +137,7 @@ std::map<std::string, Listed> read_listing(const std::string& text) {
 }
 
 double occupancy(int architecture, int registers, int threads, int64_t shared) {
-  for (const Limits& l : kLimits) {
+  for (const Multiprocessor& l : kMultiprocessors) {
     if (l.architecture != architecture) continue;
     const int warps = up(threads, kWarp) / kWarp;
     const int by_registers = kRegisters / (up(std::max(registers, 1) * kWarp, kRegisterGrain) * warps);

@@ -46,13 +46,13 @@ void run_row(benchmark::State& state, const std::string& name, const std::functi
   fmt::print(stderr, "  {}, {:.1f} useful GFLOP/s\n", duration(row.seconds), row.counters["useful_gflops"]);
 }
 
-struct Row {
+struct BenchRow {
   std::string name;
   Case what;
   std::function<Measured()> measure;
 };
 
-void register_row(const Row& row) {
+void register_row(const BenchRow& row) {
   const bool short_one = row.what.op == "decode" && row.what.shape.batch == 1;
   benchmark::RegisterBenchmark(row.name.c_str(),
                                [row](benchmark::State& state) { run_row(state, row.name, row.measure); })
@@ -75,8 +75,8 @@ std::vector<const Peer*> present_peers(const Options& options) {
   return present;
 }
 
-std::vector<Row> rows_of(Session& session, const Options& options) {
-  std::vector<Row> rows;
+std::vector<BenchRow> rows_of(Session& session, const Options& options) {
+  std::vector<BenchRow> rows;
   const auto peers = present_peers(options);
   const int cpus = static_cast<int>(std::thread::hardware_concurrency());
   const double memory = static_cast<double>(sysconf(_SC_PHYS_PAGES)) * static_cast<double>(sysconf(_SC_PAGESIZE));
@@ -98,7 +98,7 @@ std::vector<Row> rows_of(Session& session, const Options& options) {
   }
   // Here and not by Google Benchmark, which puts its own words behind a name, where a $ would miss them.
   const std::regex wanted(options.filter);
-  std::erase_if(rows, [&](const Row& row) { return !std::regex_search(row.name, wanted); });
+  std::erase_if(rows, [&](const BenchRow& row) { return !std::regex_search(row.name, wanted); });
   return rows;
 }
 
@@ -140,7 +140,7 @@ int run(const Options& options) {
     fmt::print(stderr, "lathe bench: no name matches {}; --list prints them\n", options.filter);
     return 2;
   }
-  for (const Row& row : rows) {
+  for (const BenchRow& row : rows) {
     if (options.list)
       fmt::print("{}\n", row.name);
     else

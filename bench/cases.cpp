@@ -10,7 +10,7 @@ namespace lathe::bench {
 namespace {
 
 // Each row is run on every shape of its group.
-struct Row {
+struct Listed {
   const char *group, *op, *variant, *map, *dtype;
   Layout layout;
   bool normalise;
@@ -19,7 +19,7 @@ struct Row {
 };
 
 constexpr Layout kBthd = Layout::kBthd, kBhtd = Layout::kBhtd;
-constexpr Row kRows[] = {
+constexpr Listed kRows[] = {
     {"headline", "causal", "plain", "elu1", "f32", kBhtd, true, 1},
     {"headline", "causal", "plain", "elu1", "f32", kBthd, true, 1},
     {"headline", "causal", "plain", "identity", "f32", kBhtd, false, 1},
@@ -107,7 +107,7 @@ std::vector<Shape> shapes() {
 std::vector<Case> cases(int threads, bool smoke) {
   std::vector<Case> all;
   const auto known = shapes();
-  for (const Row& row : kRows) {
+  for (const Listed& row : kRows) {
     if (std::string_view(row.group).starts_with("smoke") != smoke || (threads > 1 && row.threads > 1)) continue;
     for (const Shape& shape : known)
       if (shape.group == row.group)

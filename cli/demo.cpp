@@ -18,7 +18,7 @@ namespace lathe::cli {
 
 namespace {
 
-struct Options {
+struct DemoOptions {
   std::string file, json, html = "lathe-demo.html";
   bool quick = false;
 };
@@ -73,7 +73,7 @@ void write(const std::string& file, const std::string& text) {
 
 std::string today() { return fmt::format("{:%Y-%m-%d}", fmt::localtime(std::time(nullptr))); }
 
-void run(const Options& options) {
+void run(const DemoOptions& options) {
   const int threads = allowed_processors();
   Demo demo{read_text(options.file), {}, {}, machine_report(), today()};
   {
@@ -104,7 +104,7 @@ void run(const Options& options) {
 }  // namespace
 
 void add_demo(CLI::App& program) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<DemoOptions>();
   CLI::App* verb =
       program.add_subcommand("demo", "a fast-weight memory reads a text; linear against softmax attention");
   verb->add_option("file", options->file, "the text (default: one found on this machine); 256 KiB of it at most");

@@ -14,7 +14,7 @@ namespace lathe::cli {
 
 namespace {
 
-struct Options {
+struct DescribeOptions {
   What what;
   std::string shape = "B1.T4096.H8.D64.V64", dtype = "f32";
   std::vector<std::string> attributes;
@@ -54,7 +54,7 @@ nlohmann::json variant_of(const std::string& name) {
   return {{"inputs", nlohmann::json::array()}, {"gate_of_each_key", false}};
 }
 
-Arguments arguments_of(const Options& options) {
+Arguments arguments_of(const DescribeOptions& options) {
   auto s = read_shape(options.shape);
   const std::string& op = options.what.op;
   const int64_t batch = s["B"], tokens = s["T"], heads = s["H"];
@@ -100,7 +100,7 @@ Arguments arguments_of(const Options& options) {
   return args;
 }
 
-void run(Options& options) {
+void run(DescribeOptions& options) {
   for (const std::string& text : options.attributes) options.what.attributes.push_back(read_attribute(text));
   const Call call(options.what, arguments_of(options), 0);
   const nlohmann::json said = call.describe();
@@ -123,7 +123,7 @@ void run(Options& options) {
 }  // namespace
 
 void add_describe(CLI::App& program) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<DescribeOptions>();
   CLI::App* verb = program.add_subcommand("describe", "which kernels a call takes, and why");
   verb->add_option("--op", options->what.op, "an operator (lathe list ops)")->required();
   verb->add_option("--variant", options->what.variant, "a variant (lathe list variants)")->capture_default_str();

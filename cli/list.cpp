@@ -65,12 +65,12 @@ void print(const std::string& what) {
   print_words(what, list);
 }
 
-struct Options {
+struct ListOptions {
   std::string what;
   bool json = false;
 };
 
-void run(const Options& options) {
+void run(const ListOptions& options) {
   if (options.json) {
     Json all;
     for (const char* what : {"ops", "variants", "maps", "dtypes", "targets", "kernels"})
@@ -86,7 +86,7 @@ void run(const Options& options) {
 }  // namespace
 
 void add_list(CLI::App& program) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<ListOptions>();
   CLI::App* verb = program.add_subcommand("list", "operators, feature maps, rows, kernels");
   verb->add_option("what", options->what, "one list only")
       ->check(CLI::IsMember({"ops", "variants", "maps", "dtypes", "targets", "kernels"}));

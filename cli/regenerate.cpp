@@ -24,7 +24,7 @@ namespace {
 namespace fs = std::filesystem;
 using Json = nlohmann::json;
 
-struct Options {
+struct RegenerateOptions {
   std::string row, tune_for = "generic", folder;
   int jobs = 2;
 };
@@ -45,7 +45,7 @@ std::vector<Instance> instances() {
   return all;
 }
 
-void generate_all(const Options& options, const std::vector<Instance>& all, const tune::Tools& tools) {
+void generate_all(const RegenerateOptions& options, const std::vector<Instance>& all, const tune::Tools& tools) {
   std::vector<tune::Ended> ended(all.size());
   tune::side_by_side(all.size(), options.jobs, [&](size_t i) {
     std::vector<std::string> command = {tools.generator, "--kernel",    all[i].kernel,  "--row",          options.row,
@@ -59,7 +59,7 @@ void generate_all(const Options& options, const std::vector<Instance>& all, cons
 }
 
 // One header of all, and the registry's lines in one file; those of single kernels go.
-void join(const Options& options) {
+void join(const RegenerateOptions& options) {
   std::vector<fs::path> headers, entries;
   for (const auto& file : fs::directory_iterator(options.folder)) {
     if (file.path().extension() == ".h") headers.push_back(file.path());
@@ -77,7 +77,7 @@ void join(const Options& options) {
 }
 
 // Each instance's own numbers, whole, so that the same kernels come of this record alone.
-void write_record(const Options& options, const std::vector<Instance>& all, const tune::Tools& tools) {
+void write_record(const RegenerateOptions& options, const std::vector<Instance>& all, const tune::Tools& tools) {
   const fs::path folder = fs::path(options.folder) / "records";
   fs::create_directories(folder);
   fs::remove(folder / (options.row + ".json"));
@@ -98,7 +98,7 @@ void write_record(const Options& options, const std::vector<Instance>& all, cons
   file.write();
 }
 
-void regenerate(const Options& options) {
+void regenerate(const RegenerateOptions& options) {
   tune::Tools tools;
   tools.generator = program_folder() + "/lathe-gen";
   tools.records = source_tree() + "/schedules/records";
@@ -115,7 +115,7 @@ void regenerate(const Options& options) {
 }  // namespace
 
 void add_regenerate(CLI::App& program) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<RegenerateOptions>();
   CLI::App* verb =
       program.add_subcommand("regenerate", "a row's kernels as objects, header and record, for any processor");
   verb->add_option("--row", options->row, "a row of schedules/targets.def")->required();

@@ -84,12 +84,12 @@ void print_file_of(const std::string& folder, const std::string& extension) {
   throw Failure("the generator wrote no " + extension + " file");
 }
 
-struct Options {
+struct ShowOptions {
   std::string kernel;
   bool assembly = false, stmt = false, record = false;
 };
 
-void run(const Options& options) {
+void run(const ShowOptions& options) {
   const Json kernel = find(options.kernel);
   if (options.record) {
     for (const char* key : {"name", "target", "numbers", "record"})
@@ -117,7 +117,7 @@ void run(const Options& options) {
 }  // namespace
 
 void add_show(CLI::App& program) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<ShowOptions>();
   CLI::App* verb = program.add_subcommand("show", "what a kernel became: --asm, --stmt or --record");
   verb->add_option("kernel", options->kernel, "causal, causal_plain, causal_plain_avx512 ...")->required();
   auto* kind = verb->add_option_group("kind");

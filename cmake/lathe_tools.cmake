@@ -8,6 +8,7 @@ target_include_directories(lathe PRIVATE ${PROJECT_SOURCE_DIR})
 target_link_libraries(lathe PRIVATE lathe_tuner lathe_open benchmark::benchmark CLI11::CLI11 fmt::fmt-header-only
                                     nlohmann_json::nlohmann_json Threads::Threads ${CMAKE_DL_LIBS})
 target_compile_options(lathe PRIVATE -O2)
+lathe_together(lathe)
 lathe_precompile(lathe CLI/CLI.hpp fmt/format.h nlohmann/json.hpp)
 target_compile_definitions(lathe PRIVATE LATHE_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
 # Peers load lathe beside them: through this library, by name.

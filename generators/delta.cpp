@@ -95,7 +95,7 @@ Func read_twice(Kernel& kernel, const ImageParam& h, const Row& first, const Row
 
 // One token: x = beta (v - a k S), S' = a S + k^T x, o = q S' without reading S'. q(K), k(K), v(V), h(V, K); qk is q.k.
 // What the token leaves of the state is one number a, or a(K). h_out may be h.
-void step(Kernel& kernel, bool keyed) {
+void correct(Kernel& kernel, bool keyed) {
   auto q = kernel.buffer("q", 1), k = kernel.buffer("k", 1), v = kernel.buffer("v", 1), h = kernel.buffer("h");
   Var c("c"), key("key");
   Func a("a"), read("read"), h_out("h_out");
@@ -112,8 +112,8 @@ void step(Kernel& kernel, bool keyed) {
 
 }  // namespace
 
-LATHE_KERNEL(decode_delta, once) { step(kernel, false); }
-LATHE_KERNEL(decode_delta_keys, once) { step(kernel, true); }
+LATHE_KERNEL(decode_delta, once) { correct(kernel, false); }
+LATHE_KERNEL(decode_delta_keys, once) { correct(kernel, true); }
 
 // The same where one row of the caller's reads the state and another adds it, RWKV-7: S' = left S + b^T (a S) + k^T v.
 // left(K), a(K), b(K); qb is q.b.

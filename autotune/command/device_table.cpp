@@ -23,7 +23,7 @@
 namespace lathe::tune {
 
 namespace fs = std::filesystem;
-using Json = nlohmann::ordered_json;
+using OrderedJson = nlohmann::ordered_json;
 
 namespace {
 
@@ -188,23 +188,23 @@ class DeviceTable {
         options_.row, architectures_.back(), table.text());
   }
 
-  static Json json_of(const Mix& mix) {
+  static OrderedJson json_of(const Mix& mix) {
     return {{"instructions", mix.all},  {"fma", mix.fma},       {"other_float", mix.other_float},
             {"special", mix.special},   {"shared", mix.shared}, {"global", mix.global},
             {"barriers", mix.barriers}, {"flops", mix.flops}};
   }
 
   bool write() const {
-    Json functions = Json::array();
+    OrderedJson functions = OrderedJson::array();
     for (const Function& f : functions_) {
-      Json each = Json::object();
+      OrderedJson each = OrderedJson::object();
       for (size_t a = 0; a < architectures_.size(); a++) {
         const Figures& one = f.figures[a];
         each[fmt::format("sm_{}", architectures_[a])] = {
             {"registers", one.assembled.registers},
             {"spills", one.assembled.spills},
             {"stack", one.assembled.stack},
-            {"occupancy", one.occupancy < 0 ? Json() : Json(one.occupancy)}};
+            {"occupancy", one.occupancy < 0 ? OrderedJson() : OrderedJson(one.occupancy)}};
       }
       functions.push_back({{"kernel", f.kernel},
                            {"function", f.entry},
@@ -216,7 +216,7 @@ class DeviceTable {
                            {"hot_loop", json_of(f.figures.back().listed.hot)}});
     }
     std::ofstream out(options_.json);
-    out << Json{{"row", options_.row}, {"fidelity", "static-ptxas"}, {"functions", functions}}.dump(1) << "\n";
+    out << OrderedJson{{"row", options_.row}, {"fidelity", "static-ptxas"}, {"functions", functions}}.dump(1) << "\n";
     if (!out.flush()) fmt::print(stderr, "lathe bench: {} could not be written\n", options_.json);
     return static_cast<bool>(out);
   }

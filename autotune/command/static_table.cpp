@@ -21,7 +21,7 @@
 namespace lathe::tune {
 
 namespace fs = std::filesystem;
-using Json = nlohmann::ordered_json;
+using OrderedJson = nlohmann::ordered_json;
 
 namespace {
 
@@ -207,11 +207,11 @@ class StaticTable {
   }
 
   bool write() const {
-    Json processors = Json::array(), loops = Json::array();
+    OrderedJson processors = OrderedJson::array(), loops = OrderedJson::array();
     for (size_t c = 0; c < cpus_.size(); c++)
       processors.push_back({{"name", cpus_[c]}, {"table", labelled(cpus_[c])}, {"fmas_per_cycle", limits_[c]}});
     for (const RatedLoop& l : loops_) {
-      Json cycles = Json::object();
+      OrderedJson cycles = OrderedJson::object();
       for (size_t c = 0; c < cpus_.size(); c++) cycles[cpus_[c]] = l.cycles[c];
       loops.push_back({{"kernel", l.kernel},
                        {"numbers", l.numbers},
@@ -226,11 +226,11 @@ class StaticTable {
                        {"cycles", cycles}});
     }
     std::ofstream out(options_.json);
-    out << Json{{"row", row_of(request_)},
-                {"tune_for", options_.tune_for},
-                {"fidelity", "static-mca"},
-                {"processors", processors},
-                {"loops", loops}}
+    out << OrderedJson{{"row", row_of(request_)},
+                       {"tune_for", options_.tune_for},
+                       {"fidelity", "static-mca"},
+                       {"processors", processors},
+                       {"loops", loops}}
                .dump(1)
         << "\n";
     if (!out.flush()) fmt::print(stderr, "lathe bench: {} could not be written\n", options_.json);
