@@ -1,15 +1,20 @@
 # Which rows to build, and for which micro-architecture: asks the library's own feature detection.
-function(lathe_rows out_rows out_uarch)
-  # rows of other architectures, systems and of devices are emitted, not linked into a library of this one
+function(lathe_rows out_rows out_devices out_uarch)
+  # rows of other architectures, systems and of CUDA are emitted, not linked into a library of this one
   set(architecture x86-64)
   if(CMAKE_SYSTEM_PROCESSOR STREQUAL "aarch64")
     set(architecture arm-64)
   endif()
   lathe_names(all ${PROJECT_SOURCE_DIR}/schedules/targets.def LATHE_TARGET "\"${architecture}-linux[a-z0-9_-]*\", cpu,")
+  # devices that the runtime drives: never unless they are named
+  lathe_names(drivable ${PROJECT_SOURCE_DIR}/schedules/targets.def LATHE_TARGET "\"${architecture}-linux-opencl\"")
   set(rows ${LATHE_TARGETS})
+  set(devices ${rows})
+  list(FILTER rows EXCLUDE REGEX "^(${drivable})$")
+  list(REMOVE_ITEM devices ${rows})
   set(uarch ${LATHE_TUNE_FOR})
   if(CMAKE_CROSSCOMPILING)
-    set(rows_of_host ${LATHE_TARGETS})
+    set(rows_of_host ${rows})
   else()
     try_run(ran compiled SOURCES ${PROJECT_SOURCE_DIR}/cmake/print_rows.cpp ${PROJECT_SOURCE_DIR}/runtime/processor.cpp
             ${PROJECT_SOURCE_DIR}/runtime/rows.cpp
@@ -34,10 +39,11 @@ function(lathe_rows out_rows out_uarch)
   endif()
   foreach(row IN LISTS rows)
     if(NOT row IN_LIST all)
-      message(FATAL_ERROR "LATHE_TARGETS: '${row}' cannot be linked here; expected host, all, or some of: ${all}")
+      message(FATAL_ERROR "LATHE_TARGETS: '${row}' cannot be linked here; expected host, all, or some of: ${all} ${drivable}")
     endif()
   endforeach()
-  message(STATUS "lathe: rows ${rows}; records for ${uarch}")
+  message(STATUS "lathe: rows ${rows} ${devices}; records for ${uarch}")
   set(${out_rows} ${rows} PARENT_SCOPE)
+  set(${out_devices} ${devices} PARENT_SCOPE)
   set(${out_uarch} ${uarch} PARENT_SCOPE)
 endfunction()

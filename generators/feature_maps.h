@@ -1,4 +1,5 @@
-// Every feature map, one row each: docs/operators.md. The generator reads the formulas, the library the rest, CMake the names.
+// Every feature map, one row each: docs/operators.md. The generator reads the formulas, the library the rest, CMake the
+// names.
 //
 // LATHE_MAP(name, K, last, inputs, attribute, its default, formula)
 //   K        width of the output, from the head width D, the projection's rows M and the attribute A
@@ -28,7 +29,7 @@ LATHE_MAP(rff, 2 * M, M, PROJECTION, "tau", 1 / std::sqrt(double(D)),
           parts(part(M, cosine(sqrt(A) * u) / sqrt(number(M))), part(M, sine(sqrt(A) * u) / sqrt(number(M)))))
 LATHE_MAP(dpfp, 2 * D * int64_t(A), 2 * D * int64_t(A), NONE, "nu", 1, over_sum(rolled_products()))
 LATHE_MAP(taylor2, 1 + D + D * (D + 1) / 2, 1, NONE, "", 1 / std::sqrt(double(D)),
-          parts(part(1, number(1)), part(D, sqrt(A) * x), part(D, A * 0.70710678f * x * x), triangle(A * (x * x_behind))))
+          parts(part(1, number(1)), part(D, sqrt(A) * x), part(D, A * 0.70710678f * x * x), triangle(A*(x* x_behind))))
 LATHE_MAP(hedgehog, 2 * M, M, PROJECTION, "", 0,
           over_sum(parts(part(M, exponential(2.f * u - 2.f * u_max)), part(M, exponential(-(2.f * u) - 2.f * u_max)))))
 #ifdef LATHE_EXTRA_MAPS

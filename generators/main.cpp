@@ -261,7 +261,7 @@ void print_space(const Options& options) {
 void print_instances(const Options& options) {
   const bool device = find_row(options.row).family == "gpu";
   for (const Announced& a : announced()) {
-    if (std::string_view(a.axis) == "device" && !device) continue;
+    if ((std::string_view(a.axis) == "device" || std::string_view(a.axis) == "types") && !device) continue;
     const std::vector<std::string> values = values_of(a.axis);
     if (values.empty()) fmt::print("{}\n", a.name);
     for (const std::string& value : values) fmt::print("{}:{}\n", a.name, value);

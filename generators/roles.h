@@ -8,6 +8,7 @@ enum class Role {
   vector,      // the same with a single row: (column)
   rows,        // mapped features, row by row: (column, row); later stages fill parts of a row
   scattered,   // rows whose later stages add to any column, one after another: (column, row)
+  placed,      // columns and rows of a tile at indices of the caller's: of any rank
   columns,     // rows, transposed: (row, column)
   projected,   // rows times a projection, written tile by tile
   outer,       // sums of products for a register tile

@@ -37,4 +37,29 @@ inline Halide::Expr narrowed(const std::string& name, const Halide::Expr& x) {
   return cast<uint16_t>(select(nan, (bits >> 16) | 0x40, to_even >> 16));
 }
 
+// The same with arithmetic on the bits alone, and of float32 too: for devices, which need not have the types.
+inline Halide::Type bits_of(const std::string& name) { return name == "f32" ? Halide::Float(32) : Halide::UInt(16); }
+
+inline Halide::Expr widened_bits(const std::string& name, const Halide::Expr& x) {
+  using namespace Halide;
+  if (name != "f16") return name == "f32" ? x : widened(name, x);
+  Expr bits = cast<uint32_t>(x), sign = (bits & 0x8000) << 16, size = bits & 0x7fff;
+  // a denormal by its value: as the bits of a float32 it would be one again, and devices drop those
+  Expr small = reinterpret<uint32_t>(cast<float>(size) * 0x1p-24f);
+  Expr moved = (size << 13) + cast<uint32_t>(select(size < 0x7c00, 112 << 23, 224 << 23));
+  return reinterpret<float>(sign | select(size < 0x400, small, moved));
+}
+
+inline Halide::Expr narrowed_bits(const std::string& name, const Halide::Expr& x) {
+  using namespace Halide;
+  if (name != "f16") return name == "f32" ? x : narrowed(name, x);
+  Expr bits = reinterpret<uint32_t>(x), size = bits & 0x7fffffff;
+  // half of 1 has the distance of f16's denormals between its neighbours, and takes the rounding with it
+  Expr small = reinterpret<uint32_t>(reinterpret<float>(size) + 0.5f) - 0x3f000000;
+  Expr to_even = (size - 0x38000000 + 0xfff + ((size >> 13) & 1)) >> 13;
+  Expr large = select(size > 0x7f800000, 0x7e00, 0x7c00);
+  Expr rounded = select(size < 0x38800000, small, size < 0x477ff000, to_even, cast<uint32_t>(large));
+  return cast<uint16_t>(((bits >> 16) & 0x8000) | rounded);
+}
+
 }  // namespace lathe::gen

@@ -4,6 +4,7 @@
 
 #include "context.h"
 #include "describe.h"
+#include "device/walk.h"
 #include "projection.h"
 #include "self_test.h"
 #include "structure.h"
@@ -41,6 +42,27 @@ lathe_status write_text(const std::string& text, char* out, size_t cap, size_t* 
     out[n] = 0;
   }
   return LATHE_OK;
+}
+
+// Queued when it returns, and computed some time later.
+void run_on_queue(lathe_context& context, const lathe::Plan& plan, const lathe::Problem& problem,
+                  const lathe_exec* exec) {
+  lathe::require(exec != nullptr,
+                 "exec: expected the stream and the workspace of a call with device tensors, got null");
+  lathe::opencl::Queue queue(context.programs, exec->stream, exec->device_context);
+  for (uint32_t role = 0; role < lathe::kRoles; role++)
+    if (const lathe::Tensor& t = problem[role]; t.memory && !t.empty()) queue.accept(lathe::find_role(role)->name, t);
+  const size_t bytes = lathe::device_workspace(plan, problem);
+  if (!exec->workspace || exec->workspace_bytes < bytes)
+    lathe::fail(
+        LATHE_WORKSPACE,
+        "exec.workspace: expected a cl_mem of {} bytes, since the library allocates nothing on a device, got {}", bytes,
+        exec->workspace ? exec->workspace_bytes : 0);
+  for (uint32_t role = 0; role < lathe::kRoles; role++)
+    if (problem[role].memory == exec->workspace)
+      lathe::fail(LATHE_WORKSPACE, "exec.workspace: expected memory of its own, got that of {}",
+                  lathe::find_role(role)->name);
+  lathe::run_on_device(plan, problem, queue, queue.workspace(exec->workspace, bytes));
 }
 
 }  // namespace
@@ -81,7 +103,9 @@ lathe_status lathe_plan_workspace(const lathe_plan* plan, const lathe_arg* args,
     lathe::require(plan != nullptr, "plan: expected one, got null");
     lathe::require(bytes != nullptr, "bytes: expected one, got null");
     lathe::SlotList slots;
-    *bytes = lathe::workspace_bytes(plan->plan, lathe::bind_run(plan->plan, args, n_args, slots));
+    const lathe::Problem problem = lathe::bind_run(plan->plan, args, n_args, slots);
+    *bytes = problem.device == lathe::kCpu ? lathe::workspace_bytes(plan->plan, problem)
+                                           : lathe::device_workspace(plan->plan, problem);
   });
 }
 
@@ -93,6 +117,7 @@ lathe_status lathe_run(lathe_context* context, const lathe_plan* plan, const lat
     lathe::require(plan != nullptr, "plan: expected one, got null");
     if (exec) lathe::check_structure(*exec, "exec");
     const lathe::Problem problem = lathe::bind_run(plan->plan, args, n_args, context->room.slots);
+    if (problem.device != lathe::kCpu) return run_on_queue(*context, plan->plan, problem, exec);
     const size_t bytes = lathe::workspace_bytes(plan->plan, problem);
     char* workspace;
     if (exec && exec->workspace) {

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "device/walk.h"
 #include "status.h"
 #include "structure.h"
 
@@ -109,7 +110,11 @@ Kernels choose_kernels(const Meaning& meaning, const char* row) {
     k.widen[static_cast<int>(s)] = find_kernel(row, "widen", name_of(s));
     k.narrow[static_cast<int>(s)] = find_kernel(row, "narrow", name_of(s));
     k.map_from[static_cast<int>(s)] = map_from(row, *meaning.map, s);
+    k.gather[static_cast<int>(s)] = find_kernel(row, "gather", name_of(s));
+    k.scatter[static_cast<int>(s)] = find_kernel(row, "scatter", name_of(s));
+    k.decay_sums[static_cast<int>(s)] = find_kernel(row, "decay_sums", name_of(s));
   }
+  k.carry = find_kernel(row, "carry", "");
   return k;
 }
 
@@ -247,15 +252,18 @@ Plan make_plan(const lathe_desc& desc, const lathe_arg* args, size_t n_args, int
     plan.storage[role] = problem[role].storage;
     plan.present[role] = problem[role].present();
   }
-  plan.row = choose_row();
+  plan.device = problem.device;
+  if (plan.device != kCpu) check_device(plan.meaning, problem);
+  plan.row = plan.device == kCpu ? choose_row() : device_row();
   plan.kernels = choose_kernels(plan.meaning, plan.row.row);
   for (uint32_t role : {uint32_t{LATHE_Q}, uint32_t{LATHE_K}, uint32_t{LATHE_V}, uint32_t{LATHE_O},
                         uint32_t{LATHE_OUT_GATE}, uint32_t{LATHE_A}, uint32_t{LATHE_B}, gradient_of(LATHE_Q),
                         gradient_of(LATHE_K), gradient_of(LATHE_V), gradient_of(LATHE_O), gradient_of(LATHE_GATE),
                         gradient_of(LATHE_DT), gradient_of(LATHE_BETA), gradient_of(LATHE_OUT_GATE)})
     if (plan.present[role] && plan.storage[role] != Storage::kF32) {
-      need(plan.row.row, "widen", name_of(plan.storage[role]));
-      need(plan.row.row, "narrow", name_of(plan.storage[role]));
+      const bool device = plan.device != kCpu;
+      need(plan.row.row, device ? "gather" : "widen", name_of(plan.storage[role]));
+      need(plan.row.row, device ? "scatter" : "narrow", name_of(plan.storage[role]));
     }
   plan.padded = pad(plan.meaning, plan.sizes, plan.kernels);
   plan.threads = threads;
@@ -272,6 +280,8 @@ Problem bind_run(const Plan& plan, const lathe_arg* args, size_t n_args, SlotLis
     require(plan.storage[role] == problem[role].storage, "{}: expected {} as in the plan, got {}", name,
             name_of(plan.storage[role]), name_of(problem[role].storage));
   }
+  require(plan.device == problem.device, "args: expected device type {} as in the plan, got {}", plan.device,
+          problem.device);
   const Sizes &a = plan.sizes, &b = problem.sizes;
   same("B", "Q", a.B, b.B);
   same("T", "Q", a.Tq, b.Tq);

@@ -70,12 +70,50 @@ void bind_strides(const RoleRule& rule, const lathe_tensor& t, Tensor& tensor) {
   }
 }
 
+// Of a device: a handle and an offset, which kernels count from in 32 bits.
+void bind_memory(const RoleRule& rule, const lathe_tensor& t, Tensor& tensor) {
+  const auto size = static_cast<uint64_t>(size_of(tensor.storage));
+  require(t.data != nullptr || tensor.empty(), "{}: expected the handle of a device's memory, got null", rule.name);
+  require(t.byte_offset % size == 0, "{}: expected a byte_offset in multiples of its elements' {} bytes, got {}",
+          rule.name, size, t.byte_offset);
+  constexpr int64_t most = int64_t{1} << 31;
+  int64_t first = static_cast<int64_t>(std::min<uint64_t>(t.byte_offset / size, most)), last = first;
+  for (int d = 0; d < tensor.rank && !tensor.empty(); d++) {
+    int64_t reach;
+    if (__builtin_mul_overflow(tensor.stride[d], tensor.shape[d] - 1, &reach) || std::abs(reach) > most) reach = most;
+    (reach < 0 ? first : last) += reach;
+  }
+  if (first < 0 || last >= most)
+    fail(LATHE_UNSUPPORTED,
+         "{}: expected elements 0 to 2^31 of a device's memory, got extents [{}] with strides [{}] and byte_offset {}",
+         rule.name, extents(tensor), strides(tensor), t.byte_offset);
+  tensor.memory = t.data;
+  tensor.data = reinterpret_cast<char*>(t.byte_offset);
+}
+
+// Integers are the host's; all others lie together.
+void bind_device(const RoleRule& rule, const lathe_tensor& t, const char*& of, int32_t& device) {
+  if (rule.kind == RoleRule::kInteger)
+    return require(t.device_type == kCpu, "{}: expected CPU memory (device type {}), got device type {}", rule.name,
+                   kCpu, t.device_type);
+  require(t.device_type == kCpu || t.device_type == kOpenCl,
+          "{}: expected CPU memory (device type {}) or OpenCL's ({}), got device type {}", rule.name, kCpu, kOpenCl,
+          t.device_type);
+  require(!of || device == t.device_type, "{}: expected device type {} as of {}, got {}", rule.name, device, of,
+          t.device_type);
+  of = rule.name;
+  device = t.device_type;
+}
+
 Tensor bind_one(const RoleRule& rule, const lathe_tensor& t, bool planning) {
-  require(t.device_type == 1, "{}: expected CPU memory (device type 1), got device type {}", rule.name, t.device_type);
   Tensor tensor;
   tensor.storage = storage_of(rule, t);
   bind_extents(rule, t, planning, tensor);
   bind_strides(rule, t, tensor);
+  if (!planning && t.device_type != kCpu) {
+    bind_memory(rule, t, tensor);
+    return tensor;
+  }
   if (!planning) {
     const auto address = reinterpret_cast<uintptr_t>(t.data);
     require(address != 0 || tensor.empty(), "{}: expected data, got null", rule.name);
@@ -329,6 +367,7 @@ Problem bind(const Meaning& meaning, const lathe_arg* args, size_t n_args, bool 
   require(args != nullptr || n_args == 0, "args: expected {}, got null", n_args);
   Problem p;
   uint64_t came = 0;
+  const char* placed = nullptr;
   for (size_t i = 0; i < n_args; i++) {
     const RoleRule* rule = find_role(numbered(args[i].role));
     require(rule != nullptr, "args[{}]: expected a role of this version, got the unknown {}", i, args[i].role);
@@ -337,6 +376,7 @@ Problem bind(const Meaning& meaning, const lathe_arg* args, size_t n_args, bool 
             rule->name, meaning.op->name);
     require(!(came >> rule->role & 1), "{}: expected once, got twice", rule->name);
     came |= uint64_t{1} << rule->role;
+    bind_device(*rule, *args[i].tensor, placed, p.device);
     p.tensors[rule->role] = bind_one(*rule, *args[i].tensor, planning);
   }
   for (uint32_t role = 0; role < kRoles; role++)

@@ -47,10 +47,14 @@ struct Meaning {
   bool clamps() const { return (flags & LATHE_CLAMP_GATES) != 0; }
 };
 
+// The numbers that DLPack has for where memory is.
+constexpr int32_t kCpu = 1, kOpenCl = 4;
+
 // Keys that are mixed are [B,T,HK,D,M] here, as the first of them are of [B,T,HK,D] elsewhere.
 struct Problem {
   std::array<Tensor, kRoles> tensors;
   Sizes sizes;
+  int32_t device = kCpu;  // of all tensors but those of whole numbers, which are the host's
   const Tensor& operator[](uint32_t role) const { return tensors[role]; }
   bool mixes() const { return tensors[LATHE_MIXTURE].present(); }
   bool wants_gradient(uint32_t role) const { return tensors[gradient_of(role)].present(); }

@@ -65,6 +65,12 @@ ChosenRow choose_row(const Processor& processor, const char* pin, std::span<cons
   fail(LATHE_UNSUPPORTED, "no row of this library runs on this processor: {}", tried);
 }
 
+ChosenRow device_row() {
+  for (const char* row : built_rows())
+    if (std::strcmp(row, "opencl") == 0) return {row, "the row of the tensors' device"};
+  fail(LATHE_UNSUPPORTED, "device type 4: this library was built without the row opencl (LATHE_TARGETS)");
+}
+
 ChosenRow choose_row() { return choose_row(this_processor(), std::getenv("LATHE_TARGET"), built_rows()); }
 
 }  // namespace lathe

@@ -40,7 +40,8 @@ struct Strided {
 
 struct Tensor {
   static constexpr int kMaxRank = 5;
-  char* data = nullptr;
+  char* data = nullptr;    // on a device the bytes into `memory`, as a number
+  void* memory = nullptr;  // of a device: its handle
   Storage storage = Storage::kF32;
   int rank = 0;  // 0: absent
   std::array<int64_t, kMaxRank> shape{}, stride{};

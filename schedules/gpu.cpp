@@ -99,6 +99,20 @@ struct Roles {
               f, {block_x, block_i});
   }
 
+  // A thread places an element. No two have one place, which Halide cannot see.
+  void placed(Func f) const {
+    f.compute_root();
+    const std::vector<RVar> r = f.rvars(0);
+    RVar element("element"), block("block"), thread("thread");
+    Stage stage = f.update().allow_race_conditions();
+    stage.fuse(r[0], r[1], element)
+        .split(element, block, thread, kSide * kSide, TailStrategy::GuardWithIf)
+        .gpu_threads(thread)
+        .gpu_blocks(block);
+    const std::vector<Var> args = f.args();
+    stage.fuse(args[args.size() - 2], args.back(), batch).gpu_blocks(batch).reorder(batch, block);
+  }
+
   // Later stages by one dimension; whatever they walk besides, one thread walks in order.
   void updates(Func f, int dimension) const {
     for (int u = 0; u < f.num_update_definitions(); u++)
@@ -135,6 +149,7 @@ void apply(Kernel& kernel, const Numbers&, const Target&) {
     roles.squares(f);
     roles.updates(f, 1);
   });
+  roles.each({Role::placed}, [&](Func f) { roles.placed(f); });
   roles.each({Role::serial}, [&](Func f) {
     f.compute_root();
     for (int u = 0; u < f.num_update_definitions(); u++) roles.batched(f.update(u), f, {});

@@ -68,10 +68,20 @@ lathe_status run(const Context& context, const Plan& plan, const Arguments& argu
   return lathe_run(context.get(), plan.get(), args.data(), args.size(), exec);
 }
 
+Elsewhere elsewhere = nullptr;
+
+namespace {
+
+lathe_status run_here(const Context& context, const Arguments& arguments, const Options& options) {
+  const Plan plan(context, arguments, options.free_extents);
+  return plan.status == LATHE_OK ? run(context, plan, arguments) : plan.status;
+}
+
+}  // namespace
+
 void perform(const Arguments& arguments, const Options& options) {
   const Context& context = shared_context(options.threads);
-  const Plan plan(context, arguments, options.free_extents);
-  const lathe_status status = plan.status == LATHE_OK ? run(context, plan, arguments) : plan.status;
+  const lathe_status status = (elsewhere ? elsewhere : run_here)(context, arguments, options);
   if (status != LATHE_OK) ADD_FAILURE() << "status " << status << ": " << context.error() << "\n" << arguments.text();
   for (const auto& [role, tensor] : arguments.tensors)
     EXPECT_TRUE(tensor->surroundings_intact()) << "written outside role " << role << "\n" << arguments.text();

@@ -177,6 +177,8 @@ std::vector<unsigned char> Tensor::bytes() const {
   return {memory_.data(), memory_.data() + static_cast<size_t>(span_) * bytes_of(type_)};
 }
 
+void Tensor::put_bytes(const std::vector<unsigned char>& all) { std::copy(all.begin(), all.end(), memory_.data()); }
+
 bool Tensor::surroundings_intact() const {
   const bool repeats = std::count(true_strides_.begin(), true_strides_.end(), 0) > 0;
   if (!repeats && static_cast<size_t>(span_) == elements()) return memory_.slack_intact();

@@ -34,6 +34,9 @@ class Tensor {
   std::vector<double> read() const;
   // All the memory from the first element to the last, as it is.
   std::vector<unsigned char> bytes() const;
+  void put_bytes(const std::vector<unsigned char>& all);
+  // How far behind the first of them the element with all indices zero lies.
+  size_t bytes_before() const { return static_cast<size_t>(-lowest_) * bytes_of(type_); }
   // No byte was written outside the elements.
   bool surroundings_intact() const;
 

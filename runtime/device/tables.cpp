@@ -1,0 +1,70 @@
+#include "tables.h"
+
+namespace lathe {
+
+namespace {
+
+struct Tokens {
+  int64_t count, padding;
+};
+Tokens tokens_of(const Sequence& s, uint32_t role) {
+  return role == LATHE_Q || role == LATHE_O ? Tokens{s.queries, s.padding} : Tokens{s.keys, 0};
+}
+
+}  // namespace
+
+int64_t most_chunks(const Problem& p, uint32_t role, int64_t chunk) {
+  int64_t most = 0;
+  for (int64_t n = 0; n < p.sizes.N; n++) {
+    const Tokens tokens = tokens_of(sequence(p, n), role);
+    most = std::max(most, chunks_of(tokens.count + tokens.padding, chunk));
+  }
+  return most;
+}
+
+Items Tables::add(const std::vector<Item>& items) {
+  constexpr size_t grain = kDeviceAlignment / sizeof(int32_t);
+  const auto list = [&](int64_t Item::*part) {
+    const size_t begin = numbers_.size();
+    for (const Item& item : items) numbers_.push_back(static_cast<int32_t>(item.*part));
+    numbers_.resize((numbers_.size() + grain - 1) / grain * grain);
+    return begin;
+  };
+  return {static_cast<int64_t>(items.size()),
+          list(&Item::token),
+          list(&Item::batch),
+          list(&Item::rows),
+          list(&Item::all),
+          list(&Item::position)};
+}
+
+Items Tables::chunks(const Problem& p, uint32_t role, int64_t chunk) {
+  std::vector<Item> items;
+  const int64_t most = most_chunks(p, role, chunk);
+  for (int64_t c = 0; c < most; c++)
+    for (int64_t n = 0; n < p.sizes.N; n++) {
+      const Sequence s = sequence(p, n);
+      const Tokens tokens = tokens_of(s, role);
+      const int64_t first = c * chunk, all = std::clamp<int64_t>(tokens.count + tokens.padding - first, 0, chunk);
+      // where there is no token there is none to be read
+      items.push_back({all > 0 ? s.first + first : 0, all > 0 ? s.batch : 0,
+                       std::clamp<int64_t>(tokens.count - first, 0, chunk), all, s.position + first});
+    }
+  return add(items);
+}
+
+Items Tables::states(const Problem& p, int64_t rows) {
+  std::vector<Item> items;
+  for (int64_t n = 0; n < p.sizes.N; n++) items.push_back({0, sequence(p, n).state, rows, rows, 0});
+  return add(items);
+}
+
+Items Tables::alone(int64_t rows) { return add({{0, 0, rows, rows, 0}}); }
+
+void Tables::stage(Launcher& launcher) {
+  const size_t bytes = numbers_.size() * sizeof(int32_t);
+  place_ = launcher.take(bytes);
+  if (bytes > 0) launcher.device().stage(place_, numbers_.data(), bytes);
+}
+
+}  // namespace lathe

@@ -1,0 +1,49 @@
+// Whole numbers of a call that its launches read: which tokens an item has, and where its state lies. The host makes
+// them from the lengths, offsets and slots of the caller, and they reach the device at the beginning of the workspace.
+#pragma once
+
+#include <vector>
+
+#include "../sequences.h"
+#include "launcher.h"
+
+namespace lathe {
+
+// What gather and scatter ask about each item.
+struct Items {
+  int64_t count;
+  size_t token, batch, rows, all, position;  // where each list begins, among the numbers of Tables
+};
+
+class Tables {
+ public:
+  // Chunks of all sequences, of `chunk` tokens: the first of each sequence, then the second of each. Queries or keys.
+  Items chunks(const Problem& problem, uint32_t role, int64_t chunk);
+  // The rows of the state of each sequence.
+  Items states(const Problem& problem, int64_t rows);
+  // One item that is `rows` rows.
+  Items alone(int64_t rows);
+
+  // To the device; nothing is added after it.
+  void stage(Launcher& launcher);
+  // A number for each item, the same for all heads.
+  DeviceBuffer list(const Items& items, size_t begin, int64_t heads) const {
+    return {{place_.memory, place_.offset + begin * sizeof(int32_t), sizeof(int32_t)},
+            halide_type_t(halide_type_int, 32),
+            {{items.count, 1}, {heads, 0}}};
+  }
+
+ private:
+  struct Item {
+    int64_t token, batch, rows, all, position;
+  };
+  Items add(const std::vector<Item>& items);
+
+  std::vector<int32_t> numbers_;
+  Place place_;
+};
+
+// Chunks that the longest sequence of a call has.
+int64_t most_chunks(const Problem& problem, uint32_t role, int64_t chunk);
+
+}  // namespace lathe
