@@ -1,16 +1,17 @@
 # Which rows to build, and for which micro-architecture: asks the library's own feature detection.
 function(lathe_rows out_rows out_devices out_uarch)
-  # rows of other architectures, systems and of CUDA are emitted, not linked into a library of this one
+  # rows of other architectures and systems are emitted, not linked into a library of this one
   set(architecture x86-64)
   if(CMAKE_SYSTEM_PROCESSOR STREQUAL "aarch64")
     set(architecture arm-64)
   endif()
   lathe_names(all ${PROJECT_SOURCE_DIR}/schedules/targets.def LATHE_TARGET "\"${architecture}-linux[a-z0-9_-]*\", cpu,")
   # devices that the runtime drives: never unless they are named
-  lathe_names(drivable ${PROJECT_SOURCE_DIR}/schedules/targets.def LATHE_TARGET "\"${architecture}-linux-opencl\"")
+  lathe_names(drivable ${PROJECT_SOURCE_DIR}/schedules/targets.def LATHE_TARGET "\"${architecture}-linux[a-z0-9_-]*\", gpu,")
   set(rows ${LATHE_TARGETS})
   set(devices ${rows})
-  list(FILTER rows EXCLUDE REGEX "^(${drivable})$")
+  list(JOIN drivable "|" of_devices)
+  list(FILTER rows EXCLUDE REGEX "^(${of_devices})$")
   list(REMOVE_ITEM devices ${rows})
   set(uarch ${LATHE_TUNE_FOR})
   if(CMAKE_CROSSCOMPILING)

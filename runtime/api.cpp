@@ -49,20 +49,20 @@ void run_on_queue(lathe_context& context, const lathe::Plan& plan, const lathe::
                   const lathe_exec* exec) {
   lathe::require(exec != nullptr,
                  "exec: expected the stream and the workspace of a call with device tensors, got null");
-  lathe::opencl::Queue queue(context.programs, exec->stream, exec->device_context);
+  const auto queue = lathe::open_queue(context.queues, plan.device, plan.row.row, *exec);
   for (uint32_t role = 0; role < lathe::kRoles; role++)
-    if (const lathe::Tensor& t = problem[role]; t.memory && !t.empty()) queue.accept(lathe::find_role(role)->name, t);
+    if (const lathe::Tensor& t = problem[role]; t.memory && !t.empty()) queue->accept(lathe::find_role(role)->name, t);
   const size_t bytes = lathe::device_workspace(plan, problem);
   if (!exec->workspace || exec->workspace_bytes < bytes)
     lathe::fail(
         LATHE_WORKSPACE,
-        "exec.workspace: expected a cl_mem of {} bytes, since the library allocates nothing on a device, got {}", bytes,
-        exec->workspace ? exec->workspace_bytes : 0);
+        "exec.workspace: expected {} bytes of the device's memory, since the library allocates none there, got {}",
+        bytes, exec->workspace ? exec->workspace_bytes : 0);
   for (uint32_t role = 0; role < lathe::kRoles; role++)
     if (problem[role].memory == exec->workspace)
       lathe::fail(LATHE_WORKSPACE, "exec.workspace: expected memory of its own, got that of {}",
                   lathe::find_role(role)->name);
-  lathe::run_on_device(plan, problem, queue, queue.workspace(exec->workspace, bytes));
+  lathe::run_on_device(plan, problem, *queue, queue->workspace(exec->workspace, bytes));
 }
 
 }  // namespace

@@ -1,7 +1,7 @@
 // A context: threads, scratch memory that lives between calls, the text of the last failure.
 #pragma once
 
-#include "device/opencl.h"
+#include "device/queues.h"
 #include "lathe.h"
 #include "pool.h"
 #include "run.h"
@@ -20,7 +20,7 @@ struct lathe_context {
 
   lathe::ErrorText error;
   lathe::Room room;
-  lathe::opencl::Programs programs;
+  lathe::Queues queues;
 
  private:
   void release();

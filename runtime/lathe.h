@@ -40,7 +40,7 @@ enum {
 /* The layout of DLPack's DLTensor, field for field. Strides count elements; NULL strides mean compact row-major. */
 typedef struct {
   void* data;
-  int32_t device_type; /* 1 = CPU; 4 = OpenCL, and data is a cl_mem: docs/gpu.md */
+  int32_t device_type; /* 1 = CPU; 2 = CUDA; 4 = OpenCL, and data is a cl_mem: docs/gpu.md */
   int32_t device_id;
   int32_t ndim;
   uint8_t code; /* 0 int, 1 uint, 2 float, 4 bfloat */
@@ -128,14 +128,15 @@ typedef struct {
   size_t n_attrs;
 } lathe_desc;
 
-/* Where tensors are a device's, the workspace is too (a cl_mem), and must be given: the library allocates nothing
+/* Where tensors are a device's, the workspace is too, and must be given: the library allocates nothing
  * there. Tensors of whole numbers (LENGTHS, CU_SEQLENS, SLOTS, POSITION) stay the host's, and may be gone when
  * lathe_run returns. */
 typedef struct {
   uint32_t size;
   void* workspace; /* 64-byte aligned, lathe_plan_workspace bytes, no tensor's memory; NULL = the context's own */
   size_t workspace_bytes;
-  void *device_context, *stream; /* the cl_command_queue that calls are put into, in order; its cl_context, or NULL */
+  void *device_context, *stream; /* a CUstream (NULL is the default one) and its CUcontext (NULL: the current one), or a
+                                    cl_command_queue, which must work in order, and its cl_context or NULL */
 } lathe_exec;
 
 typedef struct {

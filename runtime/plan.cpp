@@ -254,7 +254,7 @@ Plan make_plan(const lathe_desc& desc, const lathe_arg* args, size_t n_args, int
   }
   plan.device = problem.device;
   if (plan.device != kCpu) check_device(plan.meaning, problem);
-  plan.row = plan.device == kCpu ? choose_row() : device_row();
+  plan.row = plan.device == kCpu ? choose_row() : device_row(plan.device);
   plan.kernels = choose_kernels(plan.meaning, plan.row.row);
   for (uint32_t role : {uint32_t{LATHE_Q}, uint32_t{LATHE_K}, uint32_t{LATHE_V}, uint32_t{LATHE_O},
                         uint32_t{LATHE_OUT_GATE}, uint32_t{LATHE_A}, uint32_t{LATHE_B}, gradient_of(LATHE_Q),

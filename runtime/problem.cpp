@@ -96,9 +96,9 @@ void bind_device(const RoleRule& rule, const lathe_tensor& t, const char*& of, i
   if (rule.kind == RoleRule::kInteger)
     return require(t.device_type == kCpu, "{}: expected CPU memory (device type {}), got device type {}", rule.name,
                    kCpu, t.device_type);
-  require(t.device_type == kCpu || t.device_type == kOpenCl,
-          "{}: expected CPU memory (device type {}) or OpenCL's ({}), got device type {}", rule.name, kCpu, kOpenCl,
-          t.device_type);
+  require(t.device_type == kCpu || t.device_type == kCuda || t.device_type == kOpenCl,
+          "{}: expected CPU memory (device type {}), CUDA's ({}) or OpenCL's ({}), got device type {}", rule.name, kCpu,
+          kCuda, kOpenCl, t.device_type);
   require(!of || device == t.device_type, "{}: expected device type {} as of {}, got {}", rule.name, device, of,
           t.device_type);
   of = rule.name;

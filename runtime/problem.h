@@ -47,9 +47,6 @@ struct Meaning {
   bool clamps() const { return (flags & LATHE_CLAMP_GATES) != 0; }
 };
 
-// The numbers that DLPack has for where memory is.
-constexpr int32_t kCpu = 1, kOpenCl = 4;
-
 // Keys that are mixed are [B,T,HK,D,M] here, as the first of them are of [B,T,HK,D] elsewhere.
 struct Problem {
   std::array<Tensor, kRoles> tensors;

@@ -65,10 +65,11 @@ ChosenRow choose_row(const Processor& processor, const char* pin, std::span<cons
   fail(LATHE_UNSUPPORTED, "no row of this library runs on this processor: {}", tried);
 }
 
-ChosenRow device_row() {
+ChosenRow device_row(int32_t device) {
+  const char* name = device == kCuda ? "cuda" : "opencl";
   for (const char* row : built_rows())
-    if (std::strcmp(row, "opencl") == 0) return {row, "the row of the tensors' device"};
-  fail(LATHE_UNSUPPORTED, "device type 4: this library was built without the row opencl (LATHE_TARGETS)");
+    if (has_word(row, name)) return {row, "the row of the tensors' device"};
+  fail(LATHE_UNSUPPORTED, "device type {}: this library was built without a row of {} (LATHE_TARGETS)", device, name);
 }
 
 ChosenRow choose_row() { return choose_row(this_processor(), std::getenv("LATHE_TARGET"), built_rows()); }

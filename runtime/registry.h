@@ -37,7 +37,7 @@ struct ChosenRow {
 ChosenRow choose_row(const Processor& processor, const char* pin, std::span<const char* const> built);
 // The same for this processor, LATHE_TARGET and this library.
 ChosenRow choose_row();
-// That of OpenCL's devices. Throws Error(UNSUPPORTED) where this library has none.
-ChosenRow device_row();
+// The best that this library has for devices of a type. Throws Error(UNSUPPORTED) where it has none.
+ChosenRow device_row(int32_t device);
 
 }  // namespace lathe

@@ -1,5 +1,6 @@
 #include "rows.h"
 
+#include <cstdlib>
 #include <cstring>
 #include <initializer_list>
 #include <string_view>
@@ -21,6 +22,13 @@ const RowTarget* find(const char* row) {
   for (const RowTarget& r : kRows)
     if (std::strcmp(r.name, row) == 0) return &r;
   return nullptr;
+}
+
+// Takes it from the front of a Halide target string.
+std::string_view next_word(std::string_view& rest) {
+  const std::string_view word = rest.substr(0, rest.find('-'));
+  rest.remove_prefix(word.size() < rest.size() ? word.size() + 1 : rest.size());
+  return word;
 }
 
 bool all(uint32_t word, std::initializer_list<int> bits) {
@@ -82,13 +90,25 @@ std::string missing_feature(const Processor& processor, const char* row) {
   if (!target) return "a row of that name";
   std::string_view rest = target->halide;
   while (!rest.empty()) {
-    const std::string_view word = rest.substr(0, rest.find('-'));
-    rest.remove_prefix(word.size() < rest.size() ? word.size() + 1 : rest.size());
+    const std::string_view word = next_word(rest);
     if (!has(processor, word)) return std::string(word);
   }
   // no word of a target asks for it: Halide takes it for granted
   if (processor.architecture == Processor::Architecture::kArm && !(processor.hwcap >> kVectors & 1)) return "asimd";
   return of_amd_only(target->halide) && !processor.is_amd() ? "AMD's part of the instruction set" : "";
+}
+
+bool has_word(const char* row, std::string_view wanted) {
+  const RowTarget* target = find(row);
+  for (std::string_view rest = target ? target->halide : ""; !rest.empty();)
+    if (next_word(rest) == wanted) return true;
+  return false;
+}
+
+int capability_of(const char* row) {
+  constexpr std::string_view words = "cuda_capability_";
+  const std::string_view halide = find(row)->halide;
+  return std::atoi(halide.substr(halide.find(words) + words.size()).data());
 }
 
 bool row_runs(const Processor& processor, const char* row) { return missing_feature(processor, row).empty(); }

@@ -9,6 +9,9 @@
 
 namespace lathe {
 
+// The numbers that DLPack has for where memory is.
+constexpr int32_t kCpu = 1, kCuda = 2, kOpenCl = 4;
+
 enum class Storage : uint8_t { kF32, kF16, kBF16, kI32, kI64 };
 
 constexpr int64_t size_of(Storage s) {

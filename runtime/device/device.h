@@ -6,6 +6,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "../tensor.h"
+
 namespace lathe {
 
 // Memory of a device by its handle, and bytes into it; of a part of it also how many these are, else all of the memory
@@ -34,6 +36,15 @@ class Device {
   virtual void stage(const Place& to, const void* from, size_t bytes) = 0;
   virtual void fill(const Place& at, float value, size_t count) = 0;
   virtual void launch(const Launch& launch) = 0;
+};
+
+// The caller's own, for one call.
+class Queue : public Device {
+ public:
+  // Throws Error(INVALID) for a tensor whose memory is not what the queue can reach.
+  virtual void accept(const char* name, const Tensor& tensor) const = 0;
+  // Where `bytes` of the caller's memory begin. Throws Error(WORKSPACE).
+  virtual Place workspace(void* memory, size_t bytes) const = 0;
 };
 
 // Where every part of a workspace begins: at multiples of what devices ask of a buffer within another.

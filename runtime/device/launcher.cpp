@@ -87,6 +87,7 @@ void Launcher::allocate(halide_buffer_t& buffer) noexcept {
   }
 
 extern "C" {
+LATHE_DEVICE_RUNTIME(cuda)
 LATHE_DEVICE_RUNTIME(opencl)
 
 int halide_copy_to_device(void*, halide_buffer_t*, const halide_device_interface_t*) { return 0; }

@@ -161,7 +161,7 @@ void* Programs::function(void* context, void* device, const char* code, size_t b
   return function;
 }
 
-Queue::Queue(Programs& programs, void* queue, void* context) : programs_(programs), queue_(queue) {
+CommandQueue::CommandQueue(Programs& programs, void* queue, void* context) : programs_(programs), queue_(queue) {
   require(queue != nullptr, "exec.stream: expected the cl_command_queue to work in, got null");
   context_ = about_queue<Handle>(queue, kQueueContext);
   device_ = about_queue<Handle>(queue, kQueueDevice);
@@ -171,7 +171,7 @@ Queue::Queue(Programs& programs, void* queue, void* context) : programs_(program
           "exec.stream: expected a queue that works in order, got one that does not");
 }
 
-void Queue::accept(const char* name, const Tensor& t) const {
+void CommandQueue::accept(const char* name, const Tensor& t) const {
   int64_t last = 0;
   for (int d = 0; d < t.rank; d++) last += std::max<int64_t>(t.stride[d] * (t.shape[d] - 1), 0);
   const uint64_t end = reinterpret_cast<uint64_t>(t.data) + static_cast<uint64_t>((last + 1) * size_of(t.storage));
@@ -185,7 +185,7 @@ void Queue::accept(const char* name, const Tensor& t) const {
   require(end <= size, "{}: expected a cl_mem of at least {} bytes, got {}", name, end, size);
 }
 
-Place Queue::workspace(void* memory, size_t bytes) const {
+Place CommandQueue::workspace(void* memory, size_t bytes) const {
   const auto size = about_memory<size_t>(memory, kMemorySize);
   if (size < bytes) fail(LATHE_WORKSPACE, "exec.workspace: expected {} bytes, got a cl_mem of {}", bytes, size);
   // there are no parts of parts
@@ -194,7 +194,7 @@ Place Queue::workspace(void* memory, size_t bytes) const {
 }
 
 // The driver copies when it makes a buffer, and need not be waited for.
-void Queue::stage(const Place& to, const void* from, size_t bytes) {
+void CommandQueue::stage(const Place& to, const void* from, size_t bytes) {
   int32_t status = 0;
   const Memory copy(driver().clCreateBuffer(context_, kReadWrite | kCopyHost, bytes, const_cast<void*>(from), &status));
   check(status, "clCreateBuffer");
@@ -202,13 +202,13 @@ void Queue::stage(const Place& to, const void* from, size_t bytes) {
         "clEnqueueCopyBuffer");
 }
 
-void Queue::fill(const Place& at, float value, size_t count) {
+void CommandQueue::fill(const Place& at, float value, size_t count) {
   check(driver().clEnqueueFillBuffer(queue_, at.memory, &value, sizeof value, at.offset, count * sizeof value, 0,
                                      nullptr, nullptr),
         "clEnqueueFillBuffer");
 }
 
-void Queue::launch(const Launch& launch) {
+void CommandQueue::launch(const Launch& launch) {
   const Driver& cl = driver();
   const Handle function = programs_.function(context_, device_, launch.code, launch.code_bytes, launch.function);
   std::deque<Memory> parts;

@@ -6,7 +6,6 @@
 #include <string>
 #include <tuple>
 
-#include "../tensor.h"
 #include "device.h"
 
 namespace lathe::opencl {
@@ -30,17 +29,15 @@ class Programs {
 };
 
 // Throws Error(DEVICE) where there is no driver; Error(INVALID) or Error(WORKSPACE) where queue or memory will not do.
-class Queue : public Device {
+class CommandQueue : public Queue {
  public:
   // A cl_command_queue; `context` is its cl_context, or null.
-  Queue(Programs& programs, void* queue, void* context);
+  CommandQueue(Programs& programs, void* queue, void* context);
   void stage(const Place& to, const void* from, size_t bytes) override;
   void fill(const Place& at, float value, size_t count) override;
   void launch(const Launch& launch) override;
-  // Refuses a caller's tensor that its cl_mem does not hold, or that the queue cannot reach.
-  void accept(const char* name, const Tensor& tensor) const;
-  // Where `bytes` of a caller's cl_mem begin.
-  Place workspace(void* memory, size_t bytes) const;
+  void accept(const char* name, const Tensor& tensor) const override;
+  Place workspace(void* memory, size_t bytes) const override;
 
  private:
   Programs& programs_;

@@ -6,5 +6,6 @@ foreach(preset asan tsan ubsan fuzz)
                    ${CMAKE_CURRENT_BINARY_DIR}/${preset} ${preset})
   set_tests_properties(sanitize/${preset} PROPERTIES PROCESSORS 2 TIMEOUT 7200)
 endforeach()
-set_tests_properties(sanitize/fuzz PROPERTIES SKIP_RETURN_CODE 77)
+# one process for most of its time
+set_tests_properties(sanitize/fuzz PROPERTIES SKIP_RETURN_CODE 77 PROCESSORS 1)
 set_tests_properties(sanitize/asan sanitize/tsan sanitize/ubsan PROPERTIES LABELS all)

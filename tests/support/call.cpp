@@ -68,7 +68,7 @@ lathe_status run(const Context& context, const Plan& plan, const Arguments& argu
   return lathe_run(context.get(), plan.get(), args.data(), args.size(), exec);
 }
 
-Elsewhere elsewhere = nullptr;
+RunElsewhere run_elsewhere = nullptr;
 
 namespace {
 
@@ -81,7 +81,7 @@ lathe_status run_here(const Context& context, const Arguments& arguments, const 
 
 void perform(const Arguments& arguments, const Options& options) {
   const Context& context = shared_context(options.threads);
-  const lathe_status status = (elsewhere ? elsewhere : run_here)(context, arguments, options);
+  const lathe_status status = (run_elsewhere ? run_elsewhere : run_here)(context, arguments, options);
   if (status != LATHE_OK) ADD_FAILURE() << "status " << status << ": " << context.error() << "\n" << arguments.text();
   for (const auto& [role, tensor] : arguments.tensors)
     EXPECT_TRUE(tensor->surroundings_intact()) << "written outside role " << role << "\n" << arguments.text();

@@ -107,8 +107,8 @@ lathe_status run(const Context& context, const Plan& plan, const Arguments& argu
                  const lathe_exec* exec = nullptr);
 // Makes the call with all but whole numbers in another memory than the host's, and brings the outputs back. A program
 // that tests a device sets it.
-using Elsewhere = lathe_status (*)(const Context&, const Arguments&, const Options&);
-extern Elsewhere elsewhere;
+using RunElsewhere = lathe_status (*)(const Context&, const Arguments&, const Options&);
+extern RunElsewhere run_elsewhere;
 // The whole call; a refusal, or a byte written where none belongs, fails the test.
 void perform(const Arguments& arguments, const Options& options);
 Answer call(const std::string& op, const Problem& problem, const Options& options = {});

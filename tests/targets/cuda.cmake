@@ -11,3 +11,12 @@ if(TARGET lathe AND Python3_FOUND)
   lathe_ptxas(cuda_80 cuda_80 --brief)
   set_tests_properties(cuda/cuda_70 cuda/cuda_80 PROPERTIES LABELS all)
 endif()
+
+# The C functions with tensors on a CUDA device. Where there is none, the PTX is run by a driver of our own.
+set(directory ${PROJECT_BINARY_DIR}/gen/tests/cuda)
+set(objects)
+set(entries)
+set(LATHE_OPS causal noncausal accumulate readout decode)
+lathe_row(cuda_70 ${directory} "")
+lathe_registry(${directory}/entries.inc ${entries})
+lathe_calls(cuda_70)

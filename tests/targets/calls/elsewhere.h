@@ -7,7 +7,7 @@
 
 #include "support/call.h"
 
-namespace opencl {
+namespace elsewhere {
 
 // A tensor's memory is on the device while one of these lives, every byte of it, between some that must stay.
 class Moved {
@@ -45,4 +45,4 @@ class Call {
   lathe_status status_ = LATHE_OK;
 };
 
-}  // namespace opencl
+}  // namespace elsewhere

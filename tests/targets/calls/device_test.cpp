@@ -1,0 +1,62 @@
+// What every device refuses.
+#include <fmt/format.h>
+
+#include "host.h"
+#include "refused.h"
+#include "support/tolerance.h"
+
+namespace elsewhere {
+
+namespace {
+
+TEST_F(Device, WantsAWorkspace) {
+  refused(small(), LATHE_WORKSPACE, "the library allocates none there",
+          [](auto&, lathe_exec& exec) { exec.workspace = nullptr; });
+  refused(small(), LATHE_WORKSPACE, "exec.workspace", [](auto&, lathe_exec& exec) { exec.workspace_bytes--; });
+  refused(small(), LATHE_WORKSPACE, "that of Q",
+          [](const Arguments& a, lathe_exec& exec) { exec.workspace = a.tensors.at(LATHE_Q)->view.data; });
+}
+
+TEST_F(Device, WantsAllTensorsTogether) {
+  refused(small(), LATHE_INVALID, fmt::format("expected device type {} as of Q, got 1", host()->device_type()),
+          [](const Arguments& a, lathe_exec&) { a.tensors.at(LATHE_K)->view.device_type = 1; });
+}
+
+TEST_F(Device, WantsWholeNumbersOfTheHost) {
+  Problem p = small();
+  p.lengths = {50};
+  refused(p, LATHE_INVALID, "LENGTHS: expected CPU memory", [](const Arguments& a, lathe_exec&) {
+    a.tensors.at(LATHE_LENGTHS)->view.device_type = host()->device_type();
+  });
+}
+
+TEST_F(Device, WantsHandlesAndWholeElements) {
+  refused(small(), LATHE_INVALID, "K: expected a byte_offset in multiples",
+          [](const Arguments& a, lathe_exec&) { a.tensors.at(LATHE_K)->view.byte_offset += 2; });
+  refused(small(), LATHE_INVALID, "Q: expected the handle",
+          [](const Arguments& a, lathe_exec&) { a.tensors.at(LATHE_Q)->view.data = nullptr; });
+}
+
+TEST_F(Device, SaysWhatItDoesNotComputeYet) {
+  for (const auto& [variant, what] : {std::pair{"gate_key", "gates for each key"},
+                                      {"ssd", "steps"},
+                                      {"delta", "the delta rule"},
+                                      {"momentum", "momentum"}})
+    refused(small(variant), LATHE_UNSUPPORTED, what, [](auto&, lathe_exec&) {});
+}
+
+// A gate above 0 cannot be seen from here; clamped it counts as 0.
+TEST_F(Device, ClampsGates) {
+  for (const char* variant : {"decay", "gate"}) {
+    Problem p = small(variant);
+    p.clamp = true;
+    for (std::vector<double>* gates : {&p.decay, &p.gate})
+      if (!gates->empty()) gates->front() = 0.5;
+    support::check("causal", p);
+    support::check("decode", support::tokens_of(p, 0, 3, nullptr));
+  }
+}
+
+}  // namespace
+
+}  // namespace elsewhere
