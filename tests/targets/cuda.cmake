@@ -12,11 +12,19 @@ if(TARGET lathe AND Python3_FOUND)
   set_tests_properties(cuda/cuda_70 cuda/cuda_80 PROPERTIES LABELS all)
 endif()
 
-# The C functions with tensors on a CUDA device. Where there is none, the PTX is run by a driver of our own.
+# The C functions with tensors on a CUDA device: the machine's, if it has a driver, else one of our own, which interprets PTX
+# and takes minutes for what a device does at once.
+add_subdirectory(ptx)
 set(directory ${PROJECT_BINARY_DIR}/gen/tests/cuda)
 set(objects)
 set(entries)
 set(LATHE_OPS causal noncausal accumulate readout decode)
 lathe_row(cuda_70 ${directory} "")
 lathe_registry(${directory}/entries.inc ${entries})
-lathe_calls(cuda_70)
+lathe_calls(cuda_70 calls Device* Ops/States.PackedWithSlots* *NotWhenNothingIsSpoiled/*_projected *NotWhenNothingIsSpoiled/*_mapped)
+lathe_calls(cuda_70 all_calls)
+set_tests_properties(cuda/all_calls PROPERTIES LABELS all TIMEOUT 7200)
+find_library(LATHE_CUDA_DRIVER libcuda.so.1)
+if(NOT LATHE_CUDA_DRIVER)
+  set_tests_properties(cuda/calls cuda/all_calls PROPERTIES ENVIRONMENT LD_LIBRARY_PATH=$<TARGET_FILE_DIR:lathe_ptx_driver>)
+endif()
