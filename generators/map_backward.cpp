@@ -1,9 +1,9 @@
 // The gradient of a feature map: dx = (d phi / dx)^T (scale * dy), row by row, from the derivative of the map's own
 // formula. docs/operators.md.
 //
-// x, w and the numbers as in map.cpp, but x float32 and nothing subtracted; dy(K, C). Writes dx(D, C), zero past the
-// valid rows. A projected map writes u(M, C) as map.cpp does, and du(M, C), the gradient of u; its dx lacks du w, which
-// is a product of its own.
+// x, w and the numbers as in map.cpp, but x float32; dy(K, C). Writes dx(D, C), zero past the valid rows. A projected
+// map writes u(M, C) as map.cpp does, and du(M, C), the gradient of u; its dx lacks du w, which is a product of its
+// own. A stabilising map writes peak(C) as well; what it subtracts counts as constant.
 #include "mapping.h"
 
 using namespace Halide;
@@ -35,7 +35,6 @@ struct MapBackward {
     words.x_behind = variable("behind.read", actual.x_behind);
     words.u = variable("u.read", actual.u);
     words.square = variable("square.read", actual.square);
-    words.shift = 0.f;
     words.x_at = [this, actual](const Expr& at) {
       const std::string name = "at" + std::to_string(where.size()) + ".read";
       where[name] = clamp(at, 0, m.width - 1);
@@ -120,6 +119,7 @@ struct MapBackward {
       dx(Mapping::column(r), i) += 2.f * m.x(Mapping::column(r), i) * d_square(i);
       kernel.label(Role::row_sum, d_square);
     }
+    if (stabilises(m.map)) kernel.output(Role::serial, m.peak);
     if (projects(m.map)) {
       kernel.output(Role::projected, m.u);
       kernel.output(Role::rows, du);

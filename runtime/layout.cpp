@@ -87,6 +87,7 @@ Layout worker_layout(const Plan& plan, const Problem& problem) {
     b.betas = take(corrected * (w.C + 16));
     b.skipped = take(plan.meaning.variant->steps() ? w.C * w.V : 0);
     b.tokens = take(static_cast<int64_t>(layout.heads) * (2 * queries + values) * s.Tq);
+    b.peaks = take(plan.meaning.stabilise() ? static_cast<int64_t>(layout.heads) * s.Tk : 0);
   }
   layout.total = static_cast<size_t>(carver.floats) * sizeof(float);
   return layout;

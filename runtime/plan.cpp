@@ -193,10 +193,6 @@ Meaning understand(const lathe_desc& desc) {
     fail(LATHE_UNSUPPORTED,
          "desc.variant: \"{}\" has no gradient yet: expected the operator \"causal\" or \"decode\", got \"{}\"",
          variant, desc.op);
-  if ((desc.flags & LATHE_STABILISE) && m.op->backward())
-    fail(LATHE_UNSUPPORTED,
-         "desc.flags: STABILISE has no gradient yet: expected features in range without it for the operator \"{}\"",
-         desc.op);
   require(!(desc.flags & LATHE_CLAMP_GATES) || m.variant->directed(),
           "desc.flags: expected no CLAMP_GATES, since the variant {} has no gates, got {:#x}", variant, desc.flags);
   require(!(desc.flags & LATHE_SOFTPLUS) || m.variant->steps(),

@@ -288,7 +288,7 @@ Mapped mapped(const Tiles& t) {
     for (int64_t d = 0; d < p.D; d++) x.push_back(rows(d, i));
     const int64_t position = static_cast<int64_t>(t.number("position")) + i;
     if (t.has("peak"))
-      if (const auto own = reference::key_maximum(p, 0, x.data()); own.value > running.value) running = own;
+      if (const auto own = reference::largest_projection(p, 0, x.data()); own.value > running.value) running = own;
     reference::Feature feature = subtract == 2 ? reference::map_key(p, 0, position, x.data(), running)
                                                : reference::map_query(p, 0, position, x.data());
     for (auto* part : {&feature.value, &feature.size})
