@@ -6,6 +6,7 @@
 
 #include "support/gradients.h"
 #include "support/inputs.h"
+#include "support/roles.h"
 #include "support/tolerance.h"
 
 namespace {
@@ -49,6 +50,9 @@ TEST(StabilisedRange, LargeKeysStayFinite) {
   for (const double y : got.o) ASSERT_TRUE(y - y == 0) << y;
 }
 
+// Of the largest number of a part: about twice the worst seen, which is a sum over tokens that cancels, of DECAY.
+constexpr double kAllowed = 500;
+
 // What is subtracted counts as constant.
 class GradientsOfStabilised : public testing::TestWithParam<OpAndVariant> {
  protected:
@@ -57,14 +61,15 @@ class GradientsOfStabilised : public testing::TestWithParam<OpAndVariant> {
     Problem p = shape;
     p.variant = GetParam().second;
     p.map = "favor_performer";
-    p.B = 2;
-    p.D = 9;
-    p.M = 13;
-    p.V = 7;
+    p.D = 5;
+    p.M = 9;
+    p.V = 3;
     return p;
   }();
   void expect(const Problem& p, const Options& options = {}) const {
-    check_backward(op, p, given_reals(p, options.type, 31, true), options);
+    const Given given = given_reals(p, options.type, 31, true);
+    expect_close(call_backward(op, p, given, options), by_largest(reference::backward(p, given, op == "causal")),
+                 options, kAllowed, Arguments(backward_of(op), p, options, &given).text());
   }
 };
 
@@ -88,7 +93,8 @@ TEST_P(GradientsOfStabilised, OfEveryTypeAndLayout) {
     options.type = type;
     options.layout = layout;
     of.T = type == Type::F32 ? 2 * chunk_of(op, reals(of, type, 33)) : 41;
-    of.D = type == Type::F32 ? 16 : 9;
+    of.D = type == Type::F32 ? 16 : 5;
+    of.M = 4;
     expect(reals(of, type, 33, true), options);
   }
 }
@@ -118,10 +124,25 @@ TEST_P(GradientsOfStabilised, SameBitsWhateverTheThreads) {
   expect_same(call_backward(op, p, given, several), call_backward(op, p, given), "3 threads");
 }
 
+// Maxima are found though nothing else asks for a walk forth.
+TEST_P(GradientsOfStabilised, OfKeysAndValuesAlone) {
+  const Problem p = reals(of, Type::F32, 45, true);
+  const Given given = given_reals(p, Type::F32, 46, true);
+  Gradients all = call_backward(op, p, given);
+  Arguments some(backward_of(op), p, {}, &given);
+  std::erase_if(some.tensors, [](const auto& argument) {
+    const uint32_t role = argument.first;
+    return roles().at(role).output && role != (LATHE_GRAD | LATHE_K) && role != (LATHE_GRAD | LATHE_V) &&
+           role != LATHE_STABILISER;
+  });
+  perform(some, {});
+  EXPECT_EQ(some.gradients().k, all.k);
+  EXPECT_EQ(some.gradients().v, all.v);
+}
+
 // Projections so large that features overflow without it.
 TEST_P(GradientsOfStabilised, InRangeWhereFeaturesAreNot) {
   of.normalise = true;
-  of.B = 1;
   Problem p = reals(of, Type::F32, 38, true);
   for (double& w : p.projection) w *= 64;
   for (double& m : p.stabiliser) m = 60;
@@ -141,8 +162,10 @@ TEST_P(GradientsOfStabilised, InRangeWhereFeaturesAreNot) {
 // Before the first key a state counts as zero, whatever stands in it; and a gradient leaves STABILISER as it came.
 TEST_P(GradientsOfStabilised, NothingReachesAStateThatNoKeyEntered) {
   of.normalise = true;
+  of.B = 2;
   Problem p = reals(of, Type::F32, 39, true);
   p.stabiliser.assign(p.stabiliser.size(), -INFINITY);
+  for (auto* part : {&p.state, &p.z}) part->assign(part->size(), NAN);
   p.lengths = {0, 51};
   const Given given = given_reals(p, Type::F32, 40, true);
   const Arguments call(backward_of(op), p, {}, &given);
@@ -165,7 +188,6 @@ double loss(const std::string& op, const Problem& p, const Given& given) {
 }
 
 TEST_P(GradientsOfStabilised, OracleIsTheSlopeOfTheForwardOracle) {
-  of.B = 1;
   of.T = 6;
   of.D = 3;
   of.M = 4;
@@ -222,15 +244,15 @@ TEST_P(GradientsOfStabilised, OfTwoHalvesAreThoseOfTheWhole) {
   };
   const Gradients late = call_backward(op, second, {part_of(given.o, 33, 37), given.state, given.z}),
                   early = call_backward(op, first, {part_of(given.o, 0, 33), late.state, late.z});
-  const reference::GradientAnswers want = reference::backward(whole, given, true);
+  const reference::GradientAnswers want = by_largest(reference::backward(whole, given, true));
   for (const auto part : {&Gradients::q, &Gradients::k, &Gradients::v}) {
     std::vector<double> joined(want.value.*part);
     put_rows(joined, early.*part, whole.B, whole.T, 0, 33);
     put_rows(joined, late.*part, whole.B, whole.T, 33, 37);
-    expect_values_near(joined, want.value.*part, want.size.*part, Type::F32, 75, of.variant);
+    expect_values_near(joined, want.value.*part, want.size.*part, Type::F32, kAllowed, of.variant);
   }
-  expect_values_near(early.state, want.value.state, want.size.state, Type::F32, 75, of.variant + " state");
-  expect_values_near(early.z, want.value.z, want.size.z, Type::F32, 75, of.variant + " z");
+  expect_values_near(early.state, want.value.state, want.size.state, Type::F32, kAllowed, of.variant + " state");
+  expect_values_near(early.z, want.value.z, want.size.z, Type::F32, kAllowed, of.variant + " z");
 }
 
 INSTANTIATE_TEST_SUITE_P(Ops, GradientsOfStabilised,
