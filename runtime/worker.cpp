@@ -101,9 +101,10 @@ void Worker::map(const Staged& staged, int64_t tile_rows, const MapCall& m, floa
 void Worker::map_backward(const MapCall& m, const Rows& x_rows, const Rows& dy_rows, float* du_rows,
                           const Room& dx_rows) {
   const Padded& w = plan_.padded;
-  Buffer x(x_rows.data, w.D, w.C, x_rows.stride), weights(projection(m.head), w.M, w.D, w.M),
+  // past M the kernel finds the row after it, and of the last one what follows: what it makes of them nothing reads
+  Buffer x(x_rows.data, w.D, w.C, x_rows.stride), weights(projection(m.head), w.M_back, w.D, w.M),
       dy(dy_rows.data, w.K, w.C, dy_rows.stride);
-  Buffer u(at(layout_.projected), w.M, w.C, w.M), du(du_rows, w.M, w.C, w.M),
+  Buffer u(at(layout_.projected), w.M_back, w.C, w.M_back), du(du_rows, w.M, w.C, w.M),
       dx(dx_rows.data, w.D, w.C, dx_rows.stride), peaks(at(layout_.peaks), w.C);
   MapArguments arguments(*this, m, x, weights);
   arguments.add(dy);
