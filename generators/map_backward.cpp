@@ -3,7 +3,7 @@
 //
 // x, w and the numbers as in map.cpp, but x float32; dy(K, C). Writes dx(D, C), zero past the valid rows. A projected
 // map writes u(M, C) as map.cpp does, and du(M, C), the gradient of u; its dx lacks du w, which is a product of its
-// own. A stabilising map writes peak(C) as well; what it subtracts counts as constant.
+// own. A stabilising map reads peak(C) as map.cpp writes it: what is subtracted counts as constant.
 #include "mapping.h"
 
 using namespace Halide;
@@ -16,7 +16,7 @@ struct MapBackward {
 
   Kernel& kernel;
   Mapping m{kernel};
-  const ImageParam dy = kernel.buffer("dy");
+  const ImageParam dy = kernel.buffer("dy"), peak = stabilises(m.map) ? kernel.buffer("peak", 1) : ImageParam();
   const Var c = m.c, i = m.i;
   Func dx{"dx"}, du{"du"}, d_square{"d_square"};
   // The formula is differentiated with respect to variables that stand for what it reads.
@@ -35,6 +35,7 @@ struct MapBackward {
     words.x_behind = variable("behind.read", actual.x_behind);
     words.u = variable("u.read", actual.u);
     words.square = variable("square.read", actual.square);
+    words.shift = stabilises(m.map) ? select(m.subtract == 0, 0.f, peak(i)) : Expr(0.f);
     words.x_at = [this, actual](const Expr& at) {
       const std::string name = "at" + std::to_string(where.size()) + ".read";
       where[name] = clamp(at, 0, m.width - 1);
@@ -119,7 +120,6 @@ struct MapBackward {
       dx(Mapping::column(r), i) += 2.f * m.x(Mapping::column(r), i) * d_square(i);
       kernel.label(Role::row_sum, d_square);
     }
-    if (stabilises(m.map)) kernel.output(Role::serial, m.peak);
     if (projects(m.map)) {
       kernel.output(Role::projected, m.u);
       kernel.output(Role::rows, du);

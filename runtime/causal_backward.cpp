@@ -56,7 +56,8 @@ void CausalBackward::step_forth(const Step& now, const Step& next) const {
   };
   for (int64_t value = group_.values(); corrects() && value-- > 0;) hold(value, true);
   const Tile sums = Gradient::rows_of(w_.at(b_.sums), d_.K);
-  const bool reads_queries = normalise() || wants_gates() || of_out_gates() || plan_.meaning.unit(LATHE_Q);
+  const bool reads_queries =
+      normalise() || wants_gates() || of_out_gates() || stabilise() || plan_.meaning.unit(LATHE_Q);
   if (normalise()) {
     hold(0);
     g.running_sums(keys, gates, w_.z(carried(h)), w_.at(b_.sums));
@@ -166,7 +167,8 @@ void CausalBackward::step_back(const Step& now, const Step& next) const {
     if (corrects()) finish_keys(g, {keys, q, values}, dv, dk_of_value);
     if (value > 0) g.add(dk, Gradient::rows_of(dk_of_value, d_.K), g.ones());
   }
-  finish_keys_back(g, now, dk, keys);
+  if (stabilise()) take(peaks(h), back_, now, w_.peaks());
+  g.finish_mapped(LATHE_K, now, key_head(h), key_head(h), dk, keys);
 }
 
 template <typename Hold>
@@ -185,30 +187,13 @@ void CausalBackward::of_normaliser(const Gradient& g, const Step& now, Hold hold
   g.add(dk, Gradient::rows_of(w_.at(b_.sums), d_.K), g.ones());
 }
 
-Step CausalBackward::as_tokens_come(const Step& now) const {
-  return {back_.token(now.t + now.rows - 1) - back_.first, now.rows, now.head};
-}
-
-void CausalBackward::turn_round(float* rows, int64_t n) const {
-  for (int64_t i = 0; i < n / 2; i++)
-    std::swap_ranges(rows + i * d_.K, rows + (i + 1) * d_.K, rows + (n - 1 - i) * d_.K);
-}
-
 Tile CausalBackward::keys_back(const Gradient& g, const Step& now) const {
   if (!stabilise()) return g.keys(now, key_head(now.head), 0);
-  const Step forth = as_tokens_come(now);
-  const Tile keys = Gradient(w_, forth_).keys(forth, key_head(now.head), peak_before(now.head, forth.t));
-  turn_round(w_.k(), now.rows);
+  const int64_t first = back_.token(now.t + now.rows - 1) - back_.first;
+  const Tile keys = keys_forth(Gradient(w_, forth_), {first, now.rows, now.head});
+  for (float *row = w_.k(), *last = row + (now.rows - 1) * d_.K; row < last; row += d_.K, last -= d_.K)
+    std::swap_ranges(row, row + d_.K, last);
   return keys;
-}
-
-void CausalBackward::finish_keys_back(const Gradient& g, const Step& now, const Worker::Room& dk,
-                                      const Tile& keys) const {
-  const int64_t head = key_head(now.head);
-  if (!stabilise()) return g.finish_mapped(LATHE_K, now, head, head, dk, keys);
-  const Step forth = as_tokens_come(now);
-  turn_round(dk.data, now.rows);
-  Gradient(w_, forth_).finish_mapped(LATHE_K, forth, head, head, dk, keys, peak_before(now.head, forth.t));
 }
 
 void CausalBackward::save_back(int64_t h) const {

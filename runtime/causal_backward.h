@@ -39,13 +39,9 @@ class CausalBackward : public GradientWalk {
   void of_normaliser(const Gradient& g, const Step& now, Hold hold, const Tile& q, const Worker::Rows& gates,
                      const Worker::Room& dk) const;
   void save_back(int64_t h) const;
-  // Mapped keys of a chunk of the walk back, and what becomes of their gradients. A maximum rises as tokens come: keys
-  // that subtract one are mapped in that order, and so are their gradients.
+  // Mapped keys of a chunk of the walk back. A maximum rises as tokens come: keys that subtract one are mapped in that
+  // order, and then turned round.
   Tile keys_back(const Gradient& g, const Step& now) const;
-  void finish_keys_back(const Gradient& g, const Step& now, const Worker::Room& dk, const Tile& keys) const;
-  Step as_tokens_come(const Step& now) const;
-  // n rows of mapped keys.
-  void turn_round(float* rows, int64_t n) const;
 
   // What is kept of each token, by its place in the sequence: of a query its denominator's inverse and gradient, of a
   // value head q . dq, and before the first of those what the last state gives to every gate.

@@ -250,7 +250,7 @@ void Gradient::through_lengths(uint32_t role, const Tile& y, const Worker::Room&
 }
 
 void Gradient::finish_mapped(uint32_t role, const Step& step, int64_t head, int64_t key_head, const Worker::Room& dy,
-                             const Tile& mapped, float before) const {
+                             const Tile& mapped) const {
   const bool wanted = p_.wants_gradient(role), of_projection = p_.wants_gradient(LATHE_PROJECTION);
   const bool of_mixture = w_.mixes(role) && p_.wants_gradient(LATHE_MIXTURE);
   if (!wanted && !of_projection && !of_mixture) return;
@@ -259,7 +259,7 @@ void Gradient::finish_mapped(uint32_t role, const Step& step, int64_t head, int6
   if (w_.as_it_is(role)) return store(role, step, head, dy, p_.sizes.D);
   const Worker::Rows x = w_.unmapped(role, step, s_, head, d_.D, w_.at(b_.x));
   const Worker::Room dx = w_.room_for(gradient_of(role), step, s_, head, d_.D, w_.at(b_.dx));
-  w_.map_backward(role, step, s_, head, before, x, {dy.data, dy.stride}, w_.at(b_.du), dx);
+  w_.map_backward(role, step, s_, head, x, {dy.data, dy.stride}, w_.at(b_.du), dx);
   through_projection(role, x, dx, head, key_head);
   store(role, step, head, dx, p_.sizes.D);
 }
@@ -283,7 +283,7 @@ void Gradient::finish_mixture(const Step& step, int64_t head, const Worker::Room
   Worker::Room dx = dy;  // of what is mixed before the map
   if (w_.mixes_first() && !plan_.meaning.map->identity()) {
     const Worker::Rows x = w_.mixed_keys(step, s_, head, w_.at(b_.x));
-    w_.map_backward(LATHE_K, step, s_, head, 0, x, {dy.data, dy.stride}, w_.at(b_.du), scratch);
+    w_.map_backward(LATHE_K, step, s_, head, x, {dy.data, dy.stride}, w_.at(b_.du), scratch);
     through_projection(LATHE_K, x, scratch, head, head);
     dx = scratch;
   }

@@ -102,7 +102,7 @@ class Gradient {
   }
   // From it to the gradients of the caller's rows and of the projection. `mapped` is read where it was made units.
   void finish_mapped(uint32_t role, const Step& step, int64_t head, int64_t key_head, const Worker::Room& dy,
-                     const Tile& mapped, float before = 0) const;
+                     const Tile& mapped) const;
   Worker::Room room_for_values(const Step& step, int64_t head, float* room) const {
     return w_.room_for(gradient_of(LATHE_V), step, s_, head, d_.V, room);
   }

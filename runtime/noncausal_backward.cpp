@@ -92,8 +92,8 @@ class NoncausalBackward : public GradientWalk {
   void walk_keys(const Step& now) const {
     const int64_t h = now.head;
     const Worker::Room dk = g_.room_for_mapped(LATHE_K, now, key_head(h), w_.at(b_.dk)), more{w_.at(b_.row), d_.K};
-    const float before = peak_before(h, now.t), *left = stabilise() ? left_of_keys(now) : nullptr;
-    const Tile keys = g_.keys(now, key_head(h), before);
+    const Tile keys = keys_forth(g_, now);
+    const float* left = stabilise() ? left_of_keys(now) : nullptr;
     if (left) g_.weigh(keys, left, {w_.k(), d_.K});
     for (int64_t value = 0; value < group_.values(); value++) {
       const Tile values = g_.values(now, value_head(h, value));
@@ -105,7 +105,7 @@ class NoncausalBackward : public GradientWalk {
     }
     if (normalise()) g_.add(dk, {z_gradient(h), 0, d_.K}, g_.ones());
     if (left) g_.weigh(g_.rows_of(dk, d_.K), left, dk);
-    g_.finish_mapped(LATHE_K, now, key_head(h), key_head(h), dk, keys, before);
+    g_.finish_mapped(LATHE_K, now, key_head(h), key_head(h), dk, keys);
   }
 
   // What is left of each key once the maximum has risen to that of all of them.

@@ -73,8 +73,8 @@ class Worker {
     const float* data;
     int64_t stride;
   };
-  // Mapped rows of Q or K from token t of a head on; y is room for them. A stabilised call also fills peaks(): the
-  // largest projection so far, `before` the one that enters.
+  // Mapped rows of Q or K from token t of a head on; y is room for them. A stabilised call also fills peaks(): of
+  // keys the largest projection so far, `before` the one that enters; of queries that of the row.
   Rows map_rows(uint32_t role, const Step& step, const Sequence& s, int64_t head, float before, float* y);
   void transpose(const Rows& k, float* kt) const;
   // One row for each of `heads` heads of a single token.
@@ -129,10 +129,10 @@ class Worker {
   };
   Room room_for(uint32_t role, const Step& step, const Sequence& s, int64_t head, int64_t width, float* room) const;
   // dx from the gradient dy of the mapped rows x of a chunk, all padded; of a projected map also du, and dx lacks what
-  // comes through it. `before` as in map_rows().
-  void map_backward(uint32_t role, const Step& step, const Sequence& s, int64_t head, float before, const Rows& x,
-                    const Rows& dy, float* du, const Room& dx) {
-    map_backward(map_call(role, step, s, head, before), x, dy, du, dx);
+  // comes through it. A stabilised call reads peaks(): what was subtracted.
+  void map_backward(uint32_t role, const Step& step, const Sequence& s, int64_t head, const Rows& x, const Rows& dy,
+                    float* du, const Room& dx) {
+    map_backward(map_call(role, step, s, head, 0), x, dy, du, dx);
   }
   // The same of one key of each token.
   void key_backward(const Step& step, const Sequence& s, int64_t head, int64_t key, const Rows& x, const Rows& dy,
@@ -168,7 +168,7 @@ class Worker {
   float* kt() { return at(layout_.kt); }
   float* v() { return at(layout_.v); }
   float* o() { return at(layout_.o); }
-  const float* peaks() { return at(layout_.peaks); }
+  float* peaks() { return at(layout_.peaks); }
   float* inv() { return at(layout_.inv); }
   // One over the lengths of mapped rows of Q or K, times their scale, where those are made units.
   float* lengths(uint32_t role) { return at(layout_.lengths) + (role == LATHE_K ? plan_.padded.C + 16 : 0); }
