@@ -332,7 +332,7 @@ MUTATIONS = [
     M("maximum's rise forgotten between tokens with gates of each key", "runtime/gate_gradients.cpp",
       "room[i * d_.K + key] += fall;", "room[i * d_.K + key] += 0 * fall;"),
     M("keys stay in the order that they were mapped in", "runtime/causal_backward.cpp",
-      "std::swap_ranges(row, row + d_.K, last);", ""),
+      "std::swap_ranges(row, row + d_.K, last);", "continue;"),
     M("slopes subtract what the last rows mapped did", "runtime/causal_backward.cpp",
       "if (stabilise()) take(peaks(h), back_, now, w_.peaks());", ""),
     M("slopes of queries subtract what keys do", "runtime/causal_backward.cpp",
