@@ -104,7 +104,7 @@ class NoncausalBackward : public GradientWalk {
       if (value > 0) g_.add(dk, g_.rows_of(more, d_.K), g_.ones());
     }
     if (normalise()) g_.add(dk, {z_gradient(h), 0, d_.K}, g_.ones());
-    if (left) g_.weigh(g_.rows_of(dk, d_.K), left, dk);
+    if (left) g_.weigh(Gradient::rows_of(dk, d_.K), left, dk);
     g_.finish_mapped(LATHE_K, now, key_head(h), key_head(h), dk, keys);
   }
 

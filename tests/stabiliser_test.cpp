@@ -165,7 +165,7 @@ TEST_P(GradientsOfStabilised, NothingReachesAStateThatNoKeyEntered) {
   of.B = 2;
   Problem p = reals(of, Type::F32, 39, true);
   p.stabiliser.assign(p.stabiliser.size(), -INFINITY);
-  for (auto* part : {&p.state, &p.z}) part->assign(part->size(), NAN);
+  for (auto* part : {&p.state, &p.z}) part->assign(part->size(), std::numeric_limits<double>::quiet_NaN());
   p.lengths = {0, 51};
   const Given given = given_reals(p, Type::F32, 40, true);
   const Arguments call(backward_of(op), p, {}, &given);

@@ -342,7 +342,7 @@ MUTATIONS = [
       "key_head(now.head), peak_before(now.head, now.t))", "key_head(now.head), peak_before(now.head, 0))"),
     M("keys weigh alike whatever the maximum was", "runtime/noncausal_backward.cpp", "std::exp(peak[i] - last)", "std::exp(0 * (peak[i] - last))"),
     M("gradients of keys not weighed", "runtime/noncausal_backward.cpp",
-      "if (left) g_.weigh(g_.rows_of(dk, d_.K), left, dk);", ""),
+      "if (left) g_.weigh(Gradient::rows_of(dk, d_.K), left, dk);", ""),
     M("what queries give shrinks as keys rose", "runtime/noncausal_backward.cpp",
       "std::fill_n(w_.gate(), 2 * d_.C, 0.f);", ""),
     M("a state that no key entered is given something", "runtime/gradient.cpp",
