@@ -6,8 +6,8 @@
 // of 16; width, features and rows say how much of them is real. Row i stands at position + i * step: a step of 1 for
 // tokens, 0 for the heads of one token.
 //
-// Stabilising maps also write peak(C), the largest projection up to each row and `peak_before`. What they subtract is
-// the row's own largest projection (subtract = 1, queries), the peak (2, keys), or nothing (0).
+// Stabilising maps also write peak(C), which they subtract: the row's own largest projection (subtract = 1, queries),
+// or the largest up to it and `peak_before` (2, keys). With 0 nothing is subtracted.
 #include "mapping.h"
 
 using namespace Halide;

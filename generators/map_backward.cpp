@@ -1,9 +1,9 @@
 // The gradient of a feature map: dx = (d phi / dx)^T (scale * dy), row by row, from the derivative of the map's own
 // formula. docs/operators.md.
 //
-// x, w and the numbers as in map.cpp, but x float32 and nothing subtracted; dy(K, C). Writes dx(D, C), zero past the
-// valid rows. A projected map writes u(M, C) as map.cpp does, and du(M, C), the gradient of u; its dx lacks du w, which
-// is a product of its own.
+// x, w and the numbers as in map.cpp, but x float32; dy(K, C). Writes dx(D, C), zero past the valid rows. A projected
+// map writes u(M, C) as map.cpp does, and du(M, C), the gradient of u; its dx lacks du w, which is a product of its
+// own. A stabilising map reads peak(C) as map.cpp writes it: what is subtracted counts as constant.
 #include "mapping.h"
 
 using namespace Halide;
@@ -16,7 +16,7 @@ struct MapBackward {
 
   Kernel& kernel;
   Mapping m{kernel};
-  const ImageParam dy = kernel.buffer("dy");
+  const ImageParam dy = kernel.buffer("dy"), peak = stabilises(m.map) ? kernel.buffer("peak", 1) : ImageParam();
   const Var c = m.c, i = m.i;
   Func dx{"dx"}, du{"du"}, d_square{"d_square"};
   // The formula is differentiated with respect to variables that stand for what it reads.
@@ -35,7 +35,7 @@ struct MapBackward {
     words.x_behind = variable("behind.read", actual.x_behind);
     words.u = variable("u.read", actual.u);
     words.square = variable("square.read", actual.square);
-    words.shift = 0.f;
+    words.shift = stabilises(m.map) ? select(m.subtract == 0, 0.f, peak(i)) : Expr(0.f);
     words.x_at = [this, actual](const Expr& at) {
       const std::string name = "at" + std::to_string(where.size()) + ".read";
       where[name] = clamp(at, 0, m.width - 1);

@@ -57,7 +57,8 @@ Words Mapping::words() {
   largest(i) = max(largest(i), select(feature < features, sqrt(attribute) * u(feature, i), lowest));
   RDom row(0, stored.dim(1).extent(), "row");
   peak(i) = undef<float>();
-  peak(row) = max(select(row > 0, peak(max(row - 1, 0)), peak_before), select(row < rows, largest(row), lowest));
+  Expr before = select(row > 0, peak(max(row - 1, 0)), peak_before);
+  peak(row) = max(select(subtract == 2, before, lowest), select(row < rows, largest(row), lowest));
   kernel.label(Role::row_sum, largest);
   kernel.label(Role::outer, product);
   kernel.label(Role::row_sum, square);
@@ -68,7 +69,7 @@ Words Mapping::words() {
   words.u = u(words.c, i);
   words.u_max = u_max(i);
   words.square = square(i);
-  words.shift = select(subtract == 2, peak(i), subtract == 1, largest(i), 0.f);
+  words.shift = select(subtract == 0, 0.f, peak(i));
   words.row = position + i * step;
   words.D = width;
   words.M = features;

@@ -13,7 +13,7 @@ CausalBackward::CausalBackward(Worker& worker, const Unit& unit)
 }
 
 void CausalBackward::run() {
-  if (normalise() || wants_gates() || of_out_gates() || corrects() || p_.wants_gradient(LATHE_Q) ||
+  if (normalise() || wants_gates() || of_out_gates() || corrects() || stabilise() || p_.wants_gradient(LATHE_Q) ||
       p_.wants_gradient(LATHE_PROJECTION)) {
     for (int64_t h = 0; h < unit_.heads; h++) load_forth(h);
     // where chunks keep something for the walk back they are cut as it cuts them
@@ -29,18 +29,18 @@ void CausalBackward::run() {
 void CausalBackward::load_forth(int64_t h) const {
   const Gradient g(w_, forth_);
   for (int64_t value = 0; value < group_.values(); value++) {
-    w_.load_states(LATHE_STATE_IN, LATHE_MOMENTUM_IN, forth_.state, value_head(h, value), transposed(h, value));
+    load_state(h, value, transposed(h, value));
     g.transpose_state(transposed(h, value), w_.state(carried(h), value));
     std::fill_n(products(h, value), p_.sizes.Tq, 0.f);
     if (keyed() && wants_gates()) std::fill_n(product_rows(h, value), (p_.sizes.Tq + d_.C) * d_.K, 0.f);
   }
-  w_.load_z(p_[LATHE_Z_IN], forth_.state, key_head(h), w_.z(carried(h)));
+  load_z(h);
 }
 
 void CausalBackward::step_forth(const Step& now, const Step& next) const {
   const Gradient g(w_, forth_);
   const int64_t h = now.head;
-  const Tile keys = g.keys(now, key_head(h));
+  const Tile keys = keys_forth(g, now);
   Tile values{};
   Worker::Rows gates{};
   int64_t at_hand = -1;
@@ -56,7 +56,8 @@ void CausalBackward::step_forth(const Step& now, const Step& next) const {
   };
   for (int64_t value = group_.values(); corrects() && value-- > 0;) hold(value, true);
   const Tile sums = Gradient::rows_of(w_.at(b_.sums), d_.K);
-  const bool reads_queries = normalise() || wants_gates() || of_out_gates() || plan_.meaning.unit(LATHE_Q);
+  const bool reads_queries =
+      normalise() || wants_gates() || of_out_gates() || stabilise() || plan_.meaning.unit(LATHE_Q);
   if (normalise()) {
     hold(0);
     g.running_sums(keys, gates, w_.z(carried(h)), w_.at(b_.sums));
@@ -119,7 +120,7 @@ void CausalBackward::load_back(int64_t h) const {
 void CausalBackward::step_back(const Step& now, const Step& next) const {
   const Gradient g(w_, back_);
   const int64_t h = now.head;
-  const Tile keys = g.keys(now, key_head(h));
+  const Tile keys = keys_back(g, now);
   float* weights = w_.inv();
   const Worker::Room dk = g.room_for_mapped(LATHE_K, now, key_head(h), w_.at(b_.dk));
   Tile q{};
@@ -166,6 +167,7 @@ void CausalBackward::step_back(const Step& now, const Step& next) const {
     if (corrects()) finish_keys(g, {keys, q, values}, dv, dk_of_value);
     if (value > 0) g.add(dk, Gradient::rows_of(dk_of_value, d_.K), g.ones());
   }
+  if (stabilise()) take(peaks(h), back_, now, w_.peaks());
   g.finish_mapped(LATHE_K, now, key_head(h), key_head(h), dk, keys);
 }
 
@@ -185,11 +187,20 @@ void CausalBackward::of_normaliser(const Gradient& g, const Step& now, Hold hold
   g.add(dk, Gradient::rows_of(w_.at(b_.sums), d_.K), g.ones());
 }
 
+Tile CausalBackward::keys_back(const Gradient& g, const Step& now) const {
+  if (!stabilise()) return g.keys(now, key_head(now.head), 0);
+  const int64_t first = back_.token(now.t + now.rows - 1) - back_.first;
+  const Tile keys = keys_forth(Gradient(w_, forth_), {first, now.rows, now.head});
+  for (float *row = w_.k(), *last = row + (now.rows - 1) * d_.K; row < last; row += d_.K, last -= d_.K)
+    std::swap_ranges(row, row + d_.K, last);
+  return keys;
+}
+
 void CausalBackward::save_back(int64_t h) const {
   for (int64_t value = 0; value < group_.values(); value++) {
     const int64_t head = value_head(h, value);
     float *state = w_.state(carried(h), value), *z = w_.z(carried(h)), *left = w_.at(b_.row);
-    first_left(head, left);
+    first_left(h, value, left);
     for (int64_t key = 0; key < d_.K; key++)
       for (int64_t x = 0; x < d_.V; x++) state[key * d_.V + x] *= left[key];
     w_.save_states(state, gradient_of(LATHE_STATE_IN), gradient_of(LATHE_MOMENTUM_IN), forth_.state, head,

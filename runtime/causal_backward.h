@@ -39,6 +39,9 @@ class CausalBackward : public GradientWalk {
   void of_normaliser(const Gradient& g, const Step& now, Hold hold, const Tile& q, const Worker::Rows& gates,
                      const Worker::Room& dk) const;
   void save_back(int64_t h) const;
+  // Mapped keys of a chunk of the walk back. A maximum rises as tokens come: keys that subtract one are mapped in that
+  // order, and then turned round.
+  Tile keys_back(const Gradient& g, const Step& now) const;
 
   // What is kept of each token, by its place in the sequence: of a query its denominator's inverse and gradient, of a
   // value head q . dq, and before the first of those what the last state gives to every gate.
@@ -78,10 +81,13 @@ class CausalBackward : public GradientWalk {
   // a token's own gate stands between it and what later ones gave.
   Worker::Rows gate_rows(const Sequence& s, const Step& now, int64_t head) const;
   // A token's gate stands between it and the one before: walking back, each token has that of the one after it.
+  void fill_gate_forth(const Step& now, int64_t head) const;
   void fill_gate_back(const Step& now, int64_t head) const;
+  // Of n tokens from t on, counted from the sequence's first.
+  void load_log_decays(int64_t h, int64_t t, int64_t n, int64_t head, float* out) const;
   // What the first token leaves of the state that came in, for each key: its gate stands between the two. Where queries
   // lag it was walked over.
-  void first_left(int64_t head, float* left) const;
+  void first_left(int64_t h, int64_t value, float* left) const;
   void keep_products(const Gradient& g, const Step& now, int64_t value, const Tile& q, const Worker::Room& dq) const;
   // What the gradients of the last state give to every gate: the products of the one with the other.
   void give_last_state(int64_t h, int64_t value) const;

@@ -15,8 +15,8 @@ Worker::Rows CausalBackward::fill_gates(const Gradient& g, const Sequence& s, co
   }
   if (s.step < 0)
     fill_gate_back(now, head);
-  else if (plan_.meaning.gated())
-    Chunk(w_, s).fill_gate(now, head, 0);
+  else
+    fill_gate_forth(now, head);
   return {};
 }
 
@@ -26,10 +26,26 @@ Worker::Rows CausalBackward::gate_rows(const Sequence& s, const Step& now, int64
   const int64_t after = s.step < 0 && !lags() ? 1 : 0, none = after == 1 && now.t == 0 ? 1 : 0;
   const char* from = gate.at(s.batch, s.token(now.t) + after - none, head);
   const int64_t stride = s.step * gate.stride[1];
-  if (now.rows == d_.C && none == 0) return key_gate_rows(w_, from, stride, d_.C, room);
+  if (now.rows == d_.C && none == 0 && !stabilise()) return key_gate_rows(w_, from, stride, d_.C, room);
   std::fill_n(room, d_.C * d_.K, 0.f);
   copy_key_gates(w_, from, stride, now.rows - none, room + none * d_.K);
+  for (int64_t i = none; i < now.rows && stabilise(); i++) {
+    const float fall = fallen(now.head, s.token(now.t + i) + after - s.first);
+    for (int64_t key = 0; key < d_.K; key++) room[i * d_.K + key] += fall;
+  }
   return {room, d_.K};
+}
+
+void CausalBackward::load_log_decays(int64_t h, int64_t t, int64_t n, int64_t head, float* out) const {
+  log_decays(plan_.meaning, p_, forth_.batch, forth_.first + t, n, head, out, w_.dt());
+  for (int64_t i = 0; i < n && stabilise(); i++) out[i] += fallen(h, t + i);
+}
+
+void CausalBackward::fill_gate_forth(const Step& now, int64_t head) const {
+  if (!plan_.meaning.gated()) return;
+  float* rows = w_.at(b_.row);
+  load_log_decays(now.head, now.t, now.rows, head, rows);
+  Chunk(w_, forth_).fill_gate(rows, now.rows);
 }
 
 void CausalBackward::fill_gate_back(const Step& now, int64_t head) const {
@@ -38,13 +54,14 @@ void CausalBackward::fill_gate_back(const Step& now, int64_t head) const {
   const int64_t last = back_.token(now.t), after = now.t == 0 ? 0 : 1, n = now.rows - 1 + after,
                 begin = last + after - n + 1;
   Gradient(w_, back_).load_steps(begin, 1, n, head);
-  log_decays(plan_.meaning, p_, back_.batch, begin, n, head, of_tokens, w_.dt());
+  load_log_decays(now.head, begin - back_.first, n, head, of_tokens);
   if (after == 0) rows[0] = 0;
   std::reverse_copy(of_tokens, of_tokens + n, rows + 1 - after);
   Chunk(w_, back_).fill_gate(rows, now.rows);
 }
 
-void CausalBackward::first_left(int64_t head, float* left) const {
+void CausalBackward::first_left(int64_t h, int64_t value, float* left) const {
+  const int64_t head = value_head(h, value);
   std::fill_n(left, d_.K, 0.f);
   if (forth_.queries > 0 && keyed() && !lags())
     copy_key_gates(w_, p_[LATHE_GATE].at(forth_.batch, forth_.first, head), 0, 1, left);
@@ -53,7 +70,8 @@ void CausalBackward::first_left(int64_t head, float* left) const {
     log_decays(plan_.meaning, p_, forth_.batch, forth_.first, 1, head, left, w_.dt());
     std::fill_n(left, d_.K, left[0]);
   }
-  for (int64_t key = 0; key < d_.K; key++) left[key] = std::exp(left[key]);
+  const float below_peak = left_of_state(h, std::min<int64_t>(forth_.queries, 1));
+  for (int64_t key = 0; key < d_.K; key++) left[key] = std::exp(left[key]) * below_peak;
 }
 
 void CausalBackward::keep_products(const Gradient& g, const Step& now, int64_t value, const Tile& q,

@@ -1,6 +1,7 @@
 #include "gradient.h"
 
 #include <cstring>
+#include <limits>
 
 #include "delta.h"
 
@@ -201,8 +202,11 @@ void Gradient::running_sums(const Tile& k, const Worker::Rows& gates, float* z, 
 }
 
 void Gradient::key_sum(const Tile& k, float* z) const {
-  Buffer keys(k.data, d_.K, d_.C, k.stride), sum(z, d_.K);
-  call(*plan_.kernels.key_sum, keys, sum, sum);
+  Buffer keys(k.data, d_.K, d_.C, k.stride), sum(z, d_.K), b = gate();
+  if (gated())
+    call(*plan_.kernels.key_sum, keys, sum, b, sum);
+  else
+    call(*plan_.kernels.key_sum, keys, sum, sum);
 }
 
 void Gradient::denominator_gradients(const float* inv, float* dots) const {
@@ -353,6 +357,33 @@ GradientWalk::GradientWalk(Worker& worker, const Unit& unit)
       forth_(sequence(p_, unit.sequence)) {
   std::fill_n(w_.at(b_.ones), d_.C, 1.f);
   zero_padding();
+}
+
+float GradientWalk::peak_before(int64_t h, int64_t t) const {
+  if (!stabilise()) return 0;
+  // the lowest number and not -inf, as in Chunk::keys()
+  return t > 0 ? peaks(h)[t - 1]
+               : std::max(w_.entering_peak(forth_, key_head(h)), std::numeric_limits<float>::lowest());
+}
+
+Tile GradientWalk::keys_forth(const Gradient& g, const Step& now) const {
+  const Tile keys = g.keys(now, key_head(now.head), peak_before(now.head, now.t));
+  if (stabilise()) std::copy_n(w_.peaks(), now.rows, peaks(now.head) + now.t);
+  return keys;
+}
+
+float GradientWalk::left_of_state(int64_t h, int64_t tokens) const {
+  return entered(h) ? std::exp(peak_before(h, 0) - peak_before(h, tokens)) : 0;
+}
+
+void GradientWalk::load_state(int64_t h, int64_t value, float* to) const {
+  w_.load_states(LATHE_STATE_IN, LATHE_MOMENTUM_IN, forth_.state, value_head(h, value), to);
+  if (!entered(h)) std::fill_n(to, plan_.state_floats(), 0.f);
+}
+
+void GradientWalk::load_z(int64_t h) const {
+  w_.load_z(p_[LATHE_Z_IN], forth_.state, key_head(h), w_.z(carried(h)));
+  if (!entered(h)) std::fill_n(w_.z(carried(h)), d_.K, 0.f);
 }
 
 void GradientWalk::zero_padding() const {

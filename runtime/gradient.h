@@ -1,6 +1,7 @@
 // The steps that gradients of a chunk are made of, on the worker's tiles. docs/operators.md has the formulas.
 #pragma once
 
+#include <cmath>
 #include <optional>
 
 #include "key_gates.h"
@@ -29,8 +30,9 @@ class Gradient {
   Tile queries(const Step& step, int64_t head) const {
     return tile(w_.map_rows(LATHE_Q, step, s_, head, 0, w_.q()), d_.K);
   }
-  Tile keys(const Step& step, int64_t head) const {
-    return tile(w_.map_rows(LATHE_K, step, s_, head, 0, w_.k()), d_.K);
+  // `before` as in Worker::map_rows().
+  Tile keys(const Step& step, int64_t head, float before) const {
+    return tile(w_.map_rows(LATHE_K, step, s_, head, before, w_.k()), d_.K);
   }
   // Each by its token's step, where tokens have steps: those are then loaded.
   Tile values(const Step& step, int64_t head) const;
@@ -165,6 +167,19 @@ class GradientWalk {
   int64_t value_head(int64_t h, int64_t value) const { return group_.head(p_.sizes.HV, key_head(h), value); }
   int64_t query_head(int64_t h, int64_t query) const { return group_.head(p_.sizes.HQ, key_head(h), query); }
   int64_t output_head(int64_t h, int64_t l) const { return group_.head(p_.sizes.out_heads(), key_head(h), l); }
+  // The stabiliser's maximum after each token of a key head, once keys_forth() has met it, and the one before it.
+  bool stabilise() const { return plan_.meaning.stabilise(); }
+  float* peaks(int64_t h) const { return w_.at(b_.peaks) + h * p_.sizes.Tk; }
+  float peak_before(int64_t h, int64_t t) const;
+  // Mapped keys, as tokens come.
+  Tile keys_forth(const Gradient& g, const Step& now) const;
+  // Log of what the maximum leaves, as it rises at token t, of all that was there; and what some tokens leave of the
+  // state that came in. Before the first key that is nothing, whatever stands there.
+  float fallen(int64_t h, int64_t t) const { return stabilise() ? peak_before(h, t) - peaks(h)[t] : 0; }
+  float left_of_state(int64_t h, int64_t tokens) const;
+  bool entered(int64_t h) const { return !stabilise() || !std::isinf(w_.entering_peak(forth_, key_head(h))); }
+  void load_state(int64_t h, int64_t value, float* to) const;
+  void load_z(int64_t h) const;
   // Asks memory for rows of a coming step, if this is the head's first time round.
   auto asking(const Sequence& s, const Step& next, bool once, std::initializer_list<uint32_t> roles) const {
     return [this, &s, next, once, roles](int64_t part, int64_t parts) {

@@ -62,7 +62,7 @@ enum {
   LATHE_STATE_OUT = 6,   /* the same; may be the very tensor of STATE_IN; absent = dropped              */
   LATHE_Z_IN = 7,        /* float32 [N,HK,K]: the normaliser's running sum of mapped keys               */
   LATHE_Z_OUT = 8,       /* the same                                                                    */
-  LATHE_STABILISER = 9,  /* float32 [N,HK], in and out: the running maximum of FAVOR+ keys              */
+  LATHE_STABILISER = 9,  /* float32 [N,HK], in and out (gradients: in): running maximum of FAVOR+ keys  */
   LATHE_LENGTHS = 10,    /* int32 or int64 [B]: keys of each row that count, and queries where there are as many;
                             outputs past it are zero                                                    */
   LATHE_CU_SEQLENS = 11, /* int32 or int64 [N+1]: sequence n is tokens [c[n],c[n+1]) of a B=1 tensor    */

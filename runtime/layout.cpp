@@ -31,7 +31,7 @@ Layout worker_layout(const Plan& plan, const Problem& problem) {
   Carver carver;
   const auto take = [&](int64_t floats) { return static_cast<size_t>(carver(floats)) * sizeof(float); };
   layout.staged = take(w.C * w.D + 16);
-  layout.projected = take(w.C * w.M);
+  layout.projected = take(w.C * w.M_back);
   // a tile of features may run past the heads of one token
   constexpr int64_t slack = 16;
   const bool walks = plan.meaning.variant->rank_one();
@@ -87,6 +87,7 @@ Layout worker_layout(const Plan& plan, const Problem& problem) {
     b.betas = take(corrected * (w.C + 16));
     b.skipped = take(plan.meaning.variant->steps() ? w.C * w.V : 0);
     b.tokens = take(static_cast<int64_t>(layout.heads) * (2 * queries + values) * s.Tq);
+    b.peaks = take(plan.meaning.stabilise() ? static_cast<int64_t>(layout.heads) * s.Tk : 0);
   }
   layout.total = static_cast<size_t>(carver.floats) * sizeof(float);
   return layout;

@@ -1,5 +1,6 @@
 // Gradients of non-causal attention: keys are summed once more, queries give dQ and the sums that keys then turn into
 // dK and dV. docs/operators.md.
+#include "chunk.h"
 #include "gradient.h"
 #include "run.h"
 
@@ -13,8 +14,9 @@ class NoncausalBackward : public GradientWalk {
 
   void run() {
     const auto walk = [&](int64_t end, auto step) { walk_chunks(0, end, d_.C, unit_.heads, step); };
-    for (int64_t h = 0; h < unit_.heads; h++) load(h);
+    for (int64_t h = 0; h < unit_.heads; h++) begin(h);
     walk(forth_.keys, [&](const Step& now, const Step& next) { sum_keys(now, next); });
+    std::fill_n(w_.gate(), 2 * d_.C, 0.f);  // what queries give stays as it is
     walk(forth_.queries, [&](const Step& now, const Step& next) { walk_queries(now, next); });
     for (int64_t h = 0; h < unit_.heads; h++)
       for (int64_t value = 0; value < group_.values(); value++)
@@ -29,22 +31,30 @@ class NoncausalBackward : public GradientWalk {
   float* gradient(int64_t h, int64_t value) const { return w_.state(carried(h), group_.values() + value); }
   float* z_gradient(int64_t h) const { return w_.at(b_.given) + h * d_.K; }
 
-  void load(int64_t h) const {
+  void begin(int64_t h) const {
     for (int64_t value = 0; value < group_.values(); value++) {
-      w_.load_state(p_[LATHE_STATE_IN], forth_.state, value_head(h, value), gradient(h, value));
+      load_state(h, value, gradient(h, value));
       g_.transpose_state(gradient(h, value), turned(h, value));
       w_.load_state(p_[gradient_of(LATHE_STATE_OUT)], forth_.state, value_head(h, value), gradient(h, value));
     }
-    w_.load_z(p_[LATHE_Z_IN], forth_.state, key_head(h), w_.z(carried(h)));
+    load_z(h);
     w_.load_z(p_[gradient_of(LATHE_Z_OUT)], forth_.state, key_head(h), z_gradient(h));
   }
 
   void sum_keys(const Step& now, const Step& next) const {
-    const Tile keys = g_.keys(now, key_head(now.head));
+    const Tile keys = keys_forth(g_, now);
+    fill_gate(now);
     for (int64_t value = 0; value < group_.values(); value++)
       g_.advance(g_.values(now, value_head(now.head, value)), keys, turned(now.head, value),
                  asking(forth_, next, value == 0, {LATHE_K, LATHE_V}));
     if (normalise()) g_.key_sum(keys, w_.z(carried(now.head)));
+  }
+
+  void fill_gate(const Step& now) const {
+    if (!stabilise()) return;
+    float* log_decays = w_.at(b_.row);
+    for (int64_t i = 0; i < now.rows; i++) log_decays[i] = fallen(now.head, now.t + i);
+    Chunk(w_, forth_).fill_gate(log_decays, now.rows);
   }
 
   void walk_queries(const Step& now, const Step& next) const {
@@ -82,7 +92,9 @@ class NoncausalBackward : public GradientWalk {
   void walk_keys(const Step& now) const {
     const int64_t h = now.head;
     const Worker::Room dk = g_.room_for_mapped(LATHE_K, now, key_head(h), w_.at(b_.dk)), more{w_.at(b_.row), d_.K};
-    const Tile keys = g_.keys(now, key_head(h));
+    const Tile keys = keys_forth(g_, now);
+    const float* left = stabilise() ? left_of_keys(now) : nullptr;
+    if (left) g_.weigh(keys, left, {w_.k(), d_.K});
     for (int64_t value = 0; value < group_.values(); value++) {
       const Tile values = g_.values(now, value_head(h, value));
       const Worker::Room dv = g_.room_for_values(now, value_head(h, value), w_.at(b_.dv));
@@ -92,12 +104,25 @@ class NoncausalBackward : public GradientWalk {
       if (value > 0) g_.add(dk, g_.rows_of(more, d_.K), g_.ones());
     }
     if (normalise()) g_.add(dk, {z_gradient(h), 0, d_.K}, g_.ones());
+    if (left) g_.weigh(Gradient::rows_of(dk, d_.K), left, dk);
     g_.finish_mapped(LATHE_K, now, key_head(h), key_head(h), dk, keys);
   }
 
+  // What is left of each key once the maximum has risen to that of all of them.
+  const float* left_of_keys(const Step& now) const {
+    const float last = peak_before(now.head, forth_.keys), *peak = peaks(now.head) + now.t;
+    for (int64_t i = 0; i < d_.C; i++) w_.inv()[i] = i < now.rows ? std::exp(peak[i] - last) : 0;
+    return w_.inv();
+  }
+
   void save(int64_t h) const {
-    for (int64_t value = 0; value < group_.values(); value++)
-      w_.save_state(gradient(h, value), p_[gradient_of(LATHE_STATE_IN)], forth_.state, value_head(h, value));
+    const float left = left_of_state(h, forth_.keys);
+    for (int64_t value = 0; value < group_.values(); value++) {
+      float* state = gradient(h, value);
+      for (int64_t i = 0; i < plan_.state_floats() && stabilise(); i++) state[i] *= left;
+      w_.save_state(state, p_[gradient_of(LATHE_STATE_IN)], forth_.state, value_head(h, value));
+    }
+    for (int64_t key = 0; key < d_.K && stabilise(); key++) z_gradient(h)[key] *= left;
     w_.save_z(z_gradient(h), p_[gradient_of(LATHE_Z_IN)], forth_.state, key_head(h));
   }
 

@@ -21,7 +21,7 @@ constexpr uint64_t kBackward = bits({LATHE_Q, LATHE_K, LATHE_V, gradient_of(LATH
 constexpr uint64_t kGradients =
     bits({gradient_of(LATHE_Q), gradient_of(LATHE_K), gradient_of(LATHE_V), gradient_of(LATHE_STATE_IN),
           gradient_of(LATHE_STATE_OUT), gradient_of(LATHE_Z_IN), gradient_of(LATHE_Z_OUT),
-          gradient_of(LATHE_PROJECTION), LATHE_MIXTURE, gradient_of(LATHE_MIXTURE)});
+          gradient_of(LATHE_PROJECTION), gradient_of(LATHE_MIXTURE)});
 constexpr uint64_t kGateGradients = kGates << (kRoles / 2);
 constexpr uint64_t kMomentumGradients = bits({gradient_of(LATHE_MOMENTUM_IN), gradient_of(LATHE_MOMENTUM_OUT)});
 

@@ -141,8 +141,14 @@ Padded pad(const Meaning& meaning, const Sizes& sizes, const Kernels& k) {
   // and no projection is narrower than the keys that a map of columns makes of it. The delta rule has one such product
   const int turned = meaning.op->backward() ? value : k.delta_values ? std::lcm(16, k.delta_values->value_grain) : 16;
   const int features = std::lcm(turned, k.map->value_grain);
-  return {round_up(sizes.D, turned), round_up(sizes.M, features), round_up(padded_keys(meaning, sizes), turned),
-          round_up(sizes.V, value),  first_of(k).chunk,           value};
+  const int64_t M = round_up(sizes.M, features);
+  return {round_up(sizes.D, turned),
+          M,
+          round_up(padded_keys(meaning, sizes), turned),
+          round_up(sizes.V, value),
+          first_of(k).chunk,
+          value,
+          k.map_backward ? round_up(M, k.map_backward->value_grain) : M};
 }
 
 void same(const char* what, const char* role, int64_t planned, int64_t came) {
@@ -198,10 +204,6 @@ Meaning understand(const lathe_desc& desc) {
     fail(LATHE_UNSUPPORTED,
          "desc.variant: \"{}\" has no gradient yet: expected the operator \"causal\" or \"decode\", got \"{}\"",
          variant, desc.op);
-  if ((desc.flags & LATHE_STABILISE) && m.op->backward())
-    fail(LATHE_UNSUPPORTED,
-         "desc.flags: STABILISE has no gradient yet: expected features in range without it for the operator \"{}\"",
-         desc.op);
   require(!(desc.flags & LATHE_CLAMP_GATES) || m.variant->directed(),
           "desc.flags: expected no CLAMP_GATES, since the variant {} has no gates, got {:#x}", variant, desc.flags);
   require(!(desc.flags & LATHE_SOFTPLUS) || m.variant->steps(),

@@ -27,6 +27,7 @@ struct Padded {
   int64_t D, M, K, V;
   int64_t C;        // tokens of a chunk
   int64_t V_grain;  // kernels take any block of columns that is a multiple of this
+  int64_t M_back;   // M, as the tiles of map_backward have it
 };
 
 struct Plan {

@@ -2,7 +2,6 @@
 
 #include <cmath>
 #include <cstring>
-#include <limits>
 
 namespace lathe {
 
@@ -102,12 +101,14 @@ void Worker::map(const Staged& staged, int64_t tile_rows, const MapCall& m, floa
 void Worker::map_backward(const MapCall& m, const Rows& x_rows, const Rows& dy_rows, float* du_rows,
                           const Room& dx_rows) {
   const Padded& w = plan_.padded;
-  Buffer x(x_rows.data, w.D, w.C, x_rows.stride), weights(projection(m.head), w.M, w.D, w.M),
+  // past M the kernel finds the row after it, and of the last one what follows: what it makes of them nothing reads
+  Buffer x(x_rows.data, w.D, w.C, x_rows.stride), weights(projection(m.head), w.M_back, w.D, w.M),
       dy(dy_rows.data, w.K, w.C, dy_rows.stride);
-  Buffer u(at(layout_.projected), w.M, w.C, w.M), du(du_rows, w.M, w.C, w.M),
-      dx(dx_rows.data, w.D, w.C, dx_rows.stride);
+  Buffer u(at(layout_.projected), w.M_back, w.C, w.M_back), du(du_rows, w.M, w.C, w.M),
+      dx(dx_rows.data, w.D, w.C, dx_rows.stride), peaks(at(layout_.peaks), w.C);
   MapArguments arguments(*this, m, x, weights);
   arguments.add(dy);
+  if (plan_.meaning.map->stabilises()) arguments.add(peaks);
   if (plan_.meaning.map->projects()) arguments.add(u), arguments.add(du);
   arguments.add(dx);
   plan_.kernels.map_backward->call(arguments.argv);
@@ -389,11 +390,9 @@ void Worker::load(const Sequence& s, const Unit& unit) {
       load_states(LATHE_STATE_IN, LATHE_MOMENTUM_IN, s.state, head, state(carried, value));
     }
     load_z(p_[LATHE_Z_IN], s.state, unit.head + h, z(carried));
-    const Tensor& stabiliser = p_[LATHE_STABILISER];
-    peak(carried) =
-        stabiliser.present() ? *stabiliser.floats(s.state, unit.head + h) : -std::numeric_limits<float>::infinity();
+    peak(carried) = entering_peak(s, unit.head + h);
     // a state that no key has entered yet weighs nothing, whatever stands in it
-    if (stabiliser.present() && std::isinf(peak(carried)))
+    if (p_[LATHE_STABILISER].present() && std::isinf(peak(carried)))
       std::memset(state(carried, 0), 0, layout_.state_stride - 16 * sizeof(float));
   }
 }

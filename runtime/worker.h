@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <limits>
 
 #include "carver.h"
 #include "halide_call.h"
@@ -12,7 +13,7 @@ namespace lathe {
 // What a gradient needs besides: offsets as in Layout.
 struct BackwardLayout {
   size_t o, dq, dk, dv, dx, du, sums, weighed, x, narrow, zeros, part, ones, turned, row, tokens, given, products, own,
-      skipped, differences, entered, taken, betas;
+      skipped, differences, entered, taken, betas, peaks;
 };
 
 // Scratch is constant in T, but for a few numbers that a gradient keeps of each token. Offsets are bytes, 64-byte
@@ -72,8 +73,8 @@ class Worker {
     const float* data;
     int64_t stride;
   };
-  // Mapped rows of Q or K from token t of a head on; y is room for them. A stabilised call also fills peaks(): the
-  // largest projection so far, `before` the one that enters.
+  // Mapped rows of Q or K from token t of a head on; y is room for them. A stabilised call also fills peaks(): of
+  // keys the largest projection so far, `before` the one that enters; of queries that of the row.
   Rows map_rows(uint32_t role, const Step& step, const Sequence& s, int64_t head, float before, float* y);
   void transpose(const Rows& k, float* kt) const;
   // One row for each of `heads` heads of a single token.
@@ -128,7 +129,7 @@ class Worker {
   };
   Room room_for(uint32_t role, const Step& step, const Sequence& s, int64_t head, int64_t width, float* room) const;
   // dx from the gradient dy of the mapped rows x of a chunk, all padded; of a projected map also du, and dx lacks what
-  // comes through it.
+  // comes through it. A stabilised call reads peaks(): what was subtracted.
   void map_backward(uint32_t role, const Step& step, const Sequence& s, int64_t head, const Rows& x, const Rows& dy,
                     float* du, const Room& dx) {
     map_backward(map_call(role, step, s, head, 0), x, dy, du, dx);
@@ -167,7 +168,7 @@ class Worker {
   float* kt() { return at(layout_.kt); }
   float* v() { return at(layout_.v); }
   float* o() { return at(layout_.o); }
-  const float* peaks() { return at(layout_.peaks); }
+  float* peaks() { return at(layout_.peaks); }
   float* inv() { return at(layout_.inv); }
   // One over the lengths of mapped rows of Q or K, times their scale, where those are made units.
   float* lengths(uint32_t role) { return at(layout_.lengths) + (role == LATHE_K ? plan_.padded.C + 16 : 0); }
@@ -182,6 +183,11 @@ class Worker {
   }
   float* z(size_t carried) { return at(layout_.states + carried * layout_.state_stride + layout_.z); }
   float& peak(size_t carried) { return *(z(carried) + plan_.padded.K); }
+  // The stabiliser's maximum that comes with the state of a key head: -inf before its first key.
+  float entering_peak(const Sequence& s, int64_t key_head) const {
+    const Tensor& stabiliser = p_[LATHE_STABILISER];
+    return stabiliser.present() ? *stabiliser.floats(s.state, key_head) : -std::numeric_limits<float>::infinity();
+  }
 
   // Between the caller's [K,V] and the padded copy. `from` or `to` absent: zero, or nothing.
   void load_state(const Tensor& from, int64_t row, int64_t head, float* to);

@@ -111,6 +111,21 @@ TEST_P(GradientsOfMaps, AreTheOracles) {
     }
 }
 
+// Tiles of the kernels that project need not be as wide as those that map.
+TEST_P(GradientsOfMaps, OfMoreProjectionsThanATileHas) {
+  shape.B = shape.HQ = shape.HK = shape.HV = 1;
+  shape.T = 7;
+  for (const int64_t M : {100, 136}) {
+    Problem p = with_map(shape, "favor_performer");
+    p.D = 3;
+    p.M = M;
+    p = reals(p, Type::F32, 24);
+    const Given given = given_reals(p, Type::F32, 25, false);
+    expect_close(call_backward(op, p, given), by_largest(reference::backward(p, given, op == "causal")), {}, 100,
+                 fmt::format("{} projections", M));
+  }
+}
+
 // Rows that kernels read and write where the caller has them end at the guard pages.
 TEST_P(GradientsOfMaps, InPlace) {
   shape.T = chunk();

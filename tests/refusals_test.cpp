@@ -73,7 +73,7 @@ const std::vector<Shape>& shapes() {
          p = with_map(p, "favor_performer");
          p.stabilise = true;
        },
-       [](const std::string& op) { return !is_backward(op); }},
+       any},
       {"decaying", [](Problem& p) { p.variant = "decay"; }, has_direction},
       {"gated", [](Problem& p) { p.variant = "gate"; }, has_direction},
       {"gatedbykey", [](Problem& p) { p.variant = "gate_key"; }, has_direction},

@@ -288,7 +288,8 @@ Mapped mapped(const Tiles& t) {
     for (int64_t d = 0; d < p.D; d++) x.push_back(rows(d, i));
     const int64_t position = static_cast<int64_t>(t.number("position")) + i;
     if (t.has("peak"))
-      if (const auto own = reference::key_maximum(p, 0, x.data()); own.value > running.value) running = own;
+      if (const auto own = reference::largest_projection(p, 0, x.data()); subtract != 2 || own.value > running.value)
+        running = own;
     reference::Feature feature = subtract == 2 ? reference::map_key(p, 0, position, x.data(), running)
                                                : reference::map_query(p, 0, position, x.data());
     for (auto* part : {&feature.value, &feature.size})
@@ -309,6 +310,8 @@ std::vector<Wanted> map(const Tiles& t, const std::string& output) {
     for (int64_t x = 0; x < tile.width(); x++) {
       const int64_t token = y, column = x;
       if (scratch)
+        out.push_back({0, 0, true});
+      else if (output == "peak" && x >= rows && t.number("subtract") != 2)
         out.push_back({0, 0, true});
       else if (output == "peak")  // past the last row it stands still
         out.push_back({all.peaks[static_cast<size_t>(std::min(x, rows - 1))].value,

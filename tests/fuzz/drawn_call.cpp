@@ -48,7 +48,7 @@ void DrawnCall::draw_description() {
   rows_ = variant.rows;
   normalise_ = normalise_ && !beta_ && !rows_;
   keyed_ = variant.keyed;
-  stabilise_ = map_ == "favor_performer" && !bonus_ && !beta_ && !moves_ && !rows_ && !backward_ && bytes_.either();
+  stabilise_ = map_ == "favor_performer" && !bonus_ && !beta_ && !moves_ && !rows_ && bytes_.either();
   desc.size = sizeof desc;
   desc.op = op_.c_str();
   desc.variant = variant_ == "plain" && bytes_.either() ? nullptr : variant_.c_str();

@@ -19,6 +19,7 @@ struct Pairs : MappedGradients {
   int64_t K = map_width(p), V = p.V, HS = p.state_heads(), HO = p.out_heads();
   int64_t G = std::max<int64_t>(gate_width(p), 1);  // gates of a token and head: one, or K
   int64_t lag = p.bonus.empty() ? 0 : 1;            // a query reads the state before its token
+  Maxima subtract = maxima(p);
 
   void run() {
     const auto tokens = static_cast<size_t>(p.B * p.T), queries = static_cast<size_t>(p.B * p.queries());
@@ -39,18 +40,21 @@ struct Pairs : MappedGradients {
                              : 0;
   }
 
-  // exp of the sums of a head's log gates over tokens from + 1 to `to`, each for itself.
+  // exp of the sums of a head's log gates over tokens from + 1 to `to`, each for itself, and of what the maximum has
+  // risen by since.
   struct Weights {
     int64_t T, G;
     std::vector<double> all;
-    Weights(int64_t tokens, int64_t gates, const std::function<double(int64_t, int64_t)>& log_decay)
+    Weights(int64_t tokens, int64_t gates, const std::function<double(int64_t, int64_t)>& log_decay,
+            const std::function<double(int64_t)>& maximum)
         : T(tokens), G(gates), all(static_cast<size_t>(G * (T + 1) * (T + 1))) {
       for (int64_t c = 0; c < G; ++c)
         for (int64_t from = -1; from < T; ++from) {
           double sum = 0;
           for (int64_t to = from; to < T; ++to) {
             if (to > from) sum += log_decay(to, c);
-            all[index(from, to, c)] = std::exp(sum);
+            const double before = maximum(from);
+            all[index(from, to, c)] = std::isinf(before) ? 0 : std::exp(sum) * std::exp(before - maximum(to));
           }
         }
     }
@@ -72,13 +76,19 @@ struct Pairs : MappedGradients {
     std::vector<Feature> keys;
     for (int64_t j = 0; j < T; ++j) {
       const int64_t token = s.b * p.T + s.first + j;
-      keys.push_back(
-          map_key(p, kh, s.position + j, &p.k[static_cast<size_t>((token * p.HK + kh) * p.key_width())], {}));
+      const auto row = static_cast<size_t>(token * p.HK + kh);
+      keys.push_back(map_key(p, kh, s.position + j, &p.k[row * static_cast<size_t>(p.key_width())], subtract.k[row]));
     }
-    const Weights weight(T, G, [&](int64_t t, int64_t c) {
-      const double g = given_gate(s.b * p.T + s.first + t, head, c);
-      return p.clamp && g > 0 ? 0 : g;
-    });
+    const double entering = p.stabilise ? initial_answers(p).value.stabiliser[z_at / static_cast<size_t>(K)] : 0;
+    const Weights weight(
+        T, G,
+        [&](int64_t t, int64_t c) {
+          const double g = given_gate(s.b * p.T + s.first + t, head, c);
+          return p.clamp && g > 0 ? 0 : g;
+        },
+        [&](int64_t t) {
+          return t < 0 ? entering : subtract.k[static_cast<size_t>((s.b * p.T + s.first + t) * p.HK + kh)].value;
+        });
     const auto own = [&](int64_t c) { return p.bonus[static_cast<size_t>(head * K + c)]; };
     // through each gate: what begins there, less what ends
     std::vector<double> flows(static_cast<size_t>((T + 1) * G));
@@ -98,12 +108,11 @@ struct Pairs : MappedGradients {
       const int64_t qh = shared_head(p, h, HO, p.HQ);
       for (int64_t i = 0; i < Tq; ++i) {
         const int64_t token = s.b * p.queries() + s.first + i;
-        const Feature query = map_query(p, qh, s.position + i, &p.q[static_cast<size_t>((token * p.HQ + qh) * p.D)]);
+        const auto row = static_cast<size_t>(token * p.HQ + qh);
+        const Feature query = map_query(p, qh, s.position + i, &p.q[row * static_cast<size_t>(p.D)], subtract.q[row]);
         const double* d_o = &given.o[static_cast<size_t>((token * HO + h) * V)];
         const int64_t last = causal ? i : T - 1;
-        const auto left = [&](int64_t j, int64_t c) {
-          return !causal ? 1 : lag == 1 && j == i ? own(c) : weight(j, i - lag, c);
-        };
+        const auto left = [&](int64_t j, int64_t c) { return lag == 1 && j == i ? own(c) : weight(j, last - lag, c); };
         std::vector<double> numerator(static_cast<size_t>(V)), products(static_cast<size_t>(T)),
             product_sizes(static_cast<size_t>(T));
         double sum = 0, sum_size = 0;

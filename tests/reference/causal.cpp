@@ -151,6 +151,7 @@ Answers scan(const Problem& p, const Decay& decay, const std::vector<double>& bo
              const Move& move) {
   const int64_t K = map_width(p), HS = p.state_heads(), HO = p.out_heads();
   const Answers start = initial_answers(p);
+  const Maxima subtract = maxima(p);
   Answers a = start;
   for (const Sequence& s : sequences(p))
     for (int64_t head = 0; head < HS; ++head) {
@@ -162,13 +163,9 @@ Answers scan(const Problem& p, const Decay& decay, const std::vector<double>& bo
       for (int64_t i = 0; i < s.count; ++i) {
         const int64_t token = s.b * p.T + s.first + i;
         const double* k = &p.k[(token * p.HK + kh) * p.key_width()];
-        if (p.stabilise) {
-          const Maximum maximum = key_maximum(p, kh, k);
-          if (maximum.value > m.maximum.value) {
-            m.scale(std::exp(m.maximum.value - maximum.value), p.V);
-            m.maximum = maximum;
-          }
-        }
+        const Maximum& maximum = subtract.k[static_cast<size_t>(token * p.HK + kh)];
+        if (maximum.value > m.maximum.value) m.scale(std::exp(m.maximum.value - maximum.value), p.V);
+        m.maximum = maximum;
         Feature feature = map_key(p, kh, s.position + i, k, m.maximum);
         if (p.unit_keys) feature = over_length(feature, 1, p.eps);
         const double* v = &p.v[(token * p.HV + vh) * p.V];
@@ -201,7 +198,8 @@ Answers scan(const Problem& p, const Decay& decay, const std::vector<double>& bo
         for (int64_t h = 0; h < HO; ++h) {
           if (shared_head(p, h, HO, HS) != head) continue;
           const int64_t qh = shared_head(p, h, HO, p.HQ), out = (token * HO + h) * p.V;
-          Feature q = map_query(p, qh, s.position + i, &p.q[(token * p.HQ + qh) * p.D]);
+          const int64_t row = token * p.HQ + qh;
+          Feature q = map_query(p, qh, s.position + i, &p.q[row * p.D], subtract.q[static_cast<size_t>(row)]);
           if (p.unit_queries) q = over_length(q, p.scale, p.eps);
           read_out(p, q, read.state.data(), read.state_size.data(), read.z.data(), read.z_size.data(), &a.value.o[out],
                    &a.size.o[out]);

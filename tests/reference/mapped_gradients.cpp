@@ -13,10 +13,11 @@ constexpr double kStep = 1e-6;
 struct Rows {
   const Problem& p;
   int64_t heads, tokens;
-  Feature (*map)(const Problem&, int64_t head, int64_t position, const double* x);
+  Feature (*map)(const Problem&, int64_t head, int64_t position, const double* x, const Maximum& subtract);
   const std::vector<double>& x;
   const Sized& mapped;
-  int64_t width;  // of a row of x
+  int64_t width;                         // of a row of x
+  const std::vector<Maximum>& subtract;  // what counts as constant
 
   template <typename Visit>
   void each(const std::vector<Sequence>& all, Visit visit) const {
@@ -33,12 +34,13 @@ struct Rows {
     const int64_t at_once = pointwise ? K : 1;  // elements that share no feature
     each(sequences(p), [&](int64_t row, int64_t h, int64_t position) {
       const auto begin = x.begin() + row * D;
-      const Feature here = map(p, h, position, &*begin);
+      const Maximum& constant = subtract[static_cast<size_t>(row)];
+      const Feature here = map(p, h, position, &*begin, constant);
       for (int64_t first = 0; first < D; first += at_once) {
         const auto moved = [&](double by) {
           std::vector<double> at(begin, begin + D);
           for (int64_t d = first; d < first + at_once; ++d) at[static_cast<size_t>(d)] += by;
-          return map(p, h, position, at.data());
+          return map(p, h, position, at.data(), constant);
         };
         const Feature above = moved(kStep), below = moved(-kStep);
         for (int64_t c = 0; c < K; ++c) {
@@ -61,7 +63,8 @@ struct Rows {
       for (int side = 0; side < 2; ++side) {
         (moved.*part)[w] = (p.*part)[w] + (side == 0 ? kStep : -kStep);
         each(sequences(p), [&](int64_t row, int64_t h, int64_t position) {
-          sides[side].push_back(map(moved, h, position, &x[static_cast<size_t>(row * width)]));
+          const auto n = static_cast<size_t>(row);
+          sides[side].push_back(map(moved, h, position, &x[n * static_cast<size_t>(width)], subtract[n]));
         });
       }
       (moved.*part)[w] = (p.*part)[w];
@@ -84,7 +87,7 @@ Sized through_lengths(const Problem& p, const Sized& dy, const Rows& rows, doubl
   out.assign(dy.value.size());
   const auto K = static_cast<size_t>(map_width(p));
   rows.each(sequences(p), [&](int64_t row, int64_t h, int64_t position) {
-    const Feature x = rows.map(p, h, position, &rows.x[static_cast<size_t>(row * rows.width)]);
+    const Feature x = rows.map(p, h, position, &rows.x[static_cast<size_t>(row * rows.width)], {});
     const size_t first = static_cast<size_t>(row) * K;
     double square = p.eps, along = 0, along_size = 0;
     for (size_t c = 0; c < K && multiple != 0; ++c) square += x.value[c] * x.value[c] / (multiple * multiple);
@@ -106,16 +109,9 @@ Sized through_lengths(const Problem& p, const Sized& dy, const Rows& rows, doubl
 
 GradientAnswers through_maps(const Problem& p, const MappedGradients& mapped) {
   Sized of_queries = mapped.q, of_keys = mapped.k;
-  const Rows queries{p, p.HQ, p.queries(), map_query, p.q, of_queries, p.D};
-  const Rows keys{p,
-                  p.HK,
-                  p.T,
-                  [](const Problem& q, int64_t head, int64_t position, const double* x) {
-                    return map_key(q, head, position, x, {});
-                  },
-                  p.k,
-                  of_keys,
-                  p.key_width()};
+  const Maxima subtract = maxima(p);
+  const Rows queries{p, p.HQ, p.queries(), map_query, p.q, of_queries, p.D, subtract.q};
+  const Rows keys{p, p.HK, p.T, map_key, p.k, of_keys, p.key_width(), subtract.k};
   if (p.unit_queries) of_queries = through_lengths(p, mapped.q, queries, p.scale);
   if (p.unit_keys) of_keys = through_lengths(p, mapped.k, keys, 1);
   const Sized q = queries.to_rows(), k = keys.to_rows();

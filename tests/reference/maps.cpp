@@ -202,7 +202,7 @@ std::vector<std::string> map_names() {
 int64_t map_width(const Problem& p) { return maps().at(p.map).width(p); }
 
 // The Performer's maximum is over the projections alone, without the square norm beside them.
-Maximum key_maximum(const Problem& p, int64_t head, const double* x) {
+Maximum largest_projection(const Problem& p, int64_t head, const double* x) {
   Maximum largest{-std::numeric_limits<double>::infinity(), 0};
   const Projected u = project({p, head, 0, x, {}}, std::pow(static_cast<double>(p.D), -0.25));
   for (size_t m = 0; m < u.value.size(); ++m)
@@ -210,9 +210,34 @@ Maximum key_maximum(const Problem& p, int64_t head, const double* x) {
   return largest;
 }
 
+Maxima maxima(const Problem& p) {
+  if (!p.held.k.empty()) return p.held;
+  Maxima all{std::vector<Maximum>(static_cast<size_t>(p.B * p.queries() * p.HQ)),
+             std::vector<Maximum>(static_cast<size_t>(p.B * p.T * p.HK))};
+  if (!p.stabilise) return all;
+  const Answers start = initial_answers(p);
+  for (size_t row = 0; row < all.q.size(); ++row)
+    all.q[row] = largest_projection(p, static_cast<int64_t>(row) % p.HQ, &p.q[row * static_cast<size_t>(p.D)]);
+  for (const Sequence& s : sequences(p))
+    for (int64_t head = 0; head < p.HK; ++head) {
+      const auto from = static_cast<size_t>(s.state_row * p.HK + head);
+      Maximum running{start.value.stabiliser[from], start.size.stabiliser[from]};
+      for (int64_t i = 0; i < s.count; ++i) {
+        const int64_t row = (s.b * p.T + s.first + i) * p.HK + head;
+        const Maximum own = largest_projection(p, head, &p.k[static_cast<size_t>(row * p.D)]);
+        if (own.value > running.value) running = own;
+        all.k[static_cast<size_t>(row)] = running;
+      }
+    }
+  return all;
+}
+
 Feature map_query(const Problem& p, int64_t head, int64_t position, const double* x) {
-  const Maximum subtract = p.stabilise ? key_maximum(p, head, x) : Maximum{};
-  Feature out = maps().at(p.map).apply({p, head, position, x, subtract});
+  return map_query(p, head, position, x, p.stabilise ? largest_projection(p, head, x) : Maximum{});
+}
+
+Feature map_query(const Problem& p, int64_t head, int64_t position, const double* x, const Maximum& own) {
+  Feature out = maps().at(p.map).apply({p, head, position, x, own});
   for (double& y : out.value) y *= p.scale;
   for (double& y : out.size) y *= std::abs(p.scale);
   return out;

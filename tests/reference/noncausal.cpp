@@ -7,6 +7,7 @@ namespace reference {
 
 Answers accumulate(const Problem& p) {
   const int64_t K = map_width(p), HS = p.state_heads();
+  const Maxima subtract = maxima(p);
   Answers a = initial_answers(p);
   for (const Sequence& s : sequences(p))
     for (int64_t i = 0; i < s.count; ++i) {
@@ -15,14 +16,9 @@ Answers accumulate(const Problem& p) {
         const double* x = &p.k[(token * p.HK + kh) * p.key_width()];
         const int64_t z_at = s.state_row * p.HK + kh;
         double rescale = 1;
-        Maximum maximum;
+        const Maximum& maximum = subtract.k[static_cast<size_t>(token * p.HK + kh)];
         if (p.stabilise) {
-          maximum = {a.value.stabiliser[z_at], a.size.stabiliser[z_at]};
-          const Maximum own = key_maximum(p, kh, x);
-          if (own.value > maximum.value) {
-            rescale = std::exp(maximum.value - own.value);
-            maximum = own;
-          }
+          if (maximum.value > a.value.stabiliser[z_at]) rescale = std::exp(a.value.stabiliser[z_at] - maximum.value);
           a.value.stabiliser[z_at] = maximum.value;
           a.size.stabiliser[z_at] = maximum.size;
         }
@@ -50,6 +46,7 @@ namespace {
 
 // What each query reads from a, the answer so far.
 Answers read_queries(const Problem& p, Answers a) {
+  const Maxima subtract = maxima(p);
   const int64_t K = map_width(p), HS = p.state_heads(), HO = p.out_heads(), TQ = p.queries();
   for (const Sequence& s : sequences(p)) {
     // Where there are as many queries as keys they are the same tokens, and a length counts for both.
@@ -58,7 +55,8 @@ Answers read_queries(const Problem& p, Answers a) {
       for (int64_t h = 0; h < HO; ++h) {
         const int64_t token = s.b * TQ + s.first + i, qh = shared_head(p, h, HO, p.HQ);
         const int64_t head = shared_head(p, h, HO, HS), kh = shared_head(p, head, HS, p.HK);
-        const Feature q = map_query(p, qh, s.position + i, &p.q[(token * p.HQ + qh) * p.D]);
+        const int64_t row = token * p.HQ + qh;
+        const Feature q = map_query(p, qh, s.position + i, &p.q[row * p.D], subtract.q[static_cast<size_t>(row)]);
         const int64_t at = (s.state_row * HS + head) * K * p.V, z_at = (s.state_row * p.HK + kh) * K;
         const int64_t out = (token * HO + h) * p.V;
         read_out(p, q, &a.value.state[at], &a.size.state[at], &a.value.z[z_at], &a.size.z[z_at], &a.value.o[out],

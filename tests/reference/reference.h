@@ -13,6 +13,15 @@
 
 namespace reference {
 
+// What a stabilised map subtracts: the largest projection of a query, or of the keys so far.
+struct Maximum {
+  double value = 0, size = 0;
+};
+// For each row of queries and of keys.
+struct Maxima {
+  std::vector<Maximum> q, k;
+};
+
 // Tensors are compact and row-major, with the shapes of runtime/lathe.h; an empty one is absent.
 struct Problem {
   std::string variant = "plain", map = "identity";
@@ -32,6 +41,7 @@ struct Problem {
   std::vector<int64_t> lengths, cu_seqlens, slots, position;
   std::vector<double> q, k, v, gate, state, z, stabiliser, decay, beta, bonus, dt, dt_bias, skip, out_gate, projection,
       a, b, step_size, momentum, mixture;
+  Maxima held;  // what is subtracted, where it stays while rows move; empty: what rows say
 
   int64_t key_width() const { return keys * D; }  // numbers of a token and key head
   int64_t queries() const { return TQ < 0 ? T : TQ; }
@@ -64,14 +74,13 @@ struct Feature {
 std::vector<std::string> map_names();
 int64_t map_width(const Problem& p);
 Feature map_query(const Problem& p, int64_t head, int64_t position, const double* x);
-// The largest projection of a key so far, which a stabilised map subtracts.
-struct Maximum {
-  double value = 0, size = 0;
-};
+Feature map_query(const Problem& p, int64_t head, int64_t position, const double* x, const Maximum& own);
 // A row over its length, sqrt(x.x + eps), where x is a multiple of it. No direction stays none.
 Feature over_length(Feature x, double multiple, double eps);
 Feature map_key(const Problem& p, int64_t head, int64_t position, const double* x, const Maximum& running);
-Maximum key_maximum(const Problem& p, int64_t head, const double* x);
+Maximum largest_projection(const Problem& p, int64_t head, const double* x);
+// Zeros where nothing is subtracted.
+Maxima maxima(const Problem& p);
 
 // The recurrence of MATH B2 and B3: row c of S <- decay(token, head, c) of it + k_c v, tokens counted over the whole
 // batch. A query reads S after its token; with a bonus [heads, K], S before it and bonus * k v^T besides. "decode" and

@@ -10,6 +10,11 @@ Gradients call_backward(const std::string& op, const Problem& problem, const Giv
 
 // Compared as tolerance.h compares answers.
 void check_backward(const std::string& op, const Problem& problem, const Given& given, const Options& options = {});
+void expect_close(const Gradients& got, const reference::GradientAnswers& want, const Options& options, double n_eps,
+                  const std::string& what);
+// Each part with its largest number for a size. Sizes of exponentials grow with their arguments, and a gradient
+// multiplies them, until anything is within them.
+reference::GradientAnswers by_largest(reference::GradientAnswers answers);
 void expect_same(const Gradients& got, const Gradients& want, const std::string& what);
 void expect_exact(const Gradients& got, const Gradients& want, Type type, const std::string& what);
 
