@@ -71,7 +71,7 @@ class Handles {
 };
 
 struct Driver {
-  std::recursive_mutex mutex;
+  std::mutex mutex;
   bool initialized = false;
   Handles<CUctx_st> contexts;
   Handles<CUstream_st> streams;

@@ -27,7 +27,7 @@ class Worker {
          const std::vector<std::byte>& parameters, const Ranges& global)
       : kernel_(kernel), grid_(grid), threads_(volume(grid.threads)) {
     block_.global = &global;
-    block_.parameters = &parameters;
+    block_.parameters = parameters;
     block_.code = kernel.code.data();
     block_.shared.resize(kernel.shared_bytes + dynamic_shared_bytes);
     block_.last.resize(kernel.code.size());
