@@ -79,7 +79,14 @@ void find_again(Range& last, Thread& t, const Instruction& i, uint64_t address, 
   last = *range;
 }
 
-template <Space space, size_t size>
+[[noreturn]] void refuse_race(const Instruction& i, uint64_t address) {
+  throw Fault(kLaunchFailed, i.line,
+              fmt::format("a race: no barrier parts what threads do at {:#x} in shared", address));
+}
+
+enum class Access { kRead, kWrite };
+
+template <Space space, Access access, size_t size>
 std::byte* memory(Thread& t, const Instruction& i, uint64_t address) {
   Block& block = *t.block;
   if (address % size != 0) refuse(i, space, address, size);
@@ -89,10 +96,15 @@ std::byte* memory(Thread& t, const Instruction& i, uint64_t address) {
     return reinterpret_cast<std::byte*>(address);
   } else if constexpr (space == Space::kParam) {
     return block.parameters.data() + address;  // checked when it was parsed
+  } else if constexpr (space == Space::kLocal) {
+    if (!Range{0, t.local.size()}.holds(address, size)) refuse(i, space, address, size);
+    return t.local.data() + address;
   } else {
-    std::vector<std::byte>& all = space == Space::kShared ? block.shared : t.local;
-    if (!Range{0, all.size()}.holds(address, size)) refuse(i, space, address, size);
-    return all.data() + address;
+    Shared& shared = block.shared;
+    if (!Range{0, shared.size()}.holds(address, size)) refuse(i, space, address, size);
+    if (!(access == Access::kRead ? shared.may_read(address, size, t.index) : shared.may_write(address, size, t.index)))
+      refuse_race(i, address);
+    return shared.data() + address;
   }
 }
 
@@ -104,7 +116,7 @@ struct Load {
     uint64_t* slots = t.slots.data();
     const uint64_t address = slots[i.slots[n]] + static_cast<uint64_t>(i.offset);
     T values[n];
-    std::memcpy(values, memory<space, sizeof values>(t, i, address), sizeof values);
+    std::memcpy(values, memory<space, Access::kRead, sizeof values>(t, i, address), sizeof values);
     for (int k = 0; k < n; k++) slots[i.slots[static_cast<size_t>(k)]] = slot_of(values[k]);
     return &i + 1;
   }
@@ -119,7 +131,7 @@ struct Store {
     T values[n];
     for (int k = 0; k < n; k++) values[k] = read<T>(slots[i.slots[static_cast<size_t>(k) + 1]]);
     const uint64_t address = slots[i.slots[0]] + static_cast<uint64_t>(i.offset);
-    std::memcpy(memory<space, sizeof values>(t, i, address), values, sizeof values);
+    std::memcpy(memory<space, Access::kWrite, sizeof values>(t, i, address), values, sizeof values);
     return &i + 1;
   }
 };

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "memory.h"
+#include "shared.h"
 
 namespace ptx {
 
@@ -48,13 +49,15 @@ extern const std::array<std::string_view, kFixedSlots> kFixedNames;
 struct Block {
   const Ranges* global = nullptr;
   const Instruction* code = nullptr;
-  std::vector<std::byte> parameters, shared;
+  std::vector<std::byte> parameters;
+  Shared shared;
   std::vector<Range>
       last;  // where each instruction found its address last, which is where it most often finds the next
 };
 
 struct Thread {
   Block* block = nullptr;
+  int index = 0;  // in its block
   const Instruction* next = nullptr;
   std::optional<uint64_t> barrier;  // at which it waits
   bool ended = false;
