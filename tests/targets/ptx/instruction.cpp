@@ -93,7 +93,7 @@ std::byte* memory(Thread& t, const Instruction& i, uint64_t address) {
   if constexpr (space == Space::kGlobal) {
     Range& last = block.last[static_cast<size_t>(&i - block.code)];
     if (!last.holds(address, size)) find_again(last, t, i, address, size);
-    return reinterpret_cast<std::byte*>(address);
+    return at(address);
   } else if constexpr (space == Space::kParam) {
     return block.parameters.data() + address;  // checked when it was parsed
   } else if constexpr (space == Space::kLocal) {
@@ -151,7 +151,7 @@ struct Barrier {
 };
 
 struct Return {
-  static constexpr std::string_view kOperands = "";
+  static constexpr std::string_view kOperands = {};
   static const Instruction* run(Thread& t, const Instruction&) {
     t.ended = true;
     return nullptr;
@@ -385,9 +385,9 @@ class Table {
   template <Space space, typename T>
   void stores(const std::string& name, const std::vector<std::string>& types) {
     for (const std::string& type : types) {
-      put<Store<space, T, 1>>("st." + name + "." + type);
-      put<Store<space, T, 2>>("st." + name + ".v2." + type);
-      if constexpr (sizeof(T) < sizeof(uint64_t)) put<Store<space, T, 4>>("st." + name + ".v4." + type);
+      put<Store<space, T, 1>>(fmt::format("st.{}.{}", name, type));
+      put<Store<space, T, 2>>(fmt::format("st.{}.v2.{}", name, type));
+      if constexpr (sizeof(T) < sizeof(uint64_t)) put<Store<space, T, 4>>(fmt::format("st.{}.v4.{}", name, type));
     }
   }
   template <Space space>
@@ -403,10 +403,10 @@ class Table {
   template <Space space, typename T>
   void loads(const std::string& name, const std::vector<std::string>& types) {
     for (const std::string& type : types) {
-      put<Load<space, T, 1>>("ld." + name + "." + type);
+      put<Load<space, T, 1>>(fmt::format("ld.{}.{}", name, type));
       if constexpr (space != Space::kParam) {
-        put<Load<space, T, 2>>("ld." + name + ".v2." + type);
-        if constexpr (sizeof(T) < sizeof(uint64_t)) put<Load<space, T, 4>>("ld." + name + ".v4." + type);
+        put<Load<space, T, 2>>(fmt::format("ld.{}.v2.{}", name, type));
+        if constexpr (sizeof(T) < sizeof(uint64_t)) put<Load<space, T, 4>>(fmt::format("ld.{}.v4.{}", name, type));
       }
     }
   }
