@@ -71,7 +71,7 @@ class Handles {
 };
 
 struct Driver {
-  std::recursive_mutex mutex;
+  std::mutex mutex;
   bool initialized = false;
   Handles<CUctx_st> contexts;
   Handles<CUstream_st> streams;
@@ -111,11 +111,6 @@ bool is_default(CUstream stream) { return reinterpret_cast<uintptr_t>(stream) <=
 CUresult check(CUstream stream, CUcontext context) {
   if (is_default(stream)) return CUDA_SUCCESS;
   return driver().streams.has(stream) && stream->context == context ? CUDA_SUCCESS : CUDA_ERROR_INVALID_HANDLE;
-}
-
-template <typename T>
-T* pointer(CUdeviceptr address) {
-  return reinterpret_cast<T*>(address);
 }
 
 struct Word {
@@ -220,7 +215,7 @@ CUresult launch(CUcontext context, CUfunction function, const ptx::Grid& grid, u
 CUresult copy_to_device(CUctx_st& context, CUdeviceptr to, const void* from, size_t bytes) {
   if (bytes == 0) return CUDA_SUCCESS;
   if (!from || !context.memory.holds(to, bytes)) return CUDA_ERROR_INVALID_VALUE;
-  std::memcpy(pointer<void>(to), from, bytes);
+  std::memcpy(ptx::at(to), from, bytes);
   return CUDA_SUCCESS;
 }
 
@@ -397,7 +392,7 @@ CUresult cuMemcpyDtoH_v2(void* to, CUdeviceptr from, size_t bytes) {
   return in_context([&](CUctx_st& context) {
     if (bytes == 0) return CUDA_SUCCESS;
     if (!to || !context.memory.holds(from, bytes)) return CUDA_ERROR_INVALID_VALUE;
-    std::memcpy(to, pointer<void>(from), bytes);
+    std::memcpy(to, ptx::at(from), bytes);
     return CUDA_SUCCESS;
   });
 }
@@ -415,7 +410,7 @@ CUresult cuMemsetD32Async(CUdeviceptr to, unsigned value, size_t count, CUstream
     if (count == 0) return CUDA_SUCCESS;
     if (to % sizeof value != 0 || count > SIZE_MAX / sizeof value || !context.memory.holds(to, count * sizeof value))
       return CUDA_ERROR_INVALID_VALUE;
-    std::fill_n(pointer<unsigned>(to), count, value);
+    for (size_t n = 0; n < count; n++) std::memcpy(ptx::at(to + n * sizeof value), &value, sizeof value);
     return CUDA_SUCCESS;
   });
 }
@@ -440,13 +435,11 @@ CUresult cuPointerGetAttribute(void* value, CUpointer_attribute attribute, CUdev
     if (!value || !owner) return CUDA_ERROR_INVALID_VALUE;
     switch (attribute) {
       case CU_POINTER_ATTRIBUTE_CONTEXT:
-        std::memcpy(value, &owner, sizeof owner);
+        *static_cast<CUcontext*>(value) = owner;
         return CUDA_SUCCESS;
-      case CU_POINTER_ATTRIBUTE_MEMORY_TYPE: {
-        const CUmemorytype type = CU_MEMORYTYPE_DEVICE;
-        std::memcpy(value, &type, sizeof type);
+      case CU_POINTER_ATTRIBUTE_MEMORY_TYPE:
+        *static_cast<CUmemorytype*>(value) = CU_MEMORYTYPE_DEVICE;
         return CUDA_SUCCESS;
-      }
     }
     return CUDA_ERROR_INVALID_VALUE;
   });

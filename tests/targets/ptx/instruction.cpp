@@ -64,36 +64,47 @@ struct Calculation<F> {
 enum class Space { kGlobal, kShared, kLocal, kParam };
 constexpr std::array<std::string_view, 4> kSpaces = {"global", "shared", "local", "param"};
 
-template <Space space>
-std::byte* memory(Thread& t, const Instruction& i, uint64_t address, size_t size) {
+// Out of the way of the accesses that are right.
+[[noreturn]] void refuse(const Instruction& i, Space space, uint64_t address, size_t size) {
+  const std::string_view name = kSpaces[static_cast<size_t>(space)];
   if (address % size != 0)
-    throw Fault(kMisaligned, i.line,
-                fmt::format("the address {:#x} in {} is no multiple of {}", address,
-                            kSpaces[static_cast<size_t>(space)], size));
+    throw Fault(kMisaligned, i.line, fmt::format("the address {:#x} in {} is no multiple of {}", address, name, size));
+  throw Fault(kIllegalAddress, i.line,
+              fmt::format("the {} bytes at {:#x} in {} are not all allocated", size, address, name));
+}
+
+void find_again(Range& last, Thread& t, const Instruction& i, uint64_t address, size_t size) {
+  const Range* range = find(*t.block->global, address, size);
+  if (!range) refuse(i, Space::kGlobal, address, size);
+  last = *range;
+}
+
+[[noreturn]] void refuse_race(const Instruction& i, uint64_t address) {
+  throw Fault(kLaunchFailed, i.line,
+              fmt::format("a race: no barrier parts what threads do at {:#x} in shared", address));
+}
+
+enum class Access { kRead, kWrite };
+
+template <Space space, Access access, size_t size>
+std::byte* memory(Thread& t, const Instruction& i, uint64_t address) {
   Block& block = *t.block;
+  if (address % size != 0) refuse(i, space, address, size);
   if constexpr (space == Space::kGlobal) {
     Range& last = block.last[static_cast<size_t>(&i - block.code)];
-    if (!last.holds(address, size)) {
-      const Range* range = find(*block.global, address, size);
-      if (!range)
-        throw Fault(kIllegalAddress, i.line,
-                    fmt::format("{} bytes at the address {:#x} in global were not allocated", size, address));
-      last = *range;
-    }
-    return reinterpret_cast<std::byte*>(address);
+    if (!last.holds(address, size)) find_again(last, t, i, address, size);
+    return at(address);
+  } else if constexpr (space == Space::kParam) {
+    return block.parameters.data() + address;  // checked when it was parsed
+  } else if constexpr (space == Space::kLocal) {
+    if (!Range{0, t.local.size()}.holds(address, size)) refuse(i, space, address, size);
+    return t.local.data() + address;
   } else {
-    auto& all = [&]() -> auto& {
-      if constexpr (space == Space::kShared)
-        return block.shared;
-      else
-        return t.local;
-    }
-    ();
-    if (!Range{0, all.size()}.holds(address, size))
-      throw Fault(kIllegalAddress, i.line,
-                  fmt::format("{} bytes at the address {:#x} are past the {} of {}", size, address, all.size(),
-                              kSpaces[static_cast<size_t>(space)]));
-    return all.data() + address;
+    Shared& shared = block.shared;
+    if (!Range{0, shared.size()}.holds(address, size)) refuse(i, space, address, size);
+    if (!(access == Access::kRead ? shared.may_read(address, size, t.index) : shared.may_write(address, size, t.index)))
+      refuse_race(i, address);
+    return shared.data() + address;
   }
 }
 
@@ -105,10 +116,7 @@ struct Load {
     uint64_t* slots = t.slots.data();
     const uint64_t address = slots[i.slots[n]] + static_cast<uint64_t>(i.offset);
     T values[n];
-    if constexpr (space == Space::kParam)
-      std::memcpy(values, t.block->parameters->data() + address, sizeof values);  // checked when it was parsed
-    else
-      std::memcpy(values, memory<space>(t, i, address, sizeof values), sizeof values);
+    std::memcpy(values, memory<space, Access::kRead, sizeof values>(t, i, address), sizeof values);
     for (int k = 0; k < n; k++) slots[i.slots[static_cast<size_t>(k)]] = slot_of(values[k]);
     return &i + 1;
   }
@@ -123,7 +131,7 @@ struct Store {
     T values[n];
     for (int k = 0; k < n; k++) values[k] = read<T>(slots[i.slots[static_cast<size_t>(k) + 1]]);
     const uint64_t address = slots[i.slots[0]] + static_cast<uint64_t>(i.offset);
-    std::memcpy(memory<space>(t, i, address, sizeof values), values, sizeof values);
+    std::memcpy(memory<space, Access::kWrite, sizeof values>(t, i, address), values, sizeof values);
     return &i + 1;
   }
 };
@@ -143,7 +151,7 @@ struct Barrier {
 };
 
 struct Return {
-  static constexpr std::string_view kOperands = "";
+  static constexpr std::string_view kOperands = {};
   static const Instruction* run(Thread& t, const Instruction&) {
     t.ended = true;
     return nullptr;
@@ -377,9 +385,9 @@ class Table {
   template <Space space, typename T>
   void stores(const std::string& name, const std::vector<std::string>& types) {
     for (const std::string& type : types) {
-      put<Store<space, T, 1>>("st." + name + "." + type);
-      put<Store<space, T, 2>>("st." + name + ".v2." + type);
-      if constexpr (sizeof(T) < sizeof(uint64_t)) put<Store<space, T, 4>>("st." + name + ".v4." + type);
+      put<Store<space, T, 1>>(fmt::format("st.{}.{}", name, type));
+      put<Store<space, T, 2>>(fmt::format("st.{}.v2.{}", name, type));
+      if constexpr (sizeof(T) < sizeof(uint64_t)) put<Store<space, T, 4>>(fmt::format("st.{}.v4.{}", name, type));
     }
   }
   template <Space space>
@@ -395,10 +403,10 @@ class Table {
   template <Space space, typename T>
   void loads(const std::string& name, const std::vector<std::string>& types) {
     for (const std::string& type : types) {
-      put<Load<space, T, 1>>("ld." + name + "." + type);
+      put<Load<space, T, 1>>(fmt::format("ld.{}.{}", name, type));
       if constexpr (space != Space::kParam) {
-        put<Load<space, T, 2>>("ld." + name + ".v2." + type);
-        if constexpr (sizeof(T) < sizeof(uint64_t)) put<Load<space, T, 4>>("ld." + name + ".v4." + type);
+        put<Load<space, T, 2>>(fmt::format("ld.{}.v2.{}", name, type));
+        if constexpr (sizeof(T) < sizeof(uint64_t)) put<Load<space, T, 4>>(fmt::format("ld.{}.v4.{}", name, type));
       }
     }
   }
@@ -416,12 +424,6 @@ const Table& table() {
 const Meaning* find_meaning(std::string_view opcode) {
   const auto found = table().all().find(std::string(opcode));
   return found == table().all().end() ? nullptr : &found->second;
-}
-
-std::vector<std::string> opcodes() {
-  std::vector<std::string> names;
-  for (const auto& [name, meaning] : table().all()) names.push_back(name);
-  return names;
 }
 
 }  // namespace ptx

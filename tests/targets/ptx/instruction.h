@@ -1,5 +1,5 @@
-// What each instruction means. There are those that the CUDA rows consist of, at every width where that is no more to
-// say, and no others: whatever else a module holds is refused when it is loaded.
+// What each instruction means. There are those that the CUDA rows consist of, at every width where that says no more,
+// and no others: whatever else a module holds is refused when it is loaded.
 #pragma once
 
 #include <array>
@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "memory.h"
+#include "shared.h"
 
 namespace ptx {
 
@@ -47,15 +48,16 @@ extern const std::array<std::string_view, kFixedSlots> kFixedNames;
 // What the threads of a block see.
 struct Block {
   const Ranges* global = nullptr;
-  const std::vector<std::byte>* parameters = nullptr;
   const Instruction* code = nullptr;
-  std::vector<std::byte> shared;
+  std::vector<std::byte> parameters;
+  Shared shared;
   std::vector<Range>
       last;  // where each instruction found its address last, which is where it most often finds the next
 };
 
 struct Thread {
   Block* block = nullptr;
+  int index = 0;  // in its block
   const Instruction* next = nullptr;
   std::optional<uint64_t> barrier;  // at which it waits
   bool ended = false;
@@ -80,6 +82,5 @@ struct Meaning {
 
 // Of an opcode with all its modifiers; nullptr if it is unknown.
 const Meaning* find_meaning(std::string_view opcode);
-std::vector<std::string> opcodes();
 
 }  // namespace ptx

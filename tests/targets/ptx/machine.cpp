@@ -13,7 +13,7 @@ namespace ptx {
 namespace {
 
 constexpr size_t kWarp = 32;
-constexpr std::byte kUnwritten{0xFF};  // NaN, as in memory that was allocated and not written
+constexpr std::byte kUnwritten{0xFF};  // NaN, as in all memory that was allocated and not written
 
 Index place(uint64_t at, const Index& of) {
   return {static_cast<uint32_t>(at % of[0]), static_cast<uint32_t>(at / of[0] % of[1]),
@@ -27,7 +27,7 @@ class Worker {
          const std::vector<std::byte>& parameters, const Ranges& global)
       : kernel_(kernel), grid_(grid), threads_(volume(grid.threads)) {
     block_.global = &global;
-    block_.parameters = &parameters;
+    block_.parameters = parameters;
     block_.code = kernel.code.data();
     block_.shared.resize(kernel.shared_bytes + dynamic_shared_bytes);
     block_.last.resize(kernel.code.size());
@@ -35,8 +35,11 @@ class Worker {
 
   std::optional<Failure> run(uint64_t index) {
     const Index at = place(index, grid_.blocks);
-    std::fill(block_.shared.begin(), block_.shared.end(), kUnwritten);
-    for (size_t n = 0; n < threads_.size(); n++) begin(threads_[n], at, place(n, grid_.threads));
+    block_.shared.begin();
+    for (size_t k = 0; k < threads_.size(); k++) {
+      threads_[k].index = static_cast<int>(k);
+      begin(threads_[k], at, place(k, grid_.threads));
+    }
     size_t n = 0;
     try {
       do
@@ -89,6 +92,7 @@ class Worker {
       if (t.next != of_warp->next) throw Fault(kLaunchFailed, line, "the threads of a warp have parted");
     }
     for (Thread& t : threads_) t.barrier.reset();
+    block_.shared.pass_barrier();
     return first;
   }
 

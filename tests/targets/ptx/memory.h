@@ -16,6 +16,11 @@ struct Range {
   }
 };
 
+// Addresses of the device are the host's.
+inline std::byte* at(uint64_t address) {
+  return reinterpret_cast<std::byte*>(address);  // NOLINT(performance-no-int-to-ptr): that is what they are
+}
+
 // Sorted by where they begin.
 using Ranges = std::vector<Range>;
 

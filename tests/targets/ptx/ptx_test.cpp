@@ -263,6 +263,21 @@ TEST_F(Ptx, ThreadsThatNeverMeetAreToldOf) {
   EXPECT_EQ(run(fmt::format(fmt::runtime(parted), 8), 64), CUDA_ERROR_LAUNCH_FAILED);
 }
 
+TEST_F(Ptx, RacesInSharedMemoryAreToldOf) {
+  // what one of two threads writes and the other touches, with a barrier between and without
+  for (const auto& [first, second] : {std::pair("@%p1 st.shared.b32 [mine], 1;", "ld.shared.b32 %x2, [mine];"),
+                                      std::pair("ld.shared.b32 %x2, [mine];", "@%p1 st.shared.b32 [mine], 1;"),
+                                      std::pair("@%p1 st.shared.b32 [mine], 1;", "@!%p1 st.shared.b16 [mine+2], 1;")})
+    for (const auto& [between, status] :
+         {std::pair("bar.sync 0;", CUDA_SUCCESS), std::pair("", CUDA_ERROR_LAUNCH_FAILED)})
+      EXPECT_EQ(run(fmt::format("mov.u32 %x1, %tid.x; setp.eq.u32 %p1, %x1, 1; {} {} {}", first, between, second), 2),
+                status)
+          << first << between << second;
+  const std::string own =
+      "mov.u32 %x1, %tid.x; mul.wide.u32 %w1, %x1, 4; st.shared.b32 [%w1], 1; ld.shared.b32 %x1, [%w1];";
+  EXPECT_EQ(run(own, 32, 0, 2), CUDA_SUCCESS);
+}
+
 TEST_F(Ptx, LoadsAndStoresVectors) {
   ASSERT_EQ(run("st.global.v4.b32 [%w0], {1, 2, 3, 4}; ld.global.nc.v2.u32 {%x1, %x2}, [%w0+8];"
                 "st.local.v2.b32 [own+8], {%x2, %x1}; ld.local.b64 %w1, [own+8]; st.global.b64 [%w0+16], %w1;"
