@@ -84,9 +84,13 @@ Driver& driver() {
   return *made;
 }
 
-thread_local std::vector<CUcontext> current;
+// Nor are these, which would go before them.
+std::vector<CUcontext>& current() {
+  thread_local auto* const made = new std::vector<CUcontext>;
+  return *made;
+}
 
-CUcontext context_of_thread() { return current.empty() ? nullptr : current.back(); }
+CUcontext context_of_thread() { return current().empty() ? nullptr : current().back(); }
 
 // One function at a time, which fails before cuInit.
 template <typename Function>
@@ -287,7 +291,7 @@ CUresult cuCtxCreate_v2(CUcontext* context, unsigned, CUdevice device) {
     if (!context) return CUDA_ERROR_INVALID_VALUE;
     if (device != 0) return CUDA_ERROR_INVALID_DEVICE;
     *context = driver().contexts.add(std::make_unique<CUctx_st>());
-    current.push_back(*context);
+    current().push_back(*context);
     return CUDA_SUCCESS;
   });
 }
@@ -299,7 +303,7 @@ CUresult cuCtxDestroy_v2(CUcontext context) {
     driver().modules.remove_if(belongs);
     driver().streams.remove_if(belongs);
     if (!driver().contexts.remove(context)) return CUDA_ERROR_INVALID_CONTEXT;
-    if (context_of_thread() == context) current.pop_back();
+    if (context_of_thread() == context) current().pop_back();
     return CUDA_SUCCESS;
   });
 }
@@ -315,8 +319,8 @@ CUresult cuCtxGetCurrent(CUcontext* context) {
 CUresult cuCtxSetCurrent(CUcontext context) {
   return enter([&] {
     if (context && !driver().contexts.has(context)) return CUDA_ERROR_INVALID_CONTEXT;
-    if (!current.empty()) current.pop_back();
-    if (context) current.push_back(context);
+    if (!current().empty()) current().pop_back();
+    if (context) current().push_back(context);
     return CUDA_SUCCESS;
   });
 }
@@ -324,16 +328,16 @@ CUresult cuCtxSetCurrent(CUcontext context) {
 CUresult cuCtxPushCurrent_v2(CUcontext context) {
   return enter([&] {
     if (!driver().contexts.has(context)) return CUDA_ERROR_INVALID_CONTEXT;
-    current.push_back(context);
+    current().push_back(context);
     return CUDA_SUCCESS;
   });
 }
 
 CUresult cuCtxPopCurrent_v2(CUcontext* context) {
   return enter([&] {
-    if (current.empty()) return CUDA_ERROR_INVALID_CONTEXT;
-    if (context) *context = current.back();
-    current.pop_back();
+    if (current().empty()) return CUDA_ERROR_INVALID_CONTEXT;
+    if (context) *context = current().back();
+    current().pop_back();
     return CUDA_SUCCESS;
   });
 }
