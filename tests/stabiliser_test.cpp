@@ -50,8 +50,9 @@ TEST(StabilisedRange, LargeKeysStayFinite) {
   for (const double y : got.o) ASSERT_TRUE(y - y == 0) << y;
 }
 
-// Of the largest number of a part: about twice the worst seen, which is a sum over tokens that cancels, of DECAY.
-constexpr double kAllowed = 500;
+// Of the largest number of a part: about twice the worst seen, 520 on AVX2, which is a sum over tokens that cancels, of
+// DECAY.
+constexpr double kAllowed = 1000;
 
 // What is subtracted counts as constant.
 class GradientsOfStabilised : public testing::TestWithParam<OpAndVariant> {
