@@ -50,9 +50,9 @@ TEST(StabilisedRange, LargeKeysStayFinite) {
   for (const double y : got.o) ASSERT_TRUE(y - y == 0) << y;
 }
 
-// Of the largest number of a part: about twice the worst seen, 520 on AVX2, which is a sum over tokens that cancels, of
-// DECAY.
-constexpr double kAllowed = 1000;
+// Of the largest number of a part: about twice the worst seen. Of ssd that is the gradient of DECAY, a sum over tokens
+// that cancels: 245 on AVX-512, 520 on AVX2, 1,090 on SSE4.1, which has no FMA.
+double allowed(const std::string& variant) { return variant == "ssd" ? 2500 : 500; }
 
 // What is subtracted counts as constant.
 class GradientsOfStabilised : public testing::TestWithParam<OpAndVariant> {
@@ -70,7 +70,7 @@ class GradientsOfStabilised : public testing::TestWithParam<OpAndVariant> {
   void expect(const Problem& p, const Options& options = {}) const {
     const Given given = given_reals(p, options.type, 31, true);
     expect_close(call_backward(op, p, given, options), by_largest(reference::backward(p, given, op == "causal")),
-                 options, kAllowed, Arguments(backward_of(op), p, options, &given).text());
+                 options, allowed(p.variant), Arguments(backward_of(op), p, options, &given).text());
   }
 };
 
@@ -250,10 +250,11 @@ TEST_P(GradientsOfStabilised, OfTwoHalvesAreThoseOfTheWhole) {
     std::vector<double> joined(want.value.*part);
     put_rows(joined, early.*part, whole.B, whole.T, 0, 33);
     put_rows(joined, late.*part, whole.B, whole.T, 33, 37);
-    expect_values_near(joined, want.value.*part, want.size.*part, Type::F32, kAllowed, of.variant);
+    expect_values_near(joined, want.value.*part, want.size.*part, Type::F32, allowed(of.variant), of.variant);
   }
-  expect_values_near(early.state, want.value.state, want.size.state, Type::F32, kAllowed, of.variant + " state");
-  expect_values_near(early.z, want.value.z, want.size.z, Type::F32, kAllowed, of.variant + " z");
+  expect_values_near(early.state, want.value.state, want.size.state, Type::F32, allowed(of.variant),
+                     of.variant + " state");
+  expect_values_near(early.z, want.value.z, want.size.z, Type::F32, allowed(of.variant), of.variant + " z");
 }
 
 INSTANTIATE_TEST_SUITE_P(Ops, GradientsOfStabilised,
