@@ -194,20 +194,6 @@ TEST_P(Backward, SameBitsWhateverTheThreads) {
   expect_same(call_backward(op, p, given, several), call_backward(op, p, given, one), "3 threads");
 }
 
-// The loss is sum(given o * o) + sum(given state * state that leaves) + the same of z.
-double loss(const std::string& op, const Problem& p, const Given& given) {
-  const Answer a = reference::operators().at(op)(p).value;
-  double sum = 0;
-  const auto add = [&](const std::vector<double>& g, const std::vector<double>& x) {
-    for (size_t i = 0; i < g.size(); ++i) sum += g[i] * x[i];
-  };
-  add(given.o, a.o);
-  add(given.state, a.state);
-  add(given.z, a.z);
-  add(given.momentum, a.momentum);
-  return sum;
-}
-
 TEST_P(Backward, OracleIsTheSlopeOfTheForwardOracle) {
   shape.B = 1;
   shape.T = 5;

@@ -179,15 +179,6 @@ TEST_P(GradientsOfStabilised, NothingReachesAStateThatNoKeyEntered) {
   expect_same(call_backward(op, p, given), got, "a state of zeros");
 }
 
-// The loss is sum(given o * o) + sum(given state * state that leaves) + the same of z.
-double loss(const std::string& op, const Problem& p, const Given& given) {
-  const Answer a = reference::operators().at(op)(p).value;
-  double sum = 0;
-  for (const auto& [by, of] : {std::pair{&given.o, &a.o}, {&given.state, &a.state}, {&given.z, &a.z}})
-    for (size_t i = 0; i < by->size(); ++i) sum += (*by)[i] * (*of)[i];
-  return sum;
-}
-
 TEST_P(GradientsOfStabilised, OracleIsTheSlopeOfTheForwardOracle) {
   of.T = 6;
   of.D = 3;

@@ -1,13 +1,10 @@
 #include "cuda.h"
 
-#include <HalideRuntime.h>
-#include <dlfcn.h>
-
 #include <bit>
-#include <type_traits>
 #include <vector>
 
-#include "../status.h"
+#include "launcher.h"
+#include "library.h"
 
 namespace lathe::cuda {
 
@@ -37,13 +34,8 @@ struct Driver {
                         void**);
 
   Driver() {
-    void* library = dlopen("libcuda.so.1", RTLD_NOW | RTLD_LOCAL);
-    if (!library) fail(LATHE_DEVICE, "CUDA: expected a driver, libcuda.so.1, got {}", dlerror());
-    const auto find = [&](auto& function, const char* name) {
-      function = reinterpret_cast<std::remove_reference_t<decltype(function)>>(dlsym(library, name));
-      if (!function) fail(LATHE_DEVICE, "CUDA: expected a driver of this decade, got one without {}", name);
-    };
-#define LATHE_FIND(name) find(name, #name)
+    const Library library("CUDA", {"libcuda.so.1"});
+#define LATHE_FIND(name) library.find(name, #name)
     LATHE_FIND(cuInit);
     LATHE_FIND(cuGetErrorName);
     LATHE_FIND(cuCtxGetCurrent);
@@ -157,7 +149,7 @@ void Stream::launch(const Launch& launch) {
   std::vector<void*> arguments(launch.arguments, launch.arguments + n);
   for (size_t i = 0; i < n; i++) {
     if (!launch.is_buffer[i]) continue;
-    pointers[i] = address(*reinterpret_cast<const Place*>(static_cast<const halide_buffer_t*>(arguments[i])->device));
+    pointers[i] = address(place_of(arguments[i]));
     arguments[i] = &pointers[i];
   }
   const auto u = [](int x) { return static_cast<unsigned>(x); };

@@ -41,6 +41,10 @@ class DeviceBuffer {
   halide_dimension_t dims_[kMaxRank];
 };
 inline void* address_of(DeviceBuffer& b) { return b.address(); }
+// Of an argument of a launch that is a buffer.
+inline const Place& place_of(const void* argument) {
+  return *reinterpret_cast<const Place*>(static_cast<const halide_buffer_t*>(argument)->device);
+}
 
 class Launcher {
  public:

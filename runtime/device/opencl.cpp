@@ -1,13 +1,10 @@
 #include "opencl.h"
 
-#include <HalideRuntime.h>
-#include <dlfcn.h>
-
 #include <algorithm>
 #include <deque>
-#include <type_traits>
 
-#include "../status.h"
+#include "launcher.h"
+#include "library.h"
 
 namespace lathe::opencl {
 
@@ -42,14 +39,8 @@ struct Driver {
                                     const Handle*, Handle*);
 
   Driver() {
-    void* library = dlopen("libOpenCL.so.1", RTLD_NOW | RTLD_LOCAL);
-    if (!library) library = dlopen("libOpenCL.so", RTLD_NOW | RTLD_LOCAL);
-    if (!library) fail(LATHE_DEVICE, "OpenCL: expected a driver, libOpenCL.so.1, got {}", dlerror());
-    const auto find = [&](auto& function, const char* name) {
-      function = reinterpret_cast<std::remove_reference_t<decltype(function)>>(dlsym(library, name));
-      if (!function) fail(LATHE_DEVICE, "OpenCL: expected a driver of version 1.2, got one without {}", name);
-    };
-#define LATHE_FIND(name) find(name, #name)
+    const Library library("OpenCL", {"libOpenCL.so.1", "libOpenCL.so"});
+#define LATHE_FIND(name) library.find(name, #name)
     LATHE_FIND(clGetCommandQueueInfo);
     LATHE_FIND(clGetMemObjectInfo);
     LATHE_FIND(clCreateProgramWithSource);
@@ -218,8 +209,7 @@ void CommandQueue::launch(const Launch& launch) {
       check(cl.clSetKernelArg(function, n, launch.sizes[n], launch.arguments[n]), "clSetKernelArg");
       continue;
     }
-    const auto& place =
-        *reinterpret_cast<const Place*>(static_cast<const halide_buffer_t*>(launch.arguments[n])->device);
+    const auto& place = place_of(launch.arguments[n]);
     if (place.bytes) parts.emplace_back(part_of(place));
     check(cl.clSetKernelArg(function, n, sizeof(Handle), place.bytes ? &parts.back().get() : &place.memory),
           "clSetKernelArg");

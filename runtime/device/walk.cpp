@@ -52,10 +52,9 @@ class Walk {
   // What every walk begins with: numbers for the launches, and constants that many share.
   void begin(int64_t rows) {
     tables_.stage(launcher_);
-    zeros_ = tile(d_.V, d_.K, 1, 1);
-    no_keys_ = tile(std::max(d_.K, d_.V), kRows, 1, 1);
+    zeros_ = zeros(d_.V, d_.K, 1, 1);
+    no_keys_ = zeros(std::max(d_.K, d_.V), kRows, 1, 1);
     ones_ = tile(std::max(d_.K, padded_rows(rows)), 1, 1, 1);
-    for (const Tile& zeros : {zeros_, no_keys_}) fill(zeros, 0);
     fill(ones_, 1);
   }
   Tile tile(int64_t columns, int64_t rows, int64_t items, int64_t heads) {
@@ -69,6 +68,12 @@ class Walk {
   void fill(const Tile& t, float value) const {
     if (t.head() * t.heads == 0) return;
     launcher_.device().fill(t.place, value, static_cast<size_t>(t.head() * t.heads));
+  }
+
+  Tile zeros(int64_t columns, int64_t tile_rows, int64_t items, int64_t heads) {
+    const Tile made = tile(columns, tile_rows, items, heads);
+    fill(made, 0);
+    return made;
   }
 
   // Parts of tiles. Kernels take whole ones, or some heads, or the items from one on.
@@ -207,16 +212,12 @@ class Walk {
   Tile entering_states() {
     const Tensor& x = p_[LATHE_STATE_IN];
     if (x.present()) return gather(x, of_states(x), of_states_, s_.V, d_.V, d_.K, s_.state_heads());
-    const Tile none = tile(d_.V, d_.K, s_.N, s_.state_heads());
-    fill(none, 0);
-    return none;
+    return zeros(d_.V, d_.K, s_.N, s_.state_heads());
   }
   Tile entering_sums() {
     const Tensor& x = p_[LATHE_Z_IN];
     if (x.present()) return gather(x, of_sums(x), of_sums_, s_.K, d_.K, kRows, s_.HK);
-    const Tile none = tile(d_.K, kRows, s_.N, s_.HK);
-    fill(none, 0);
-    return none;
+    return zeros(d_.K, kRows, s_.N, s_.HK);
   }
   // Items of the tiles from the first one on are what the sequences end with.
   void save(const Tile& states, const Tile& sums, int64_t first) {
@@ -234,6 +235,13 @@ class Walk {
   Heads heads_of(int64_t total, int64_t l) const {
     const int64_t first = group_.head(total, 0, l);
     return {first, s_.HK > 1 ? group_.head(total, 1, l) - first : 1, s_.HK};
+  }
+
+  struct OutputHeads {
+    Heads queries, values, outputs;
+  };
+  OutputHeads heads_of_output(int64_t l) const {
+    return {heads_of(s_.HQ, group_.query_of(l)), heads_of(s_.HV, group_.value_of(l)), heads_of(s_.out_heads(), l)};
   }
 
   // Sums of the log decays of each item, (C, 2), and what is left of a state after it, one number in a row of equal
@@ -283,9 +291,9 @@ class Walk {
     }
     carry(added, before, decays, e.states);
     if (!normalise()) return e;
-    const Tile sums = entering_sums(), added_sums = tile(d_.K, kRows, k.items, s_.HK);
+    // rows but the first are none, and are carried with it
+    const Tile sums = entering_sums(), added_sums = zeros(d_.K, kRows, k.items, s_.HK);
     e.sums = tile(d_.K, kRows, k.items + s_.N, s_.HK);
-    fill(added_sums, 0);  // rows but the first are none, and are carried with it
     with_sums(decays, all(k), [&](auto&... b) {
       launcher_.call(*k_.key_sum, rows(k), row_of_all(no_keys_, d_.K, k.items, s_.HK), b..., row(added_sums));
     });
@@ -305,6 +313,10 @@ class Walk {
                    rows(first), by_chunks(to, all(to)));
   }
 
+  void denominators(DeviceBuffer&& q, DeviceBuffer&& sums, DeviceBuffer&& inverses) {
+    launcher_.call(*k_.fixed_denominator, q, sums, float{plan_.meaning.eps}, at_least(), inverses);
+  }
+
   void causal() {
     const Items items = tables_.chunks(p_, LATHE_Q, d_.C);
     plan_tables();
@@ -315,12 +327,11 @@ class Walk {
     const Decays decays = this->decays(items);
     const Entering e = scan(k, v, decays);
     for (int64_t l = 0; l < group_.outputs(); l++) {
-      const Heads of_q = heads_of(s_.HQ, group_.query_of(l)), of_v = heads_of(s_.HV, group_.value_of(l)),
-                  of_o = heads_of(s_.out_heads(), l);
+      const OutputHeads of = heads_of_output(l);
       const auto outputs = [&](auto&&... of_sums) {
-        with_sums(decays, of_v, [&](auto&... b) {
-          launcher_.call(*k_.causal, rows(q, of_q), rows(kt), rows(v, of_v), rows(e.states, of_v, 0, items.count),
-                         of_sums..., b..., rows(o, of_o));
+        with_sums(decays, of.values, [&](auto&... b) {
+          launcher_.call(*k_.causal, rows(q, of.queries), rows(kt), rows(v, of.values),
+                         rows(e.states, of.values, 0, items.count), of_sums..., b..., rows(o, of.outputs));
         });
       };
       if (normalise())
@@ -350,17 +361,16 @@ class Walk {
       const Tile q = mapped(LATHE_Q, of_queries, queries), o = tile(d_.V, queries, s_.N, s_.out_heads());
       const Tile inverses = normalise() ? tile(queries, kSpaced, s_.N, s_.HQ) : ones_;
       for (int64_t l = 0; l < group_.outputs(); l++) {
-        const Heads of_q = heads_of(s_.HQ, group_.query_of(l)), of_v = heads_of(s_.HV, group_.value_of(l)),
-                    of_o = heads_of(s_.out_heads(), l);
+        const OutputHeads of = heads_of_output(l);
         if (!normalise()) {
-          launcher_.call(*k_.readout, rows(q, of_q), rows(e.states, of_v, last, s_.N),
-                         row_of_all(ones_, queries, s_.N, s_.HK), rows(o, of_o));
+          launcher_.call(*k_.readout, rows(q, of.queries), rows(e.states, of.values, last, s_.N),
+                         row_of_all(ones_, queries, s_.N, s_.HK), rows(o, of.outputs));
           continue;
         }
-        launcher_.call(*k_.fixed_denominator, rows(q, of_q), row_again(e.sums, all(e.sums), queries, last, s_.N),
-                       float{plan_.meaning.eps}, at_least(), row(inverses, of_q, 0, s_.N));
-        launcher_.call(*k_.readout, rows(q, of_q), rows(e.states, of_v, last, s_.N), row(inverses, of_q, 0, s_.N),
-                       rows(o, of_o));
+        denominators(rows(q, of.queries), row_again(e.sums, all(e.sums), queries, last, s_.N),
+                     row(inverses, of.queries, 0, s_.N));
+        launcher_.call(*k_.readout, rows(q, of.queries), rows(e.states, of.values, last, s_.N),
+                       row(inverses, of.queries, 0, s_.N), rows(o, of.outputs));
       }
       scatter(o, 0, p_[LATHE_O], of_tokens(p_[LATHE_O]), of_queries, s_.V);
     }
@@ -394,21 +404,22 @@ class Walk {
       int64_t at_hand = -1;
       for (int64_t l = 0; l < group_.outputs(); l++) {
         const int64_t value = group_.value_of(l);
-        const Heads of_q = heads_of(s_.HQ, group_.query_of(l)), of_v = heads_of(s_.HV, value),
-                    of_o = heads_of(s_.out_heads(), l);
+        const OutputHeads of = heads_of_output(l);
         if (normalise())
-          launcher_.call(*k_.fixed_denominator, rows(q, of_q, first, s_.N), row_again(sums, all(sums), kRows, 0, s_.N),
-                         float{plan_.meaning.eps}, at_least(), row(inverses, of_q, 0, s_.N));
+          denominators(rows(q, of.queries, first, s_.N), row_again(sums, all(sums), kRows, 0, s_.N),
+                       row(inverses, of.queries, 0, s_.N));
         const auto inverse = [&] {
-          return normalise() ? number(inverses, of_q, 0, s_.N) : number_of_all(ones_, s_.N, s_.HK);
+          return normalise() ? number(inverses, of.queries, 0, s_.N) : number_of_all(ones_, s_.N, s_.HK);
         };
         if (value != at_hand)
-          launcher_.call(*k_.decode, row(q, of_q, first, s_.N), row(k, all(k), first, s_.N), row(v, of_v, first, s_.N),
-                         rows(state, of_v), row_of_all(no_keys_, d_.V, s_.N, s_.HK),
-                         decayed ? number(decays.left, of_v, first, s_.N) : number_of_all(ones_, s_.N, s_.HK),
-                         inverse(), rows(next, of_v), row(o, of_o, first, s_.N));
+          launcher_.call(*k_.decode, row(q, of.queries, first, s_.N), row(k, all(k), first, s_.N),
+                         row(v, of.values, first, s_.N), rows(state, of.values),
+                         row_of_all(no_keys_, d_.V, s_.N, s_.HK),
+                         decayed ? number(decays.left, of.values, first, s_.N) : number_of_all(ones_, s_.N, s_.HK),
+                         inverse(), rows(next, of.values), row(o, of.outputs, first, s_.N));
         else
-          launcher_.call(*k_.recall, row(q, of_q, first, s_.N), rows(next, of_v), inverse(), row(o, of_o, first, s_.N));
+          launcher_.call(*k_.recall, row(q, of.queries, first, s_.N), rows(next, of.values), inverse(),
+                         row(o, of.outputs, first, s_.N));
         at_hand = value;
       }
       std::swap(state, next);

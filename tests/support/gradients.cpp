@@ -81,4 +81,17 @@ void expect_exact(const Gradients& got, const Gradients& want, Type type, const 
       expect_exact(got.*part.values, want.*part.values, part.of_type ? type : Type::F32, what + ": " + part.name);
 }
 
+double loss(const std::string& op, const Problem& p, const Given& given) {
+  const Answer a = reference::operators().at(op)(p).value;
+  double sum = 0;
+  const auto add = [&](const std::vector<double>& g, const std::vector<double>& x) {
+    for (size_t i = 0; i < g.size(); ++i) sum += g[i] * x[i];
+  };
+  add(given.o, a.o);
+  add(given.state, a.state);
+  add(given.z, a.z);
+  add(given.momentum, a.momentum);
+  return sum;
+}
+
 }  // namespace support

@@ -17,5 +17,7 @@ void expect_close(const Gradients& got, const reference::GradientAnswers& want, 
 reference::GradientAnswers by_largest(reference::GradientAnswers answers);
 void expect_same(const Gradients& got, const Gradients& want, const std::string& what);
 void expect_exact(const Gradients& got, const Gradients& want, Type type, const std::string& what);
+// By the forward oracle: sum(given o * o) + sum(given state * state that leaves) + the same of z and of the momentum.
+double loss(const std::string& op, const Problem& p, const Given& given);
 
 }  // namespace support
