@@ -1,6 +1,7 @@
 #include "registry.h"
 
 #include <algorithm>
+#include <array>
 #include <cstdlib>
 #include <cstring>
 #include <iterator>
@@ -18,20 +19,42 @@ namespace lathe {
 
 namespace {
 
+// FNV-1a. A plan looks for a score of kernels among hundreds: comparing names was a tenth of its making.
+constexpr uint32_t digest(std::string_view row, std::string_view kernel, std::string_view axis) {
+  uint32_t hash = 2166136261;
+  for (const std::string_view name : {row, kernel, axis})
+    for (const char c : name) hash = (hash ^ static_cast<unsigned char>(c)) * 16777619;
+  return hash;
+}
+
 constexpr Entry kEntries[] = {
 #define LATHE_ENTRY(symbol, kernel, axis, row, chunk, key, value, rows, numbers, record) \
-  {symbol##_argv, #symbol, kernel, axis, row, chunk, key, value, rows, numbers, record},
+  {symbol##_argv, #symbol, kernel, axis, row, digest(row, kernel, axis), chunk, key, value, rows, numbers, record},
 #include "entries.inc"
 #undef LATHE_ENTRY
 };
+
+// The first of each run of entries of one row.
+constexpr bool begins_a_row(const Entry& e) {
+  return &e == kEntries || std::string_view(e.row) != std::string_view((&e - 1)->row);
+}
+constexpr size_t kRows = std::count_if(std::begin(kEntries), std::end(kEntries), begins_a_row);
+constexpr auto kRowsBuilt = [] {
+  std::array<std::string_view, kRows> rows;
+  auto row = rows.begin();
+  for (const Entry& e : kEntries)
+    if (begins_a_row(e)) *row++ = e.row;
+  return rows;
+}();
 
 }  // namespace
 
 std::span<const Entry> registry() { return kEntries; }
 
 const Entry* find_kernel(std::string_view row, std::string_view kernel, std::string_view axis) {
+  const uint32_t wanted = digest(row, kernel, axis);
   for (const Entry& e : kEntries)
-    if (row == e.row && kernel == e.kernel && axis == e.axis) return &e;
+    if (wanted == e.digest && row == e.row && kernel == e.kernel && axis == e.axis) return &e;
   return nullptr;
 }
 
@@ -43,8 +66,7 @@ const Entry* map_from(std::string_view row, const FeatureMap& map, Storage stora
 std::vector<const char*> built_rows() {
   std::vector<const char*> built;
   for (const char* row : row_names())
-    if (std::any_of(std::begin(kEntries), std::end(kEntries), [&](const Entry& e) { return !std::strcmp(e.row, row); }))
-      built.push_back(row);
+    if (std::find(kRowsBuilt.begin(), kRowsBuilt.end(), row) != kRowsBuilt.end()) built.push_back(row);
   return built;
 }
 
