@@ -182,7 +182,8 @@ function(lathe_check_records)
       find_package(fmt REQUIRED)
       find_package(nlohmann_json REQUIRED)
       try_compile(compiled SOURCES ${sources} LINK_LIBRARIES fmt::fmt-header-only nlohmann_json::nlohmann_json
-                  CXX_STANDARD 20 CXX_STANDARD_REQUIRED ON OUTPUT_VARIABLE log COPY_FILE ${checker})
+                  CMAKE_FLAGS -DCMAKE_UNITY_BUILD=ON -DCMAKE_UNITY_BUILD_BATCH_SIZE=0 CXX_STANDARD 20
+                  CXX_STANDARD_REQUIRED ON OUTPUT_VARIABLE log COPY_FILE ${checker})
       if(NOT compiled)
         message(FATAL_ERROR "the check of the records does not build:\n${log}")
       endif()

@@ -15,6 +15,3 @@ target_link_libraries(lathe_judged PRIVATE fmt::fmt-header-only nlohmann_json::n
 target_compile_options(lathe_judged PRIVATE -O2)
 file(GENERATE OUTPUT ${PROJECT_BINARY_DIR}/gen/judged_objects.txt
      CONTENT "$<JOIN:$<TARGET_OBJECTS:lathe_judged>,\n>\n$<JOIN:$<FILTER:$<TARGET_OBJECTS:lathe_objects>,EXCLUDE,/registry[.]cpp[.]o$>,\n>\n")
-
-set_source_files_properties(autotune/command/tune.cpp PROPERTIES COMPILE_DEFINITIONS LATHE_LINKER="${CMAKE_C_COMPILER}")
-set_source_files_properties(autotune/command/whole.cpp PROPERTIES COMPILE_DEFINITIONS LATHE_COMPILER="${CMAKE_CXX_COMPILER}")

@@ -51,6 +51,6 @@ endif()
 
 # From inside the runtime: which row and which kernels are chosen.
 add_executable(lathe_dispatch_test dispatch/broken_kernel_test.cpp dispatch/dispatch_test.cpp dispatch/processors.cpp
-                                   dispatch/processors_test.cpp support/main.cpp)
+                                   dispatch/processors_test.cpp ${LATHE_TEST_MAIN})
 target_link_libraries(lathe_dispatch_test PRIVATE lathe_open GTest::gtest fmt::fmt-header-only)
 add_test(NAME dispatch COMMAND lathe_dispatch_test)

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 #include <numbers>
+#include <string_view>
 
 namespace reference {
 namespace {
@@ -12,7 +13,7 @@ struct Projected {
   std::vector<double> value, size;
 };
 
-double attribute(const Problem& p, const char* name, double otherwise) {
+double attribute(const Problem& p, std::string_view name, double otherwise) {
   const auto found = p.attrs.find(name);
   return found == p.attrs.end() ? otherwise : found->second;
 }

@@ -15,7 +15,7 @@ struct Token {
 // Widths and attributes to try a map with, K near 40 where it widens; without D any will do.
 struct Trial {
   int64_t D = 0, M = 0;
-  std::map<std::string, double> attrs = {};
+  std::map<std::string, double, std::less<>> attrs = {};
   bool denom_max = false;
 };
 

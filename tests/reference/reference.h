@@ -37,7 +37,7 @@ struct Problem {
   int64_t keys = 1;        // of a token and key head: with `mixture` there are several, and weights of them
   bool mix_first = false;  // they are summed before the map, not their features after it
   double scale = 1, eps = 0;
-  std::map<std::string, double> attrs;
+  std::map<std::string, double, std::less<>> attrs;
   std::vector<int64_t> lengths, cu_seqlens, slots, position;
   std::vector<double> q, k, v, gate, state, z, stabiliser, decay, beta, bonus, dt, dt_bias, skip, out_gate, projection,
       a, b, step_size, momentum, mixture;

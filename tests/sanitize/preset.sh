@@ -14,4 +14,4 @@ fi
 cd "$source"
 "$cmake" --preset "$preset" -B "$work" -DCMAKE_MAKE_PROGRAM="$ninja" -DLATHE_GEN_EXECUTABLE="$gen" -DLATHE_HALIDE_ROOT="$halide"
 "$cmake" --build "$work"
-exec "$ctest" --test-dir "$work" --output-on-failure
+exec "$ctest" --test-dir "$work" --output-on-failure --parallel 2

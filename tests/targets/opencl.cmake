@@ -10,13 +10,12 @@ add_custom_command(OUTPUT ${directory}/lathe_runtime_opencl.o
                    COMMENT "lathe_runtime_opencl"
                    VERBATIM)
 set_source_files_properties(${directory}/lathe_runtime_opencl.o PROPERTIES EXTERNAL_OBJECT TRUE GENERATED TRUE)
-file(GLOB reference_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/reference/*.cpp)
 add_executable(lathe_opencl_test
-               kernels_test.cpp ${reference_sources} ../support/guarded.cpp
-               ../support/inputs.cpp ../support/tensor.cpp ${PROJECT_SOURCE_DIR}/runtime/maps.cpp
-               ${PROJECT_SOURCE_DIR}/runtime/processor.cpp ${PROJECT_SOURCE_DIR}/runtime/registry.cpp ${objects}
-               ${directory}/lathe_runtime_opencl.o)
-target_sources(lathe_opencl_test PRIVATE ../support/main.cpp ../support/shape_table.cpp ${PROJECT_SOURCE_DIR}/runtime/rows.cpp)
+               kernels_test.cpp ${PROJECT_SOURCE_DIR}/runtime/maps.cpp
+               ${PROJECT_SOURCE_DIR}/runtime/processor.cpp ${PROJECT_SOURCE_DIR}/runtime/registry.cpp
+               ${PROJECT_SOURCE_DIR}/runtime/rows.cpp ${objects} ${directory}/lathe_runtime_opencl.o
+               "$<FILTER:$<TARGET_OBJECTS:lathe_test_objects>,INCLUDE,/(reference/|support/(guarded|inputs|shape_table|tensor)[.])>"
+               ${LATHE_TEST_MAIN})
 target_include_directories(lathe_opencl_test SYSTEM PRIVATE ${LATHE_HALIDE_INCLUDE})
 target_include_directories(lathe_opencl_test PRIVATE ${directory} ${PROJECT_SOURCE_DIR} ${PROJECT_SOURCE_DIR}/runtime
                                                      ${PROJECT_SOURCE_DIR}/tests)
