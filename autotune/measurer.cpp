@@ -103,6 +103,7 @@ class RunnerMeasurer : public Measurer {
     }
     pushed_ = true;
     built.library = "./" + name_of_file(built.library);
+    built.pushed = true;
     return true;
   }
 

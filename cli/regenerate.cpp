@@ -8,13 +8,12 @@
 #include <iterator>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <sstream>
 
 #include "../autotune/builder.h"
 #include "../autotune/configuration.h"
 #include "../autotune/side_by_side.h"
 #include "call.h"
-#include "registry.h"
-#include "rows.h"
 #include "verbs.h"
 
 namespace lathe::cli {
@@ -34,13 +33,14 @@ struct Instance {
   std::string name() const { return axis.empty() ? kernel : kernel + ":" + axis; }
 };
 
-// Of any row of the library: rows of a family have the same kernels.
-std::vector<Instance> instances() {
+std::vector<Instance> instances(const RegenerateOptions& options, const tune::Tools& tools) {
+  const tune::Ended ended = tune::run_child({tools.generator, "--list", "--row", options.row}, "", tools.limits);
+  if (!ended.well()) throw Failure(fmt::format("--row {}: the generator {}", options.row, ended.text()));
   std::vector<Instance> all;
-  for (const lathe::Entry& e : lathe::registry()) {
-    const Instance one{e.kernel, e.axis};
-    if (std::none_of(all.begin(), all.end(), [&](const Instance& i) { return i.name() == one.name(); }))
-      all.push_back(one);
+  std::istringstream lines(ended.out);
+  for (std::string line; std::getline(lines, line);) {
+    const size_t colon = std::min(line.find(':'), line.size());
+    all.push_back({line.substr(0, colon), line.substr(std::min(colon + 1, line.size()))});
   }
   return all;
 }
@@ -103,7 +103,7 @@ void regenerate(const RegenerateOptions& options) {
   tools.generator = program_folder() + "/lathe-gen";
   tools.records = source_tree() + "/schedules/records";
   tools.tune_for = options.tune_for;
-  const std::vector<Instance> all = instances();
+  const std::vector<Instance> all = instances(options, tools);
   fs::create_directories(options.folder);
   generate_all(options, all, tools);
   join(options);

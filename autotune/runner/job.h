@@ -15,6 +15,7 @@ constexpr const char* kLineStart = "@lathe ";
 struct Built {
   std::string library, symbol;
   int chunk = 0, key_grain = 1, value_grain = 1, row_grain = 1;
+  bool pushed = false;  // brought here for this job alone: its file goes once it is open
 };
 
 struct Argument {
@@ -46,7 +47,7 @@ struct Job {
   int offset = 0;        // of the buffers from a page, in cache lines
 };
 
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Built, library, symbol, chunk, key_grain, value_grain, row_grain)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Built, library, symbol, chunk, key_grain, value_grain, row_grain, pushed)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Argument, name, type, dimensions, output)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Shape, D, M, V)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Job, kernel, axis, arguments, candidate, incumbent, shapes, verify, race, extents,

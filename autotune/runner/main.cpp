@@ -3,6 +3,7 @@
 #include <dlfcn.h>
 #include <fmt/format.h>
 #include <sched.h>
+#include <unistd.h>
 
 #include <chrono>
 #include <iostream>
@@ -31,6 +32,7 @@ void say(const Json& line) {
 Kernel load(const Built& built) {
   void* library = dlopen(built.library.c_str(), RTLD_NOW | RTLD_LOCAL);
   if (!library) throw std::runtime_error(dlerror());
+  if (built.pushed) unlink(built.library.c_str());
   auto* kernel = reinterpret_cast<Kernel>(dlsym(library, built.symbol.c_str()));
   if (!kernel) throw std::runtime_error(dlerror());
   return kernel;
