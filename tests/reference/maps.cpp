@@ -181,15 +181,15 @@ std::map<std::string, Map>& maps() {
       {"relu", {.width = same, .apply = relu, .pointwise = true}},
       {"relu2", {.width = same, .apply = relu2, .pointwise = true}},
       {"elu1", {.width = same, .apply = elu1, .pointwise = true}},
-      {"exp", {.width = same, .apply = exponential, .pointwise = true}},
+      {"exp", {.width = same, .apply = exponential, .pointwise = true, .exponential = true}},
       {"silu", {.width = same, .apply = silu, .negative = true, .pointwise = true}},
       {"cosformer", {twice, cosformer, {.D = 16, .attrs = {{"max_length", 700}}, .denom_max = true}}},
-      {"favor", {both_signs, favor, {.D = 16, .M = 20}}},
-      {"favor_performer", {rows, favor_performer, {.D = 16, .M = 36}}},
+      {"favor", {.width = both_signs, .apply = favor, .trial = {.D = 16, .M = 20}, .exponential = true}},
+      {"favor_performer", {.width = rows, .apply = favor_performer, .trial = {.D = 16, .M = 36}, .exponential = true}},
       {"rff", {both_signs, rff, {.D = 16, .M = 20, .attrs = {{"tau", 0.5}}}, true}},
       {"dpfp", {dpfp_width, dpfp, {.D = 10, .attrs = {{"nu", 2}}}}},
       {"taylor2", {taylor2_width, taylor2, {.D = 8}}},
-      {"hedgehog", {both_signs, hedgehog, {.D = 16, .M = 16}}},
+      {"hedgehog", {.width = both_signs, .apply = hedgehog, .trial = {.D = 16, .M = 16}, .exponential = true}},
   };
   return table;
 }

@@ -25,6 +25,8 @@ struct Map {
   Trial trial = {};
   bool negative = false;   // some values are, so that a denominator may come near zero
   bool pointwise = false;  // a feature of each element, and of no other
+  // sizes grow with arguments, and a gradient multiplies them, until anything is within them
+  bool exponential = false;
 };
 std::map<std::string, Map>& maps();
 

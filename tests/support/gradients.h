@@ -12,9 +12,8 @@ Gradients call_backward(const std::string& op, const Problem& problem, const Giv
 void check_backward(const std::string& op, const Problem& problem, const Given& given, const Options& options = {});
 void expect_close(const Gradients& got, const reference::GradientAnswers& want, const Options& options, double n_eps,
                   const std::string& what);
-// Each part with its largest number for a size. Sizes of exponentials grow with their arguments, and a gradient
-// multiplies them, until anything is within them.
-reference::GradientAnswers by_largest(reference::GradientAnswers answers);
+// No size counts for more than so many times the largest number of its part.
+reference::GradientAnswers bounded_by_largest(reference::GradientAnswers answers, double most);
 void expect_same(const Gradients& got, const Gradients& want, const std::string& what);
 void expect_exact(const Gradients& got, const Gradients& want, Type type, const std::string& what);
 // By the forward oracle: sum(given o * o) + sum(given state * state that leaves) + the same of z and of the momentum.
