@@ -14,10 +14,14 @@ namespace {
 
 int64_t round_up(int64_t n, int64_t grain) { return (n + grain - 1) / grain * grain; }
 
-std::string names(const char* (*name)(size_t), size_t n) {
-  std::string text;
-  for (size_t i = 0; i < n; i++) text += fmt::format("{}\"{}\"", i ? ", " : "", name(i));
-  return text;
+// What was found of a description's field under a name, or the error that lists all that there are.
+template <typename Row>
+const Row* known(const Row* found, const char* field, const char* what, std::span<const Row> all,
+                 std::string_view name) {
+  if (found) return found;
+  std::string names;
+  for (const Row& row : all) names += fmt::format("{}\"{}\"", names.empty() ? "" : ", ", row.name);
+  fail(LATHE_INVALID, "desc.{}: expected one of {}, got the unknown {} \"{}\"", field, names, what, name);
 }
 
 void set_attributes(const lathe_desc& desc, Meaning& m) {
@@ -162,17 +166,11 @@ Meaning understand(const lathe_desc& desc) {
   check_structure(desc, "desc");
   Meaning m;
   require(desc.op != nullptr, "desc.op: expected the name of an operator, got null");
-  m.op = find_operator(desc.op);
-  require(m.op != nullptr, "desc.op: expected one of {}, got the unknown operator \"{}\"",
-          names([](size_t i) { return operators()[i].name; }, operators().size()), desc.op);
+  m.op = known(find_operator(desc.op), "op", "operator", operators(), desc.op);
   const char* map = desc.map ? desc.map : "identity";
-  m.map = find_map(map);
-  require(m.map != nullptr, "desc.map: expected one of {}, got the unknown feature map \"{}\"",
-          names([](size_t i) { return feature_maps()[i].name; }, feature_maps().size()), map);
+  m.map = known(find_map(map), "map", "feature map", feature_maps(), map);
   const std::string_view variant = desc.variant ? desc.variant : "plain";
-  m.variant = find_variant(variant);
-  require(m.variant != nullptr, "desc.variant: expected one of {}, got the unknown variant \"{}\"",
-          names([](size_t i) { return variants()[i].name; }, variants().size()), variant);
+  m.variant = known(find_variant(variant), "variant", "variant", variants(), variant);
   if (m.variant->directed() && m.op->op != Op::kCausal && m.op->op != Op::kDecode && m.op->op != Op::kCausalBackward)
     fail(LATHE_UNSUPPORTED,
          "desc.variant: \"{}\" has a direction: expected the operator \"causal\", \"decode\" or \"causal_backward\", "

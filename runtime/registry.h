@@ -1,7 +1,6 @@
 // The kernels in this library, and the row that this processor runs.
 #pragma once
 
-#include <cstdint>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -15,7 +14,6 @@ namespace lathe {
 struct Entry {
   int (*call)(void**);  // Halide's argv entry: buffers as halide_buffer_t*, numbers by address
   const char *symbol, *kernel, *axis, *row;
-  uint32_t digest;                        // of row, kernel and axis
   int chunk;                              // tokens of a chunk
   int key_grain, value_grain, row_grain;  // extents of its buffers are multiples of these
   const char *numbers, *record;           // the schedule's numbers and where they come from
