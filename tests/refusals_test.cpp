@@ -397,4 +397,12 @@ TEST_P(RolesOf, AreAllInTheTableOrRefused) {
 
 INSTANTIATE_TEST_SUITE_P(Ops, RolesOf, testing::ValuesIn(operators()), [](const auto& test) { return test.param; });
 
+// All alike: no tensor disagrees with another, and none lies where anybody computes.
+TEST(Refusals, OfMemoryThatNobodyKnows) {
+  const Arguments arguments("causal", reals(two_heads("plain"), Type::F32, 3));
+  for (const auto& [role, tensor] : arguments.tensors) tensor->view.device_type = 7;
+  EXPECT_EQ(Plan(shared_context(1), arguments).status, LATHE_INVALID);
+  EXPECT_NE(shared_context(1).error().find("device type 7"), std::string::npos) << shared_context(1).error();
+}
+
 }  // namespace
