@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <regex>
+#include <sstream>
 #include <stdexcept>
 
 #include "files.h"
@@ -30,6 +31,15 @@ Outcome failure(const Ended& ended, const char* what) {
 }
 
 }  // namespace
+
+std::vector<std::string> list_kernels(const Tools& tools, const std::string& row) {
+  const Ended ended = run_child({tools.generator, "--list", "--row", row}, "", tools.limits);
+  if (!ended.well()) throw std::invalid_argument(fmt::format("--row {}: the generator {}", row, ended.text()));
+  std::istringstream lines(ended.out);
+  std::vector<std::string> names;
+  for (std::string name; std::getline(lines, name);) names.push_back(name);
+  return names;
+}
 
 Space list_space(const Tools& tools, const std::string& kernel, const std::string& axis, const std::string& row) {
   std::vector<std::string> command = {tools.generator, "--kernel",   kernel,        "--row", row,
@@ -123,10 +133,9 @@ const std::vector<std::string>& autoscheduler_names() {
 }
 
 Candidate build_autoscheduled(const Tools& tools, const Space& space, const Point& point, const std::string& scheduler,
-                              const std::vector<std::string>& estimates, const fs::path& folder) {
+                              const std::string& problem, const fs::path& folder) {
   auto command = generator_command(tools, space, point, (folder / scheduler).string());
-  command.insert(command.end(), {"--autoscheduler", scheduler});
-  for (const std::string& estimate : estimates) command.insert(command.end(), {"--estimate", estimate});
+  command.insert(command.end(), {"--autoscheduler", scheduler, "--problem", problem});
   return built_by(command, tools, {point, scheduler, {}, "", "", {}}, folder);
 }
 

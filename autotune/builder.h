@@ -17,7 +17,8 @@ struct Tools {
   Limits limits{60, uint64_t{4} << 30, 300};
 };
 
-// What the generator lists; throws std::invalid_argument with what it said.
+// What the generator lists; they throw std::invalid_argument with what it said. Kernels of a row: "state", "map:elu1".
+std::vector<std::string> list_kernels(const Tools& tools, const std::string& row);
 Space list_space(const Tools& tools, const std::string& kernel, const std::string& axis, const std::string& row);
 
 struct Candidate {
@@ -32,9 +33,9 @@ struct Candidate {
 // Leaves the library in the folder; nothing where there is none, or no linker.
 Candidate build_candidate(const Tools& tools, const Space& space, const Point& point,
                           const std::filesystem::path& folder);
-// The same kernel as one of Halide's autoschedulers has it; estimates are the generator's, "k=64x16".
+// The same kernel as one of Halide's autoschedulers has it; the problem is the generator's, "k=64x16 t=3".
 Candidate build_autoscheduled(const Tools& tools, const Space& space, const Point& point, const std::string& scheduler,
-                              const std::vector<std::string>& estimates, const std::filesystem::path& folder);
+                              const std::string& problem, const std::filesystem::path& folder);
 const std::vector<std::string>& autoscheduler_names();
 // The command that generates a candidate, to be typed again.
 std::vector<std::string> generator_command(const Tools& tools, const Space& space, const Point& point,

@@ -4,6 +4,7 @@
 #include <map>
 #include <regex>
 #include <sstream>
+#include <utility>
 
 namespace lathe::tune {
 
@@ -93,10 +94,13 @@ Contents contents_of(const std::string& body) {
   return contents;
 }
 
-std::vector<Trips> read_trips(const std::string& text) {
+std::vector<std::vector<Trips>> read_trips(const std::string& text) {
+  std::vector<std::vector<Trips>> problems;
   std::vector<Trips> trips;
   std::istringstream in(text);
   for (std::string line; std::getline(in, line);) {
+    if (line.empty()) problems.push_back(std::exchange(trips, {}));
+    if (line.empty()) continue;
     std::istringstream words(line);
     Trips one;
     int innermost = 0;
@@ -104,7 +108,7 @@ std::vector<Trips> read_trips(const std::string& text) {
     one.innermost = innermost != 0;
     trips.push_back(one);
   }
-  return trips;
+  return problems;
 }
 
 std::vector<double> matched(const std::vector<Loop>& loops, const std::vector<Trips>& trips) {

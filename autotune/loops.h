@@ -23,13 +23,13 @@ struct Contents {
 };
 Contents contents_of(const std::string& body);
 
-// How often each loop of the lowered kernel runs, as the generator writes it.
+// How often each loop of the lowered kernel runs, as the generator writes it for each problem.
 struct Trips {
   double count = 0;
   bool innermost = true;
   std::string name;
 };
-std::vector<Trips> read_trips(const std::string& text);
+std::vector<std::vector<Trips>> read_trips(const std::string& text);
 // For each loop of the listing how often its body runs; 0 for one of several copies of a loop that is not the one that
 // runs, and for loops of nobody's.
 std::vector<double> matched(const std::vector<Loop>& loops, const std::vector<Trips>& trips);

@@ -4,7 +4,6 @@
 
 #include <cmath>
 #include <filesystem>
-#include <iterator>
 #include <sstream>
 #include <stdexcept>
 
@@ -36,27 +35,37 @@ StaticModel::StaticModel(Mca mca, const Tools& tools) : mca_(std::move(mca)), to
     throw std::invalid_argument("the static model needs llvm-mca 19 or newer (Debian: apt-get install llvm-19)");
 }
 
-// The arguments' extents, from the runner of this machine: it needs no kernel for them.
-std::vector<std::string> StaticModel::extents(Outcome& outcome, const Candidate& candidate, Job job,
-                                              const Shape& shape) const {
-  job.candidate = candidate.built;
-  job.shapes = {shape};
+// The arguments' extents for each shape, from the runner of this machine: it needs no kernel for them.
+std::vector<std::string> StaticModel::problems(Outcome& outcome, const Candidate& candidate, Job job) const {
+  job.candidate = job.incumbent = candidate.built;
+  job.candidate.library = job.incumbent.library = "";
   job.extents = true;
   job.verify = job.race = false;
-  const Ended ended = run_child({mca_.runner}, Json(job).dump(), tools_.limits);
+  const std::string asked = Json(job).dump();
+  {
+    const std::scoped_lock lock(mutex_);
+    if (const auto known = problems_.find(asked); known != problems_.end()) return known->second;
+  }
+  const Ended ended = run_child({mca_.runner}, asked, tools_.limits);
   const Outcome told = read_runner(ended, false);
-  if (!told.usable()) fail(outcome, Reason::infra, told.detail);
-  std::istringstream words(told.detail);
-  return {std::istream_iterator<std::string>(words), {}};
+  if (!told.usable()) {
+    fail(outcome, Reason::infra, told.detail);
+    return {};
+  }
+  std::vector<std::string> problems;
+  std::istringstream lines(told.detail);
+  for (std::string line; std::getline(lines, line);) problems.push_back(line);
+  const std::scoped_lock lock(mutex_);
+  return problems_[asked] = problems;
 }
 
 // What the generator writes for the candidate besides its code.
 std::string StaticModel::generate(Outcome& outcome, const Space& space, const Candidate& candidate,
-                                  const std::string& kind, const std::vector<std::string>& estimates) const {
+                                  const std::string& kind, const std::vector<std::string>& problems) const {
   const fs::path folder = fmt::format("{}.{}", candidate.built.library, kind);
   std::vector<std::string> command = generator_command(tools_, space, candidate.point, folder.string());
   command.insert(command.end(), {"--emit", kind});
-  for (const std::string& estimate : estimates) command.insert(command.end(), {"--estimate", estimate});
+  for (const std::string& problem : problems) command.insert(command.end(), {"--problem", problem});
   const Ended generated = run_child(command, "", tools_.limits);
   std::string text;
   std::error_code ignored;
@@ -73,11 +82,14 @@ std::vector<Loop> StaticModel::loops(Outcome& outcome, const Space& space, const
                                              : candidate.assembly);
 }
 
-std::vector<double> StaticModel::trips(Outcome& outcome, const Space& space, const Candidate& candidate, const Job& job,
-                                       const Shape& shape, const std::vector<Loop>& loops) const {
-  const auto estimates = extents(outcome, candidate, job, shape);
+std::vector<std::vector<double>> StaticModel::trips(Outcome& outcome, const Space& space, const Candidate& candidate,
+                                                    const Job& job, const std::vector<Loop>& loops) const {
+  const auto asked = problems(outcome, candidate, job);
   if (!outcome.usable()) return {};
-  return matched(loops, read_trips(generate(outcome, space, candidate, "trips", estimates)));
+  std::vector<std::vector<double>> counts;
+  for (const auto& trips : read_trips(generate(outcome, space, candidate, "trips", asked)))
+    counts.push_back(matched(loops, trips));
+  return counts;
 }
 
 std::vector<double> StaticModel::cycles(Outcome& outcome, const Space& space, const std::string& cpu,
@@ -135,18 +147,18 @@ class McaMeasurer : public Measurer {
     bodies.reserve(loops.size());
     for (const Loop& loop : loops) bodies.push_back(loop.body);
     const auto cycles = model_.cycles(outcome, space, model_.cpu(), bodies);
+    if (!outcome.usable()) return outcome;
+    const auto shapes = model_.trips(outcome, space, candidate, job, loops);
     double cost = 0;
-    for (const Shape& shape : job.shapes) {
-      if (!outcome.usable()) return outcome;
-      const auto trips = model_.trips(outcome, space, candidate, job, shape, loops);
+    for (const auto& trips : shapes) {
       outcome.cost = 0;
       for (size_t i = 0; i < trips.size(); i++) outcome.cost += trips[i] * (cycles[i] + kSpillCycles * loops[i].spills);
-      if (outcome.usable() && outcome.cost == 0)
-        fail(outcome, Reason::unrated, "the compiler made other loops than it was given");
+      if (outcome.cost == 0) fail(outcome, Reason::unrated, "the compiler made other loops than it was given");
+      if (!outcome.usable()) return outcome;
       // of a token, and no shape counts for more than another
       cost += std::log(outcome.cost / static_cast<double>(candidate.built.chunk));
     }
-    outcome.cost = std::exp(cost / static_cast<double>(job.shapes.size()));
+    if (outcome.usable()) outcome.cost = std::exp(cost / static_cast<double>(shapes.size()));
     return outcome;
   }
 

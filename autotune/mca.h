@@ -2,7 +2,9 @@
 // are no times.
 #pragma once
 
+#include <map>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <vector>
 
@@ -22,23 +24,25 @@ class StaticModel {
   // Throws std::invalid_argument when there is no llvm-mca.
   StaticModel(Mca mca, const Tools& tools);
 
-  // What the generator makes of a candidate, and how often each of the loops runs; on failure nothing, and the outcome
-  // tells.
+  // What the generator makes of a candidate, and for each shape of the job how often each of the loops runs; on failure
+  // nothing, and the outcome tells.
   std::vector<Loop> loops(Outcome& outcome, const Space& space, const Candidate& candidate) const;
-  std::vector<double> trips(Outcome& outcome, const Space& space, const Candidate& candidate, const Job& job,
-                            const Shape& shape, const std::vector<Loop>& loops) const;
+  std::vector<std::vector<double>> trips(Outcome& outcome, const Space& space, const Candidate& candidate,
+                                         const Job& job, const std::vector<Loop>& loops) const;
   // Cycles of a round of each, 0 of an empty one; on failure nothing, and the outcome tells.
   std::vector<double> cycles(Outcome& outcome, const Space& space, const std::string& cpu,
                              const std::vector<std::string>& bodies) const;
   const std::string& cpu() const { return mca_.cpu; }
 
  private:
-  std::vector<std::string> extents(Outcome& outcome, const Candidate& candidate, Job job, const Shape& shape) const;
+  std::vector<std::string> problems(Outcome& outcome, const Candidate& candidate, Job job) const;
   std::string generate(Outcome& outcome, const Space& space, const Candidate& candidate, const std::string& kind,
-                       const std::vector<std::string>& estimates) const;
+                       const std::vector<std::string>& problems) const;
 
   Mca mca_;
   const Tools& tools_;
+  mutable std::mutex mutex_;
+  mutable std::map<std::string, std::vector<std::string>> problems_;  // many candidates have the same
 };
 
 // With a verifier, candidates must first answer rightly there. Throws std::invalid_argument when there is no llvm-mca.

@@ -132,7 +132,7 @@ Outcome read_runner(const Ended& ended, bool race) {
     const std::string event = line.at("event");
     done = done || event == "done";
     if (event == "extents")
-      outcome.detail = fmt::format("{}", fmt::join(line.at("arguments").get<std::vector<std::string>>(), " "));
+      outcome.detail += fmt::format("{}\n", fmt::join(line.at("arguments").get<std::vector<std::string>>(), " "));
     if (event == "verified") outcome.worst = std::max(outcome.worst, line.at("worst").get<double>());
     if (event != "wrong" && event != "unstable") continue;
     outcome.reason = reason_of(event);

@@ -22,7 +22,7 @@ Reason reason_of(std::string_view name);
 
 struct Outcome {
   Reason reason = Reason::infra;
-  std::string detail;  // of a failure: what was seen; where extents were asked for: those
+  std::string detail;  // of a failure: what was seen; where extents were asked for: those, a line a shape
   // Candidate's time over the incumbent's, both measured in turn in one process; below 1 is faster.
   double ratio = 0, low = 0, high = 0;
   int pairs = 0, fast = 0;

@@ -4,12 +4,25 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <regex>
 #include <sstream>
 #include <stdexcept>
 
 #include "hash.h"
 
 namespace lathe::tune {
+
+Pin parse_pin(const std::string& text) {
+  static const std::regex kPin(R"((\w+)=(any|\d{1,6}(?:,\d{1,6})*))");
+  std::smatch words;
+  if (!std::regex_match(text, words, kPin))
+    throw std::invalid_argument(fmt::format("--pin {}: expected knob=value, knob=value,value or knob=any", text));
+  Pin pin{words[1], {}};
+  std::istringstream values(words[2]);
+  for (std::string value; words[2] != "any" && std::getline(values, value, ',');)
+    pin.values.push_back(std::stoi(value));
+  return pin;
+}
 
 Space::Space(const nlohmann::json& from)
     : kernel(from.at("kernel")),
@@ -70,13 +83,16 @@ std::optional<size_t> Space::knob(const std::string& name) const {
 
 std::string Space::id(const Point& point) const { return hex(tune::hash(text(point), hash_)); }
 
-void Space::pin(const std::string& name, int value) {
-  const auto at = knob(name);
-  if (!at) throw std::invalid_argument(fmt::format("--pin {}={}: {} has no such knob", name, value, this->name()));
-  std::erase_if(points, [&](const Point& point) { return point[*at] != value; });
+void Space::pin(const Pin& pin) {
+  const auto at = knob(pin.knob);
+  if (!at) throw std::invalid_argument(fmt::format("--pin {}: {} has no such knob", pin.knob, name()));
+  if (pin.values.empty()) return;
+  std::erase_if(points, [&](const Point& point) {
+    return std::find(pin.values.begin(), pin.values.end(), point[*at]) == pin.values.end();
+  });
   if (points.empty())
-    throw std::invalid_argument(fmt::format("--pin {}={}: no configuration of {} has it; expected one of {}", name,
-                                            value, this->name(), fmt::join(knobs[*at].legal, ", ")));
+    throw std::invalid_argument(fmt::format("--pin {}={}: no configuration of {} has it; expected some of {}", pin.knob,
+                                            fmt::join(pin.values, ","), name(), fmt::join(knobs[*at].legal, ", ")));
   reindex();
 }
 

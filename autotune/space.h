@@ -20,6 +20,14 @@ struct Knob {
   bool numerics;
 };
 
+// What a knob may be, nothing being anything.
+struct Pin {
+  std::string knob;
+  std::vector<int> values;
+};
+// "chunk=32", "chunk=32,64", "chunk=any"; throws std::invalid_argument.
+Pin parse_pin(const std::string& text);
+
 class Space {
  public:
   Space() = default;
@@ -47,9 +55,9 @@ class Space {
   uint64_t hash() const { return hash_; }
   // Of the space and the point: the same on every machine.
   std::string id(const Point& point) const;
-  // Keeps the points with this value of a knob. Throws std::invalid_argument when there is no such knob, value or
-  // point.
-  void pin(const std::string& name, int value);
+  // Keeps the points with one of these values of a knob, all where there are none. Throws std::invalid_argument when
+  // there is no such knob, or no point left.
+  void pin(const Pin& pin);
   // After points were taken away.
   void reindex();
   // A knob other than the numerical ones that has a choice.

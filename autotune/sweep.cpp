@@ -6,7 +6,6 @@
 #include <chrono>
 #include <fstream>
 #include <iterator>
-#include <sstream>
 #include <stdexcept>
 
 #include "interrupt.h"
@@ -254,9 +253,9 @@ void Sweep::search() {
   result_.evals = progress_.done;
 }
 
-Candidate Sweep::autoscheduled(const std::string& scheduler, const std::vector<std::string>& estimates) {
+Candidate Sweep::autoscheduled(const std::string& scheduler, const std::string& problem) {
   const Stopwatch watch(result_.compile_seconds);
-  return build_autoscheduled(tools_, space_, incumbent_.point, scheduler, estimates, options_.folder / "objects");
+  return build_autoscheduled(tools_, space_, incumbent_.point, scheduler, problem, options_.folder / "objects");
 }
 
 // What Halide's own schedulers make of the kernel, against the default: a yardstick, which never wins.
@@ -265,12 +264,12 @@ void Sweep::compare_autoschedulers() {
   Job asked = job_for(incumbent_);
   asked.extents = true;
   asked.verify = asked.race = false;
-  std::istringstream words(measure(incumbent_, asked).detail);
-  const std::vector<std::string> estimates{std::istream_iterator<std::string>(words), {}};
+  asked.shapes.resize(1);
+  const std::string problem = measure(incumbent_, asked).detail;
   const auto known = by_candidate(journal_.entries(), "autoscheduler");
   for (const std::string& scheduler : autoscheduler_names()) {
     if (interrupted() || known.contains(scheduler)) continue;
-    Candidate candidate = autoscheduled(scheduler, estimates);
+    Candidate candidate = autoscheduled(scheduler, problem);
     if (candidate.outcome.usable()) candidate.outcome = measure(candidate, job_for(candidate));
     note({scheduler, space_.text(incumbent_.point), "autoscheduler", 0, candidate.outcome}, false);
   }

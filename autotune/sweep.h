@@ -87,7 +87,7 @@ class Sweep {
   Candidate built(const Point& point, const char* what);
   void probe_noise();
   void search();
-  Candidate autoscheduled(const std::string& scheduler, const std::vector<std::string>& estimates);
+  Candidate autoscheduled(const std::string& scheduler, const std::string& problem);
   void compare_autoschedulers();
   std::vector<Candidate> build_all(const std::vector<size_t>& batch, const std::vector<size_t>& fresh);
   std::vector<Outcome> rate_all(const std::vector<Candidate>& candidates, const std::vector<size_t>& distinct);

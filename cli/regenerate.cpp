@@ -8,7 +8,6 @@
 #include <iterator>
 #include <memory>
 #include <nlohmann/json.hpp>
-#include <sstream>
 
 #include "../autotune/builder.h"
 #include "../autotune/configuration.h"
@@ -34,13 +33,10 @@ struct Instance {
 };
 
 std::vector<Instance> instances(const RegenerateOptions& options, const tune::Tools& tools) {
-  const tune::Ended ended = tune::run_child({tools.generator, "--list", "--row", options.row}, "", tools.limits);
-  if (!ended.well()) throw Failure(fmt::format("--row {}: the generator {}", options.row, ended.text()));
   std::vector<Instance> all;
-  std::istringstream lines(ended.out);
-  for (std::string line; std::getline(lines, line);) {
-    const size_t colon = std::min(line.find(':'), line.size());
-    all.push_back({line.substr(0, colon), line.substr(std::min(colon + 1, line.size()))});
+  for (const std::string& name : tune::list_kernels(tools, options.row)) {
+    const size_t colon = name.find(':');
+    all.push_back({name.substr(0, colon), colon == name.npos ? "" : name.substr(colon + 1)});
   }
   return all;
 }

@@ -17,7 +17,7 @@ namespace {
 const std::vector<double>& of(const Estimates& estimates, const std::string& name, size_t count) {
   const auto found = estimates.find(name);
   if (found == estimates.end() || found->second.size() != count)
-    throw std::invalid_argument(fmt::format("--estimate: expected {} numbers for {}", count, name));
+    throw std::invalid_argument(fmt::format("--problem: expected {} numbers for {}", count, name));
   return found->second;
 }
 

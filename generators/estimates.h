@@ -11,6 +11,6 @@ namespace lathe::gen {
 using Estimates = std::map<std::string, std::vector<double>>;
 
 // From words "NAME=W", "NAME=WxH", "NAME=N". Throws std::invalid_argument.
-Estimates parse_estimates(const std::vector<std::string>& words);
+Estimates parse_estimates(const std::string& problem);
 
 }  // namespace lathe::gen

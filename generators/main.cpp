@@ -39,7 +39,7 @@ using Output = Halide::OutputFileType;
 struct Options {
   std::string kernel, axis, row, records, tune_for = "generic", directory = ".", sanitize;
   std::string autoscheduler;
-  std::vector<std::string> emit{"object"}, set, estimates;
+  std::vector<std::string> emit{"object"}, set, problems;
   bool asserts = false, runtime = false, space = false, list = false;
 };
 
@@ -115,11 +115,15 @@ void check_vectors(const Halide::Target& target) {
         fmt::format("schedules/vectors.cpp says {} lanes for {}, Halide {}", lanes, target.to_string(), known));
 }
 
-// A line a loop, in the order of the code: how often its body runs, and whether it holds no loop.
-std::string trips_text(const Halide::Internal::Stmt& body, const Estimates& estimates) {
+// For each problem a line a loop, in the order of the code: how often its body runs, and whether it holds no loop; then
+// an empty line.
+std::string trips_text(const Halide::Internal::Stmt& body, const std::vector<std::string>& problems) {
   std::string text;
-  for (const LoopTrips& loop : count_trips(body, estimates))
-    text += fmt::format("{} {} {}\n", loop.trips, loop.innermost ? 1 : 0, loop.name);
+  for (const std::string& problem : problems) {
+    for (const LoopTrips& loop : count_trips(body, parse_estimates(problem)))
+      text += fmt::format("{} {} {}\n", loop.trips, loop.innermost ? 1 : 0, loop.name);
+    text += "\n";
+  }
   return text;
 }
 
@@ -133,12 +137,12 @@ std::string launches_text(const Halide::Internal::Stmt& body) {
 
 // What is told of the kernel as it is lowered, in words of ours.
 void write_told(const std::string& stem, const std::set<std::string>& told, const Halide::Module& module,
-                const Estimates& estimates) {
+                const std::vector<std::string>& problems) {
   for (const auto& function : module.functions()) {
     if (function.name != module.name()) continue;
     for (const std::string& kind : told) {
       std::ofstream out(stem + "." + kind);
-      out << (kind == "trips" ? trips_text(function.body, estimates) : launches_text(function.body));
+      out << (kind == "trips" ? trips_text(function.body, problems) : launches_text(function.body));
       if (!out.flush()) throw std::runtime_error("cannot write " + stem + "." + kind);
     }
   }
@@ -162,7 +166,7 @@ void generate(const Options& options) {
   if (options.autoscheduler.empty())
     family_of_row.apply(kernel, choice.numbers, target);
   else
-    autoschedule(kernel, options.autoscheduler, parse_estimates(options.estimates), target);
+    autoschedule(kernel, options.autoscheduler, parse_estimates(options.problems.at(0)), target);
 
   const std::string symbol = fmt::format("lathe_{}{}{}_{}{}", options.kernel, options.axis.empty() ? "" : "_",
                                          options.axis, row.name, options.asserts ? "_asserting" : "");
@@ -194,7 +198,7 @@ void generate(const Options& options) {
   const Halide::Module module =
       Halide::Pipeline(kernel.outputs()).compile_to_module(kernel.arguments(), symbol, target);
   module.compile(files);
-  write_told(stem, told, module, parse_estimates(options.estimates));
+  write_told(stem, told, module, options.problems);
   write_entry(stem + ".inc", options, symbol, family_of_row.grains(instance, choice.numbers, target), choice);
 }
 
@@ -262,7 +266,7 @@ void print_instances(const Options& options) {
   const Row& row = find_row(options.row);
   const bool device = row.family == "gpu";
   // an extension of OpenCL's, which is not asked for: only what takes halves by their bits has them
-  const bool halves = row.halide.find("-opencl") == std::string::npos;
+  const bool halves = !has_word(row.halide, "opencl");
   for (const Announced& a : announced()) {
     const std::string_view axis = a.axis;
     if ((axis == "device" || axis == "types") && !device) continue;
@@ -300,10 +304,12 @@ int main(int argc, char** argv) {
   app.add_option("--emit", options.emit, "object, assembly, stmt, header, device_code, trips, launches")
       ->delimiter(',');
   app.add_option("--set", options.set, "knob=value, instead of the record's");
+  auto* problems = app.add_option("--problem", options.problems,
+                                  "the arguments to expect, for an autoscheduler and for trips: words NAME=W, NAME=WxH "
+                                  "or NAME=N");
   app.add_option("--autoscheduler", options.autoscheduler, "in place of the schedule, for comparison")
-      ->check(CLI::IsMember({"Adams2019", "Li2018", "Mullapudi2016"}));
-  app.add_option("--estimate", options.estimates,
-                 "NAME=W, NAME=WxH or NAME=N: arguments to expect, for an autoscheduler and for trips");
+      ->check(CLI::IsMember({"Adams2019", "Li2018", "Mullapudi2016"}))
+      ->needs(problems);
   app.add_flag("--space", options.space, "print the kernel's configurations as JSON, and generate nothing")
       ->needs(kernel);
   app.add_flag("--asserts", options.asserts, "keep Halide's run-time checks");

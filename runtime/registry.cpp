@@ -19,7 +19,7 @@ namespace lathe {
 
 namespace {
 
-// FNV-1a. A plan looks for a score of kernels among hundreds: comparing names was a tenth of its making.
+// FNV-1a. A plan looks for a score of kernels among hundreds: comparing names was two fifths of its making.
 constexpr uint32_t digest(std::string_view row, std::string_view kernel, std::string_view axis) {
   uint32_t hash = 2166136261;
   for (const std::string_view name : {row, kernel, axis})

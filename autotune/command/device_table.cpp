@@ -74,8 +74,7 @@ class DeviceTable {
   int run() {
     const std::regex wanted(options_.filter);
     std::vector<std::string> chosen;
-    std::istringstream names(run({tools_.generator, "--row", options_.row, "--list"}).out);
-    for (std::string name; std::getline(names, name);)
+    for (const std::string& name : list_kernels(tools_, options_.row))
       if (std::regex_search(name, wanted)) chosen.push_back(name);
     if (chosen.empty()) throw std::invalid_argument(fmt::format("no kernel's name matches {}", options_.filter));
     look_at_all(chosen);

@@ -97,8 +97,12 @@ int command_replay(const Request& request) {
   std::erase_if(space.points, [&](const Point& p) { return !recorded.contains(space.id(p)); });
   space.reindex();
   const double best = score_of(entries[0].outcome);
-  fmt::print("{}: {} configurations recorded, the best takes {:.3f} of the default's time\n", space.name(),
-             space.points.size(), best);
+  const auto fallback = recorded.find(space.id(space.fallback));
+  const bool timed = entries[0].outcome.ratio > 0;
+  fmt::print("{}: {} configurations recorded, the best {}\n", space.name(), space.points.size(),
+             timed                        ? fmt::format("takes {:.3f} of the default's time", best)
+             : fallback == recorded.end() ? fmt::format("is rated {:.0f}", best)
+                                          : fmt::format("is rated {:.0f}, the default {:.0f}", best, fallback->second));
   cli::Table table({"strategy", "evaluations to 95 % of the best: median", "90th percentile", "not in 300"});
   const auto elsewhere = winners_elsewhere(tools_of(request).records, space, space.row);
   std::vector<std::pair<std::string, StrategyOptions>> rivals;

@@ -1,6 +1,7 @@
 #include "request.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <sched.h>
 
 #include <algorithm>
@@ -167,16 +168,14 @@ std::string shapes_text(const std::vector<Shape>& shapes) {
 Space space_of(const Request& request, const Tools& tools, const Instance& instance) {
   Space space = list_space(tools, instance.kernel, instance.axis, row_of(request));
   std::set<std::string> pinned;
-  for (const std::string& pin : request.pins) {
-    const size_t equals = pin.find('=');
-    if (equals == std::string::npos) throw std::invalid_argument(fmt::format("--pin {}: expected knob=value", pin));
-    const std::string name = pin.substr(0, equals), value = pin.substr(equals + 1);
-    pinned.insert(name);
-    if (value != "any") space.pin(name, std::stoi(value));
+  for (const std::string& text : request.pins) {
+    const Pin pin = parse_pin(text);
+    pinned.insert(pin.knob);
+    space.pin(pin);
   }
   for (size_t k = 0; k < space.knobs.size(); k++)
     if (space.knobs[k].numerics && !pinned.contains(space.knobs[k].name))
-      space.pin(space.knobs[k].name, space.record[k]);
+      space.pin({space.knobs[k].name, {space.record[k]}});
   return space;
 }
 
@@ -189,8 +188,8 @@ fs::path root_of(const Request& request) {
 
 fs::path folder_of(const Request& request, const Tools& tools, const Space& space, const std::vector<Shape>& shapes) {
   const std::string what =
-      fmt::format("{}|{}|{}|{}|{}|{}|{}", uarch_of(request), space.hash(), space.points.size(), generator_name(tools),
-                  shapes_text(shapes), request.measure + request.mcpu, request.wrap);
+      fmt::format("{}|{}|{}|{}|{}|{}|{}", uarch_of(request), space.hash(), fmt::join(space.points, ","),
+                  generator_name(tools), shapes_text(shapes), request.measure + request.mcpu, request.wrap);
   std::string name = space.name();
   std::replace(name.begin(), name.end(), ':', '-');
   return root_of(request) / fmt::format("{}-{}-{}", name, space.row, hex(hash(what)).substr(0, 8));

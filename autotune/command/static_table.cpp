@@ -116,15 +116,15 @@ class StaticTable {
     Outcome outcome = candidate.outcome;
     const auto found = model_->loops(outcome, space, candidate);
     if (!outcome.usable()) throw Infrastructure(outcome.detail);
-    auto trips = model_->trips(outcome, space, candidate, job_of(space, options, candidate, candidate),
-                               options.shapes.front(), found);
-    trips.resize(found.size());
+    const auto shapes = model_->trips(outcome, space, candidate, job_of(space, options, candidate, candidate), found);
+    if (!outcome.usable()) throw Infrastructure(outcome.detail);
     std::error_code ignored;
     fs::remove_all(folder, ignored);
     std::vector<RatedLoop> loops;
     for (size_t i = 0; i < found.size(); i++)
       if (!found[i].body.empty())
-        loops.push_back({instance.name(), space.text(space.record), found[i], trips[i], contents_of(found[i].body)});
+        loops.push_back(
+            {instance.name(), space.text(space.record), found[i], shapes[0][i], contents_of(found[i].body)});
     return loops;
   }
 

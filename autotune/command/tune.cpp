@@ -22,7 +22,8 @@ void add_options(CLI::App& app, Request& r) {
   app.add_option("--row", r.row, "a row of schedules/targets.def (default: the best that this processor runs)");
   app.add_option("--tune-for", r.tune_for, "the micro-architecture that records are for (default: this one)");
   app.add_option("--problem", r.problems, "D=64,V=64, or a group of bench/shapes.def; may be given again")->take_all();
-  app.add_option("--pin", r.pins, "knob=value; knob=any frees the chunk, which else stays as the row has it")
+  app.add_option("--pin", r.pins,
+                 "knob=value or knob=value,value; knob=any frees the chunk, which else stays as the row has it")
       ->take_all();
   app.add_option("--measure", r.measure, "native, or mca: a static model that ranks and claims no time")
       ->check(CLI::IsMember({"native", "mca"}));

@@ -39,7 +39,7 @@ struct Job {
   Built candidate, incumbent;
   std::vector<Shape> shapes;
   bool verify = true, race = true;
-  bool extents = false;  // say how large the arguments of the first shape are
+  bool extents = false;  // say how large the arguments of each shape are
   bool racing = true;    // give up early on what is clearly slower
   int pairs = 24;        // fast ones that are wanted for each shape
   double seconds = 4;    // and the time that may be spent on them

@@ -114,7 +114,8 @@ int run_whole(const WholeJob& job) {
 int run(const Job& job) {
   stay_on(job.cpu);
   if (job.extents)
-    say({{"event", "extents"}, {"arguments", Tiles(job, job.candidate, timed(job, job.shapes.at(0))).extents()}});
+    for (const Shape& shape : job.shapes)
+      say({{"event", "extents"}, {"arguments", Tiles(job, job.candidate, timed(job, shape)).extents()}});
   if (!job.verify && !job.race) {
     say({{"event", "done"}});
     return 0;

@@ -242,6 +242,26 @@ TEST(StaticModel, LoopsAreCut) {
   EXPECT_EQ(loops[1].spills, 1);
 }
 
+TEST(Pins, KeepWhatTheyName) {
+  const Space all = list_space(shim_tools(), "causal", "plain", "avx2");
+  const auto values = [&](const Space& space) {
+    std::set<int> found;
+    for (const Point& point : space.points) found.insert(point[0]);
+    return found;
+  };
+  Space some = all;
+  some.pin(parse_pin("a=3,7,1000"));
+  EXPECT_EQ(values(some), (std::set<int>{3, 7}));
+  EXPECT_EQ(some.index_of(some.points[1]), 1U);
+  some = all;
+  some.pin(parse_pin("a=any"));
+  EXPECT_EQ(some.points, all.points);
+  EXPECT_THROW(some.pin(parse_pin("a=1000")), std::invalid_argument);
+  EXPECT_THROW(some.pin(parse_pin("c=4")), std::invalid_argument);
+  for (const char* wrong : {"a", "a=", "a=3x", "a=3,", "a=-1", "=3"})
+    EXPECT_THROW(parse_pin(wrong), std::invalid_argument) << wrong;
+}
+
 TEST(StaticModel, BodiesAreCounted) {
   const Contents arm = contents_of(
       "\tldp\tq0, q1, [x8]\n\tfmla\tv2.4s, v0.4s, v3.s[1]\n\tfmls\tv4.4s, v0.4s, v1.4s\n\tstp\tq2, q4, [sp, #32]\n"
@@ -259,7 +279,11 @@ TEST(StaticModel, BodiesAreCounted) {
 }
 
 TEST(StaticModel, LoopsAreMatchedWithTheirTrips) {
-  const auto trips = read_trips("16 0 o.x\n1024 1 sum.k\n64 1 tail.k\n");
+  const auto problems = read_trips("16 0 o.x\n1024 1 sum.k\n64 1 tail.k\n\n32 1 o.x\n\n");
+  ASSERT_EQ(problems.size(), 2U);
+  ASSERT_EQ(problems[1].size(), 1U);
+  EXPECT_EQ(problems[1][0].count, 32);
+  const auto& trips = problems[0];
   const auto loop = [](const char* name, bool innermost) { return Loop{name, "x", 0, innermost}; };
   EXPECT_EQ(matched({loop("o.x", false), loop("sum.k.us", true), loop("tail.k", true), loop("memset", true)}, trips),
             (std::vector<double>{16, 1024, 64, 0}));
