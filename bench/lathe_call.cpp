@@ -135,11 +135,13 @@ class Call : public LatheCall {
     float* sizes = decay_->floats() + s.key_heads;
     std::fill_n(decay_->floats(), s.key_heads, problem_.log_decay);
     std::fill_n(sizes, s.key_heads, problem_.step_size);
-    args_.add(LATHE_DECAY, decay_->data(), {s.key_heads}, "f32");
+    if (!adapts(c)) args_.add(LATHE_DECAY, decay_->data(), {s.key_heads}, "f32");
     args_.add(LATHE_STEP_SIZE, sizes, {s.key_heads}, "f32");
     if (c.op != "decode") return;
     for (const uint32_t role : {LATHE_MOMENTUM_IN, LATHE_MOMENTUM_OUT})
       args_.add(role, problem_.momentum.data(), {s.batch, s.key_heads, key_width(c), s.value_width}, "f32");
+    for (const uint32_t role : {LATHE_LAST_TOKEN_IN, LATHE_LAST_TOKEN_OUT})
+      if (adapts(c)) args_.add(role, problem_.last.data(), {s.batch, s.key_heads, key_width(c) + s.value_width}, "f32");
   }
 
   void describe() {

@@ -47,7 +47,24 @@ class Momentum {
   float* base_;
 };
 
-// How much of it a state head's momentum keeps.
-float momentum_kept(const Plan& plan, const Problem& problem, int64_t head);
+// What a token does to the momentum of a state: P' = kept P - taken k^T v.
+struct Moved {
+  float kept, taken;
+};
+// Of a state head whose DECAY says it.
+Moved moved_by_decay(const Plan& plan, const Problem& problem, int64_t head);
+
+// One token of a state and its momentum, K rows of `columns`, and what its query reads of the state that it leaves.
+// They may be moved where they lie.
+struct MovedState {
+  const float *state, *momentum;
+  float *next, *next_momentum;
+  int64_t columns;
+};
+struct TokenRows {
+  const float *q, *k, *v;
+};
+void move(const Plan& plan, int64_t K, const TokenRows& token, const MovedState& of, const Moved& by, float inv,
+          float* out);
 
 }  // namespace lathe

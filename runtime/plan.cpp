@@ -56,13 +56,14 @@ Kernels choose_kernels(const Meaning& meaning, const char* row) {
   const auto pick = [&](const char* kernel, const char* axis) {
     return meaning.op->uses(kernel) ? need(row, kernel, axis) : nullptr;
   };
-  const bool walks = meaning.variant->rank_one();  // no kernel has a chunk of such tokens
+  const bool walks = meaning.variant->walks();
   Kernels k{};
-  if (!walks)
+  if (!walks) {
     k.causal = pick(meaning.normalise() && !meaning.op->backward() ? "causal_normalised" : "causal", transition);
-  if (!walks) k.state = pick("state", transition);
+    k.state = pick("state", transition);
+    k.key_sum = pick("key_sum", transition);
+  }
   k.readout = pick("readout", "");
-  k.key_sum = pick("key_sum", transition);
   k.key_step = pick("key_step", "");
   k.fixed_denominator = pick("fixed_denominator", "");
   k.recall = pick("recall", "");
@@ -202,7 +203,7 @@ Meaning understand(const lathe_desc& desc) {
     fail(LATHE_UNSUPPORTED,
          "desc.variant: \"{}\" has no gradient yet: expected the operator \"causal\" or \"decode\", got \"{}\"",
          variant, desc.op);
-  require(!(desc.flags & LATHE_CLAMP_GATES) || m.variant->directed(),
+  require(!(desc.flags & LATHE_CLAMP_GATES) || (m.variant->directed() && !m.variant->adapts()),
           "desc.flags: expected no CLAMP_GATES, since the variant {} has no gates, got {:#x}", variant, desc.flags);
   require(!(desc.flags & LATHE_SOFTPLUS) || m.variant->steps(),
           "desc.flags: expected no SOFTPLUS, since the variant {} has no steps, got {:#x}", variant, desc.flags);
@@ -316,7 +317,7 @@ std::string describe(const Plan& plan) {
                          k.recall_more, k.update_keys, k.decode_delta, k.decode_rank_one, k.decode_momentum, k.decode})
     if (e) add(e);
   if (plan.meaning.normalise()) {
-    if (op == Op::kCausal || op == Op::kNoncausal || op == Op::kAccumulate) add(k.key_sum);
+    if (k.key_sum && (op == Op::kCausal || op == Op::kNoncausal || op == Op::kAccumulate)) add(k.key_sum);
     if (op == Op::kCausal || op == Op::kDecode) add(k.key_step);
     if (k.fixed_denominator) add(k.fixed_denominator);
   }

@@ -132,6 +132,8 @@ class Tensors {
       for (uint32_t role : {LATHE_MOMENTUM_IN, LATHE_MOMENTUM_OUT}) add(c, role, f32, {1, 1, c.keys(), c.width});
       add(c, LATHE_STEP_SIZE, f32, {1});
     }
+    if (c.variant.adapts())
+      for (uint32_t role : {LATHE_LAST_TOKEN_IN, LATHE_LAST_TOKEN_OUT}) add(c, role, f32, {1, 1, c.keys() + c.width});
     if (c.normalise)
       for (uint32_t role : {LATHE_Z_IN, LATHE_Z_OUT}) add(c, role, f32, {1, 1, c.keys()});
     if (c.map.projects()) add(c, LATHE_PROJECTION, f32, {kFeatures, c.width});
@@ -187,8 +189,8 @@ class Tensors {
       slots_.back().field.draw(role * 1000, kDecaying);
     else if (role == LATHE_BETA || role == LATHE_A || role == LATHE_B)
       slots_.back().field.draw(role * 1000, kCorrecting);
-    else if (!find_role(role)->output)  // denominators of what may be negative could vanish
-      slots_.back().field.draw(role * 1000, c.normalise ? kPositive : kAny);
+    else if (!find_role(role)->output)  // denominators of what may be negative could vanish, and some have no root
+      slots_.back().field.draw(role * 1000, c.normalise || role == LATHE_STEP_SIZE ? kPositive : kAny);
   }
 
   int64_t tokens_;

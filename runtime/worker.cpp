@@ -200,7 +200,8 @@ Worker::Rows Worker::rows_at(uint32_t role, const char* from, const Step& step, 
   // where keys have gates, kernels make rows of their own of them, and of values where those are corrected; and where
   // tokens are walked, each row is read once
   const Variant& variant = *plan_.meaning.variant;
-  const bool far = role == LATHE_V ? !variant.has_normaliser() : variant.keyed() || mixes(role);
+  const bool walks = variant.walks(),
+             far = role == LATHE_V ? variant.corrects() || walks : variant.keyed() || walks || mixes(role);
   if (in_place(x, step.rows, width, far)) return {reinterpret_cast<const float*>(from), s.step * x.stride[1]};
   return {copy(x.storage, from, s.step * x.stride[1], step.rows, x.shape[3], to, width, plan_.padded.C), width};
 }
@@ -388,6 +389,7 @@ void Worker::load(const Sequence& s, const Unit& unit) {
     for (int64_t value = 0; value < group.values(); value++) {
       const int64_t head = group.head(p_.sizes.state_heads(), unit.head + h, value);
       load_states(LATHE_STATE_IN, LATHE_MOMENTUM_IN, s.state, head, state(carried, value));
+      load_last(s.state, head, state(carried, value));
     }
     load_z(p_[LATHE_Z_IN], s.state, unit.head + h, z(carried));
     peak(carried) = entering_peak(s, unit.head + h);
@@ -404,6 +406,7 @@ void Worker::save(const Sequence& s, const Unit& unit, const Columns& columns) {
     for (int64_t value = 0; value < group.values(); value++) {
       const int64_t head = group.head(p_.sizes.state_heads(), unit.head + h, value);
       save_states(state(carried, value), LATHE_STATE_OUT, LATHE_MOMENTUM_OUT, s.state, head, columns);
+      save_last(state(carried, value), s.state, head);
     }
     if (columns.first > 0) continue;
     save_z(z(carried), p_[LATHE_Z_OUT], s.state, unit.head + h);
@@ -439,6 +442,24 @@ void Worker::save_states(const float* from, uint32_t state, uint32_t momentum, i
                          Columns columns) {
   save_state(from, p_[state], row, head, columns);
   save_state(plan_.momentum_of(from), p_[momentum], row, head, columns);
+}
+
+void Worker::load_last(int64_t row, int64_t head, float* state) {
+  if (!plan_.meaning.variant->adapts()) return;
+  const Tensor& from = p_[LATHE_LAST_TOKEN_IN];
+  const auto put = [&](int64_t first, int64_t n, float* to) {
+    std::memset(to, 0, static_cast<size_t>(n) * 4);
+    if (from.present()) std::memcpy(to, from.floats(row, head, first), static_cast<size_t>(n) * 4);
+  };
+  put(0, p_.sizes.K, plan_.last_key_of(state));
+  put(p_.sizes.K, p_.sizes.V, plan_.last_value_of(state));
+}
+
+void Worker::save_last(float* state, int64_t row, int64_t head) {
+  const Tensor& to = p_[LATHE_LAST_TOKEN_OUT];
+  if (!to.present()) return;
+  std::memcpy(to.floats(row, head), plan_.last_key_of(state), static_cast<size_t>(p_.sizes.K) * 4);
+  std::memcpy(to.floats(row, head, p_.sizes.K), plan_.last_value_of(state), static_cast<size_t>(p_.sizes.V) * 4);
 }
 
 void Worker::load_z(const Tensor& from, int64_t row, int64_t head, float* to) const {

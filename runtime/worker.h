@@ -198,6 +198,9 @@ class Worker {
   // A state with its momentum, if it has one.
   void load_states(uint32_t state, uint32_t momentum, int64_t row, int64_t head, float* to);
   void save_states(const float* from, uint32_t state, uint32_t momentum, int64_t row, int64_t head, Columns columns);
+  // What lies behind it of the last token, where a momentum adapts to its tokens.
+  void load_last(int64_t row, int64_t head, float* state);
+  void save_last(float* state, int64_t row, int64_t head);
   void load_z(const Tensor& from, int64_t row, int64_t head, float* to) const;
   void save_z(const float* from, const Tensor& to, int64_t row, int64_t head) const;
 

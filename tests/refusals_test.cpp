@@ -85,6 +85,7 @@ const std::vector<Shape>& shapes() {
       {"steps", [](Problem& p) { p.variant = "ssd"; }, has_direction},
       {"mixed", [](Problem& p) { p.keys = 2; }, [](const std::string& op) { return op != "readout"; }},
       {"moving", [](Problem& p) { p.variant = "momentum"; }, has_direction},
+      {"adapting", [](Problem& p) { p.variant = "adaptive_momentum"; }, scans},
       {"snapshots", [](Problem& p) { p.snapshots = true; }, [](const std::string& op) { return op == "decode"; }},
   };
   return all;
@@ -226,7 +227,8 @@ void aliases(Spoils& all, uint32_t role, SpoiledCall& good) {
     const int64_t bytes = b.view.bits / 8, last = (b.elements() - 1) * bytes;
     const bool state = (role == LATHE_STATE_OUT && other == LATHE_STATE_IN) ||
                        (role == LATHE_Z_OUT && other == LATHE_Z_IN) ||
-                       (role == LATHE_MOMENTUM_OUT && other == LATHE_MOMENTUM_IN);
+                       (role == LATHE_MOMENTUM_OUT && other == LATHE_MOMENTUM_IN) ||
+                       (role == LATHE_LAST_TOKEN_OUT && other == LATHE_LAST_TOKEN_IN);
     for (const int64_t offset : {int64_t{0}, bytes, last}) {
       if (state && offset == 0) continue;
       all.push_back({fmt::format("{} bytes into {}", offset, rule.name),

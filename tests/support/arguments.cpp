@@ -208,6 +208,9 @@ void Arguments::add_states(bool reads_keys) {
   if (reference::variants().at(p.variant).takes_momentum)
     add_pair(LATHE_MOMENTUM_IN, LATHE_MOMENTUM_OUT, {p.rows(), p.state_heads(), K, p.V}, !p.state.empty(),
              start.value.momentum);
+  if (reference::variants().at(p.variant).adapts)
+    add_pair(LATHE_LAST_TOKEN_IN, LATHE_LAST_TOKEN_OUT, {p.rows(), p.state_heads(), K + p.V}, !p.state.empty(),
+             start.value.last);
   if (p.normalise) add_pair(LATHE_Z_IN, LATHE_Z_OUT, {p.rows(), p.HK, K}, !p.z.empty(), start.value.z);
   if (p.stabilise && reads_keys) {
     const Extents shape = {p.rows(), p.HK};
@@ -248,8 +251,8 @@ Answer Arguments::outputs() const {
       all.o.insert(all.o.end(), part->begin(), part->end());
     return all;
   }
-  return {read(LATHE_O),          read(LATHE_STATE_OUT), read(LATHE_Z_OUT),
-          read(LATHE_STABILISER), read(LATHE_SNAPSHOTS), read(LATHE_MOMENTUM_OUT)};
+  return {read(LATHE_O),         read(LATHE_STATE_OUT),    read(LATHE_Z_OUT),         read(LATHE_STABILISER),
+          read(LATHE_SNAPSHOTS), read(LATHE_MOMENTUM_OUT), read(LATHE_LAST_TOKEN_OUT)};
 }
 
 std::string Arguments::text() const {
