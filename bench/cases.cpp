@@ -92,9 +92,11 @@ constexpr Listed kRows[] = {
     {"smoke_decode", "decode", "gated_delta", "identity", "f32", kBthd, false, 1},
     {"smoke", "causal", "momentum", "elu1", "f32", kBthd, true, 1},
     {"smoke", "causal", "adaptive_momentum", "elu1", "f32", kBthd, true, 1},
+    {"smoke", "causal", "momentum_training", "elu1", "f32", kBthd, true, 1},
     {"smoke", "causal", "plain", "elu1", "f32", kBthd, true, 1, 2},
     {"smoke", "causal_backward", "plain", "elu1", "f32", kBthd, true, 1, 2},
     {"smoke", "causal_backward", "momentum", "elu1", "f32", kBthd, true, 1},
+    {"smoke", "causal_backward", "momentum_training", "elu1", "f32", kBthd, true, 1},
     {"smoke_decode", "decode", "momentum", "identity", "f32", kBthd, false, 1},
     {"smoke_decode", "decode", "adaptive_momentum", "identity", "f32", kBthd, false, 1},
 };
@@ -170,6 +172,7 @@ bool has_decay(const Case& c) { return c.variant == "decay" || has_steps(c); }
 bool has_rows(const Case& c) { return c.variant == "rwkv7"; }
 bool adapts(const Case& c) { return c.variant == "adaptive_momentum"; }
 bool moves(const Case& c) { return c.variant == "momentum" || adapts(c); }
+bool foresees(const Case& c) { return c.variant == "momentum_training"; }
 bool corrects(const Case& c) { return c.variant.ends_with("delta") || c.variant == "kda"; }
 
 int64_t gate_width(const Case& c) {

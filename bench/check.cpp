@@ -64,9 +64,17 @@ double own_weight(const Problem& p, int64_t h, size_t key) {
   return has_bonus(p.what) ? static_cast<double>(p.bonus_at(h, static_cast<int64_t>(key))) : 1;
 }
 
+// What a token's value counts.
+double weight_of_value(const Problem& p, int64_t b, int64_t t, int64_t h) {
+  double sum = 1;
+  for (int64_t later = t + 1; later < p.what.shape.tokens && foresees(p.what); later++)
+    sum = 1 + std::exp(static_cast<double>(p.log_decay)) * sum;
+  return foresees(p.what) ? p.step_size * sum : static_cast<double>(p.step_at(b, t, h));
+}
+
 Row value_row(const Problem& p, int64_t b, int64_t t, int64_t h) {
   Row v = raw_row(p, Tensor::kValue, b, t, h);
-  for (double& x : v) x *= static_cast<double>(p.step_at(b, t, h));
+  for (double& x : v) x *= weight_of_value(p, b, t, h);
   return v;
 }
 
@@ -248,7 +256,7 @@ void gradients_of_head(const Problem& p, int64_t b, int64_t h, Out out) {
       for (size_t j = 0; j < V; j++) {
         const double of = state[i * V + j] + own[i] * d_o[j] * inverse[n];
         d_k[i] += of * v[j];
-        d_v[j] += of * k[i] * static_cast<double>(p.step_at(b, t, h));
+        d_v[j] += of * k[i] * weight_of_value(p, b, t, h);
       }
     }
     out(1, t, of_each_key(p, b, t, h, d_k));

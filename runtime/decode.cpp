@@ -110,6 +110,7 @@ struct Token {
       load_betas(w, beta.at(s.batch, s.first + t, state), beta.stride[2] * between, heads, betas());
     if (const Tensor& dt = p[LATHE_DT]; dt.present())
       w.load_steps(dt.at(s.batch, s.first + t, state), dt.stride[2] * between, bias_of_steps(p, state, between), heads);
+    if (plan.meaning.variant->foresees()) w.load_weights(s.queries - t - 1, state, between, heads);
     if (!keyed()) {
       for (int64_t h = 0; h < heads; h++) w.gate()[h] = kept * left(state_head(h, value), w.dt() + h);
       return;
@@ -213,7 +214,7 @@ struct Token {
     const int64_t outputs = group.outputs() / group.values();
     const Worker::Rows k = keys();
     Worker::Rows v = w.value_heads(s, t, group.head(p.sizes.HV, first, value), apart(p.sizes.HV), heads, width());
-    if (plan.meaning.variant->steps()) v = w.weigh(v, width(), heads);
+    if (plan.meaning.variant->weighs()) v = w.weigh(v, width(), heads);
     const auto output_head = [&](int64_t l) { return group.head(p.sizes.out_heads(), first, l); };
     const auto each_output = [&](auto visit) {
       int64_t n = 0;

@@ -52,7 +52,7 @@ Layout worker_layout(const Plan& plan, const Problem& problem) {
   layout.inv = take((rank_one ? 2 : 1) * rows + 16);
   layout.gate = take(2 * w.C + 16);
   layout.dt = take(w.C + 16);
-  layout.raw = take(plan.meaning.variant->steps() ? w.C * w.V : 0);
+  layout.raw = take(plan.meaning.variant->weighs() ? w.C * w.V : 0);
   layout.key_gates = take(rank_one ? 3 * w.C * w.K : KeyGates::floats(plan));  // what is left, A and B
   layout.delta = take(DeltaRule::floats(plan));
   layout.momentum = take(plan.meaning.variant->adapts() ? adaptive_floats(plan) : Momentum::floats(plan));

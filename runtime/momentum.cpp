@@ -1,6 +1,7 @@
 #include "momentum.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <limits>
 
@@ -18,6 +19,19 @@ double log_kept(const Plan& plan, const Problem& p, int64_t head) {
 
 Moved moved_by_decay(const Plan& plan, const Problem& p, int64_t head) {
   return {static_cast<float>(std::exp(log_kept(plan, p, head))), *p[LATHE_STEP_SIZE].floats(head)};
+}
+
+// Sums of powers, twice as many terms with each bit of their number: (1 - beta^n) / (1 - beta) cancels.
+WeightOfValue::WeightOfValue(const Plan& plan, const Problem& p, int64_t head, int64_t after)
+    : beta_(std::exp(log_kept(plan, p, head))), gamma_(static_cast<double>(*p[LATHE_STEP_SIZE].floats(head))) {
+  double power = 1;
+  for (uint64_t bit = std::bit_floor(static_cast<uint64_t>(after)); bit > 0; bit >>= 1) {
+    sum_ += power * sum_;
+    power *= power;
+    if (!(static_cast<uint64_t>(after) & bit)) continue;
+    sum_ += power;
+    power *= beta_;
+  }
 }
 
 void move(const Plan& plan, int64_t K, const TokenRows& token, const MovedState& of, const Moved& by, float inv,

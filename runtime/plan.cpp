@@ -197,11 +197,17 @@ Meaning understand(const lathe_desc& desc) {
         variant, desc.flags);
   require(!(desc.flags & LATHE_STABILISE) || m.map->stabilises(),
           "desc.flags: expected no STABILISE, since the map {} has nothing to stabilise, got {:#x}", map, desc.flags);
-  if ((m.variant->reads_before() || !m.variant->has_normaliser() || m.variant->moves()) && desc.flags & LATHE_STABILISE)
+  if ((m.variant->reads_before() || !m.variant->has_normaliser() || m.variant->brings_step_size()) &&
+      desc.flags & LATHE_STABILISE)
     fail(LATHE_UNSUPPORTED, "desc.flags: expected no STABILISE beside the variant {}, got {:#x}", variant, desc.flags);
   if (m.op->backward() && !m.variant->has_gradient())
     fail(LATHE_UNSUPPORTED,
          "desc.variant: \"{}\" has no gradient yet: expected the operator \"causal\" or \"decode\", got \"{}\"",
+         variant, desc.op);
+  if (m.op->op == Op::kDecode && !m.variant->recurs())
+    fail(LATHE_UNSUPPORTED,
+         "desc.variant: \"{}\" is no recurrence, since a token counts by how many are to come: expected the operator "
+         "\"causal\" or \"causal_backward\", got \"{}\"",
          variant, desc.op);
   require(!(desc.flags & LATHE_CLAMP_GATES) || (m.variant->directed() && !m.variant->adapts()),
           "desc.flags: expected no CLAMP_GATES, since the variant {} has no gates, got {:#x}", variant, desc.flags);

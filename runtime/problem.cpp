@@ -287,7 +287,7 @@ void check_gradients(const Problem& p, const Meaning& meaning) {
     require(!p[gradient_of(role)].present() || meaning.variant->moves(),
             "{}: expected none, since the variant {} has no momentum, got one", find_role(gradient_of(role))->name,
             meaning.variant->name);
-  if (meaning.variant->moves() && p[gradient_of(LATHE_DECAY)].present())
+  if (meaning.variant->brings_step_size() && p[gradient_of(LATHE_DECAY)].present())
     fail(LATHE_UNSUPPORTED, "GRAD_DECAY: expected none, since the variant {} has no gradient of it, got one",
          meaning.variant->name);
   const Tensor& projection = p[LATHE_PROJECTION];

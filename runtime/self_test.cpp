@@ -67,7 +67,11 @@ class Expected {
   }
 
   double step(int64_t t) {
-    return c_.variant.steps() ? std::log1p(std::exp(t_.at(LATHE_DT, t) + t_.at(LATHE_DT_BIAS, 0))) : 1;
+    if (c_.variant.steps()) return std::log1p(std::exp(t_.at(LATHE_DT, t) + t_.at(LATHE_DT_BIAS, 0)));
+    double sum = 1;
+    for (int64_t later = t + 1; later < t_.tokens() && c_.variant.foresees(); later++)
+      sum = 1 + std::exp(t_.at(LATHE_DECAY, 0)) * sum;
+    return c_.variant.foresees() ? t_.at(LATHE_STEP_SIZE, 0) * sum : 1;
   }
   double value(int64_t t, int64_t j) { return t_.at(LATHE_V, t * c_.width + j); }
   // SKIP and OUT_GATE.
@@ -125,7 +129,8 @@ class Expected {
     read_z = z;
     read_state = state;
     std::vector<double> values, added, left;
-    for (size_t i = 0; i < k.size(); i++)
+    for (size_t i = 0; i < k.size() && c_.variant.foresees(); i++) left.push_back(1);
+    for (size_t i = left.size(); i < k.size(); i++)
       left.push_back(i == 0 || c_.variant.keyed() ? std::exp(log_decay(t, static_cast<int64_t>(i))) : left[0]);
     for (int64_t j = 0; j < c_.width; j++) {
       values.push_back(value(t, j));
@@ -303,7 +308,8 @@ std::vector<Case> cases(const char* row) {
     for (const Variant& variant : variants())
       for (bool normalise : {false, true})
         if (op.built() && (!variant.directed() || op.takes(LATHE_DECAY)) &&
-            (!op.backward() || variant.has_gradient()) && (!normalise || variant.has_normaliser()))
+            (op.op != Op::kDecode || variant.recurs()) && (!op.backward() || variant.has_gradient()) &&
+            (!normalise || variant.has_normaliser()))
           all.push_back({op, plainest, variant, Storage::kF32, normalise});
   const Operator& first = all.front().op;
   const Variant& plain = all.front().variant;

@@ -128,10 +128,9 @@ class Tensors {
     add(c, LATHE_V, c.storage, {1, tokens, 1, c.width});
     add(c, LATHE_O, c.storage, {1, tokens, kQueryHeads, c.width});
     for (uint32_t role : {LATHE_STATE_IN, LATHE_STATE_OUT}) add(c, role, f32, {1, 1, c.keys(), c.width});
-    if (c.variant.moves()) {
+    if (c.variant.moves())
       for (uint32_t role : {LATHE_MOMENTUM_IN, LATHE_MOMENTUM_OUT}) add(c, role, f32, {1, 1, c.keys(), c.width});
-      add(c, LATHE_STEP_SIZE, f32, {1});
-    }
+    if (c.variant.brings_step_size()) add(c, LATHE_STEP_SIZE, f32, {1});
     if (c.variant.adapts())
       for (uint32_t role : {LATHE_LAST_TOKEN_IN, LATHE_LAST_TOKEN_OUT}) add(c, role, f32, {1, 1, c.keys() + c.width});
     if (c.normalise)
@@ -156,7 +155,8 @@ class Tensors {
       std::vector<std::pair<uint32_t, std::vector<int64_t>>> inputs;
       for (const Slot& slot : slots_) inputs.emplace_back(slot.role, slot.field.shape());
       for (auto& [role, shape] : inputs)
-        if (role < kRoles / 2 && c.op.takes(gradient_of(role)) && !(c.variant.moves() && role == LATHE_DECAY))
+        if (role < kRoles / 2 && c.op.takes(gradient_of(role)) &&
+            !(c.variant.brings_step_size() && role == LATHE_DECAY))
           add(c, gradient_of(role), find(role)->storage(), shape);
     }
     for (Slot& slot : slots_) args_.push_back({named(slot.role), &(slot.view = slot.field.view())});

@@ -3,6 +3,8 @@
 #include <cmath>
 #include <cstring>
 
+#include "momentum.h"
+
 namespace lathe {
 
 void Worker::widen(Storage storage, const char* from, int64_t stride, int64_t rows, int64_t columns, float* to,
@@ -289,6 +291,23 @@ void Worker::load_steps(const char* from, int64_t stride, const Strided& bias, i
     std::fill(steps + n, steps + plan_.padded.C + 16, 0.f);
   }
   for (int64_t i = 0; i < n && plan_.meaning.clamps(); i++) steps[i] = steps[i] < 0 ? 0 : steps[i];
+}
+
+void Worker::load_weights(const Sequence& s, const Step& step, int64_t head) {
+  if (plan_.meaning.variant->steps()) {
+    const Tensor& dt = p_[LATHE_DT];
+    return load_steps(dt.at(s.batch, s.token(step.t), head), s.step * dt.stride[1], bias_of_steps(p_, head, 0),
+                      step.rows);
+  }
+  const bool back = s.step < 0;
+  WeightOfValue weight(plan_, p_, head, back ? step.t : s.queries - step.t - step.rows);
+  float* weights = at(layout_.dt);
+  for (int64_t i = 0; i < step.rows; i++) weights[back ? i : step.rows - 1 - i] = weight.next();
+  std::fill(weights + step.rows, weights + plan_.padded.C + 16, 0.f);
+}
+
+void Worker::load_weights(int64_t after, int64_t head, int64_t apart, int64_t heads) {
+  for (int64_t h = 0; h < heads; h++) at(layout_.dt)[h] = WeightOfValue(plan_, p_, head + h * apart, after).next();
 }
 
 Worker::Rows Worker::weigh(const Rows& rows, int64_t width, int64_t n) {

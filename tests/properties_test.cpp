@@ -86,7 +86,7 @@ TEST_P(EveryMap, TokenByTokenDecode) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Maps, EveryMap,
-                         testing::Combine(testing::ValuesIn(reference::variant_names()),
+                         testing::Combine(testing::ValuesIn(reference::recurrent_variants()),
                                           testing::ValuesIn(reference::map_names()), testing::Bool()),
                          [](const auto& test) {
                            return fmt::format("{}_{}_{}", std::get<0>(test.param), std::get<1>(test.param),

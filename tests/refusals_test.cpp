@@ -86,6 +86,8 @@ const std::vector<Shape>& shapes() {
       {"mixed", [](Problem& p) { p.keys = 2; }, [](const std::string& op) { return op != "readout"; }},
       {"moving", [](Problem& p) { p.variant = "momentum"; }, has_direction},
       {"adapting", [](Problem& p) { p.variant = "adaptive_momentum"; }, scans},
+      {"foreseeing", [](Problem& p) { p.variant = "momentum_training"; },
+       [](const std::string& op) { return has_direction(op) && op != "decode"; }},
       {"snapshots", [](Problem& p) { p.snapshots = true; }, [](const std::string& op) { return op == "decode"; }},
   };
   return all;
@@ -281,7 +283,7 @@ void contents(Spoils& all, uint32_t role, const SpoiledCall::Argument& argument)
     for (const float x : {-INFINITY, NAN})
       all.push_back({fmt::format("holding {}", x),
                      [=](SpoiledCall& c) {
-                       c.put_floats(role, {-1, x});
+                       c.put_floats(role, {1, x});
                      },
                      LATHE_INVALID,
                      {"STEP_SIZE[1]", fmt::format("{}", x)},

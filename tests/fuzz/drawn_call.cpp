@@ -37,8 +37,9 @@ void DrawnCall::draw_description() {
   backward_ = op_.ends_with("_backward");
   const bool directed = op_ == "causal" || op_ == "decode" || op_ == "causal_backward";
   const Variant& drawn = directed ? bytes_.one_of(variants()) : variants().front();
-  // some have no gradient
-  const Variant& variant = backward_ && (drawn.rows || drawn.adapts) ? variants().front() : drawn;
+  // some have no gradient, and one has no recurrence
+  const bool refused = backward_ ? drawn.rows || drawn.adapts : op_ == "decode" && drawn.sizes && !drawn.moves;
+  const Variant& variant = refused ? variants().front() : drawn;
   variant_ = variant.name;
   decay_ = variant.decay;
   gate_ = variant.gate;
@@ -51,7 +52,7 @@ void DrawnCall::draw_description() {
   rows_ = variant.rows;
   normalise_ = normalise_ && !beta_ && !rows_;
   keyed_ = variant.keyed;
-  stabilise_ = map_ == "favor_performer" && !bonus_ && !beta_ && !moves_ && !rows_ && bytes_.either();
+  stabilise_ = map_ == "favor_performer" && !bonus_ && !beta_ && !sizes_of_steps_ && !rows_ && bytes_.either();
   desc.size = sizeof desc;
   desc.op = op_.c_str();
   desc.variant = variant_ == "plain" && bytes_.either() ? nullptr : variant_.c_str();
@@ -239,7 +240,7 @@ void DrawnCall::add_gradients() {
         some(role, kFloat, shape, Argument::kWritten);
         break;
       case LATHE_DECAY:
-        if (moves_) break;  // has no gradient then
+        if (sizes_of_steps_) break;  // has no gradient then
         [[fallthrough]];
       case LATHE_BONUS:
       case LATHE_DT_BIAS:

@@ -239,6 +239,13 @@ std::vector<std::string> variant_names() {
   return names;
 }
 
+std::vector<std::string> recurrent_variants() {
+  std::vector<std::string> names;
+  for (const auto& [name, variant] : variants())
+    if (!variant.knows_length) names.push_back(name);
+  return names;
+}
+
 const std::vector<std::vector<double> Problem::*>& rows_of_tokens() {
   static const std::vector<std::vector<double> Problem::*> all = {&Problem::q,    &Problem::k,  &Problem::v,
                                                                   &Problem::gate, &Problem::dt, &Problem::out_gate,

@@ -115,7 +115,10 @@ struct Variant {
   bool takes_rows = false;      // A and B, K numbers for each token and state head; no normaliser, and no gradient
   bool takes_momentum = false;  // and a step size for each state head; the decay is the momentum's
   bool adapts = false;          // to its tokens, of which the last comes with the momentum; no gradient
-  bool takes_steps = false;     // and what goes with them: their bias, skip and out_gate, each of which may be absent
+  // A decay and a step size for each state head, which say what tokens count by the number of those to come: one call
+  // computes a sequence, and no pieces do.
+  bool knows_length = false;
+  bool takes_steps = false;  // and what goes with them: their bias, skip and out_gate, each of which may be absent
 };
 // Gates of one token and head.
 int64_t gate_width(const Problem& p);
@@ -123,6 +126,8 @@ int64_t gate_width(const Problem& p);
 const std::vector<std::vector<double> Problem::*>& rows_of_tokens();
 std::map<std::string, Variant>& variants();
 std::vector<std::string> variant_names();
+// Those that a sequence may be computed in pieces of.
+std::vector<std::string> recurrent_variants();
 // The length of a row.
 double norm(const std::vector<double>& x);
 inline bool has_normaliser(const std::string& variant) {

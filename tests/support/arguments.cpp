@@ -165,12 +165,13 @@ void Arguments::add_gradients(const Given& given) {
   if (!given.z.empty()) add(LATHE_GRAD | LATHE_Z_OUT, Type::F32, z, strides(z), given.z);
   add_output(LATHE_GRAD | LATHE_STATE_IN, Type::F32, state, strides(state));
   const bool moves = reference::variants().at(p.variant).takes_momentum;
+  const bool decay_has_gradient = p.step_size.empty();
   if (moves) add_output(LATHE_GRAD | LATHE_MOMENTUM_IN, Type::F32, state, strides(state));
   if (p.normalise) add_output(LATHE_GRAD | LATHE_Z_IN, Type::F32, z, strides(z));
   for (const GradientPart& part : gradient_parts)
     if (const auto of = tensors.find(part.role); of != tensors.end() && part.role != LATHE_STATE_IN &&
                                                  part.role != LATHE_Z_IN && part.role != LATHE_MOMENTUM_IN &&
-                                                 !(moves && part.role == LATHE_DECAY)) {
+                                                 (decay_has_gradient || part.role != LATHE_DECAY)) {
       Extents like = of->second->strides;
       if (part.role == LATHE_K && options_.one_key_head) like = laid_out(options_.layout, of->second->shape);
       add_output(LATHE_GRAD | part.role, of->second->type(), of->second->shape, like);

@@ -102,7 +102,7 @@ Problem reals(Problem p, Type type, uint64_t seed, bool states) {
   if (p.M > 0) fill(p.projection, p.M * p.D, [&] { return rounded(Type::F32, normal()); });
   const reference::Variant& variant = reference::variants().at(p.variant);
   if (variant.takes_decay) fill(p.decay, p.state_heads(), [&] { return rounded(Type::F32, -0.5 * uniform()); });
-  if (variant.takes_momentum)
+  if (variant.takes_momentum || variant.knows_length)
     fill(p.step_size, p.state_heads(), [&] { return rounded(Type::F32, variant.adapts ? uniform() : normal()); });
   // mostly mild, here and there strong, now and then a reset
   if (const int64_t width = reference::gate_width(p); width > 0)
@@ -174,7 +174,7 @@ Problem integers(Problem p, int64_t magnitude, uint64_t seed, bool states) {
   fill_all(p, draw, draw, draw, states);
   const reference::Variant& variant = reference::variants().at(p.variant);
   if (variant.takes_decay) p.decay.assign(static_cast<size_t>(p.state_heads()), 0);
-  if (variant.takes_momentum) {
+  if (variant.takes_momentum || variant.knows_length) {
     if (variant.takes_decay) fill(p.decay, p.state_heads(), [&] { return bits() % 2 == 0 ? -INFINITY : 0.0; });
     fill(p.step_size, p.state_heads(), draw);
   }
