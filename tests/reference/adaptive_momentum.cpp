@@ -35,7 +35,7 @@ Answers adaptive_momentum(const Problem& p) {
 }
 
 const AnnounceVariant announced("adaptive_momentum",
-                                {.causal = adaptive_momentum, .epsilons = 30, .takes_momentum = true, .adapts = true});
+                                {.causal = adaptive_momentum, .epsilons = 10, .takes_momentum = true, .adapts = true});
 
 }  // namespace
 }  // namespace reference
