@@ -24,8 +24,10 @@ Adapted adapt(double step_size, const Feature& momentum, const KeyAndValue& toke
   // the slope of a root at 0 has no bound, but what is below an epsilon there is no further off
   const double near = std::max(distance, kEpsilon * norm(apart_size)), steps = std::sqrt(step_size * near / length),
                unsure = near == 0 ? 0 : norm(apart_size) / near + norm(momentum.size) / length;
-  if (kept > kMost) return {kMost, step_size, kept > 1.01 ? 0 : std::abs(1 - steps) * steps * unsure};
-  return {kept, step_size, std::abs(1 - steps) * steps * unsure};
+  // each token rounds what it leaves, to a part of what is allowed in all
+  const double slope = std::abs(1 - steps) * steps * unsure, rounded = 0.1;
+  if (kept > kMost) return {kMost, step_size, rounded + (kept > 1.01 ? 0 : slope)};
+  return {kept, step_size, rounded * kept + slope};
 }
 
 Answers adaptive_momentum(const Problem& p) {
