@@ -34,6 +34,7 @@ constexpr Listed kRows[] = {
     {"many_heads", "causal", "kda", "identity", "f32", kBthd, false, 1},
     {"many_heads", "causal", "rwkv7", "identity", "f32", kBthd, false, 1},
     {"many_heads", "causal", "momentum", "identity", "f32", kBthd, false, 1},
+    {"many_heads", "causal", "adaptive_momentum", "identity", "f32", kBthd, false, 1},
     {"many_heads", "causal", "momentum", "elu1", "f32", kBthd, true, 1},
     {"many_heads", "causal", "plain", "identity", "f32", kBthd, false, 1, 2},
     {"many_heads", "causal", "plain", "elu1", "f32", kBthd, true, 1, 2},
@@ -66,6 +67,7 @@ constexpr Listed kRows[] = {
     {"decode_cached", "decode", "rwkv7", "identity", "f32", kBthd, false, 1},
     {"decode_cached", "decode", "gated_delta", "identity", "f32", kBthd, false, 1},
     {"decode_cached", "decode", "momentum", "identity", "f32", kBthd, false, 1},
+    {"decode_cached", "decode", "adaptive_momentum", "identity", "f32", kBthd, false, 1},
     {"decode_cached", "decode", "plain", "identity", "f32", kBthd, false, 1, 2},
     {"decode_cached", "decode", "plain", "elu1", "f32", kBthd, true, 1},
     {"decode_memory", "decode", "plain", "identity", "f32", kBthd, false, 1},
@@ -89,10 +91,14 @@ constexpr Listed kRows[] = {
     {"smoke", "causal", "gated_delta", "identity", "f32", kBthd, false, 1},
     {"smoke_decode", "decode", "gated_delta", "identity", "f32", kBthd, false, 1},
     {"smoke", "causal", "momentum", "elu1", "f32", kBthd, true, 1},
+    {"smoke", "causal", "adaptive_momentum", "elu1", "f32", kBthd, true, 1},
+    {"smoke", "causal", "momentum_training", "elu1", "f32", kBthd, true, 1},
     {"smoke", "causal", "plain", "elu1", "f32", kBthd, true, 1, 2},
     {"smoke", "causal_backward", "plain", "elu1", "f32", kBthd, true, 1, 2},
     {"smoke", "causal_backward", "momentum", "elu1", "f32", kBthd, true, 1},
+    {"smoke", "causal_backward", "momentum_training", "elu1", "f32", kBthd, true, 1},
     {"smoke_decode", "decode", "momentum", "identity", "f32", kBthd, false, 1},
+    {"smoke_decode", "decode", "adaptive_momentum", "identity", "f32", kBthd, false, 1},
 };
 
 }  // namespace
@@ -164,7 +170,9 @@ bool has_bonus(const Case& c) { return c.variant == "rwkv6"; }
 bool has_steps(const Case& c) { return c.variant == "ssd"; }
 bool has_decay(const Case& c) { return c.variant == "decay" || has_steps(c); }
 bool has_rows(const Case& c) { return c.variant == "rwkv7"; }
-bool moves(const Case& c) { return c.variant == "momentum"; }
+bool adapts(const Case& c) { return c.variant == "adaptive_momentum"; }
+bool moves(const Case& c) { return c.variant == "momentum" || adapts(c); }
+bool foresees(const Case& c) { return c.variant == "momentum_training"; }
 bool corrects(const Case& c) { return c.variant.ends_with("delta") || c.variant == "kda"; }
 
 int64_t gate_width(const Case& c) {

@@ -52,6 +52,10 @@ bool has_steps(const Case& c);
 bool has_rows(const Case& c);
 // Whether states have a momentum, with a decay and a step size for each head.
 bool moves(const Case& c);
+// ... or without that decay, of which the tokens then say how much is left.
+bool adapts(const Case& c);
+// Whether values are weighed by that decay and step size, and by how many tokens are to come.
+bool foresees(const Case& c);
 // Whether tokens are corrected: the delta rule, which brings betas.
 bool corrects(const Case& c);
 // 4 T H K V (2 T (HQ + HK) K V where queries share keys): the recurrence itself; 2 T HK K V more for the delta rule, 4

@@ -64,16 +64,43 @@ double own_weight(const Problem& p, int64_t h, size_t key) {
   return has_bonus(p.what) ? static_cast<double>(p.bonus_at(h, static_cast<int64_t>(key))) : 1;
 }
 
+// What a token's value counts.
+double weight_of_value(const Problem& p, int64_t b, int64_t t, int64_t h) {
+  double sum = 1;
+  for (int64_t later = t + 1; later < p.what.shape.tokens && foresees(p.what); later++)
+    sum = 1 + std::exp(static_cast<double>(p.log_decay)) * sum;
+  return foresees(p.what) ? p.step_size * sum : static_cast<double>(p.step_at(b, t, h));
+}
+
 Row value_row(const Problem& p, int64_t b, int64_t t, int64_t h) {
   Row v = raw_row(p, Tensor::kValue, b, t, h);
-  for (double& x : v) x *= static_cast<double>(p.step_at(b, t, h));
+  for (double& x : v) x *= weight_of_value(p, b, t, h);
   return v;
 }
 
+// What a token does to a momentum: how much of it is left, and how much of the token it takes.
+struct Moves {
+  double kept, taken;
+};
+
+Moves by_decay(const Problem& p) { return {std::exp(static_cast<double>(p.log_decay)), p.step_size}; }
+
+// As the token says, beside the one before it. The first takes the place of what was not there.
+Moves by_token(const Problem& p, const Row& momentum, const Row& k, const Row& v, const Row& last_k,
+               const Row& last_v) {
+  double distance = 0, length = 0;
+  for (const double x : momentum) length += x * x;
+  if (length == 0) return {0, 1};
+  for (size_t i = 0; i < k.size(); i++)
+    for (size_t j = 0; j < v.size(); j++) distance += std::pow(k[i] * v[j] - last_k[i] * last_v[j], 2);
+  const double root = 1 - std::sqrt(p.step_size * std::sqrt(distance / length));
+  return {std::min(root * root, 1 - 1e-4), p.step_size};
+}
+
 // What a token adds to a number of the state, which may have a momentum.
-double moved(const Problem& p, double* momentum, double added) {
+double moved(const Moves& by, double* momentum, double added) {
   if (momentum == nullptr) return added;
-  return *momentum = std::exp(static_cast<double>(p.log_decay)) * *momentum + p.step_size * added;
+  return *momentum = by.kept * *momentum + by.taken * added;
 }
 
 // The recurrence of one head; out is called with every token's row.
@@ -83,6 +110,7 @@ void linear_head(const Problem& p, int64_t b, int64_t h, int steps, Out out) {
   const auto keys = static_cast<size_t>(key_width(c)), values = static_cast<size_t>(c.shape.value_width);
   const int64_t key_head = h * c.shape.key_heads / heads(c), query_head = h * c.shape.query_heads / heads(c);
   std::vector<double> state(keys * values), z(keys), momentum(moves(c) ? keys * values : 0), seen_state, seen_z;
+  Row last_k, last_v;
   const auto read_by_row = [&](int64_t t) {
     Row row(values);
     for (size_t i = 0; i < keys && has_rows(c); i++)
@@ -116,9 +144,11 @@ void linear_head(const Problem& p, int64_t b, int64_t h, int steps, Out out) {
       for (size_t i = 0; i < keys; i++) v[j] -= k[i] * state[i * values + j];
       v[j] *= p.beta_at(b, t, key_head);
     }
+    const Moves by = adapts(c) ? by_token(p, momentum, k, v, last_k, last_v) : by_decay(p);
     for (size_t i = 0; i < keys; i++)
       for (size_t j = 0; j < values; j++)
-        state[i * values + j] += moved(p, moves(c) ? &momentum[i * values + j] : nullptr, k[i] * v[j]);
+        state[i * values + j] += moved(by, moves(c) ? &momentum[i * values + j] : nullptr, k[i] * v[j]);
+    last_k = k, last_v = v;
   };
   if (c.op == "noncausal")
     for (int64_t t = 0; t < c.shape.tokens; t++) absorb(t);
@@ -167,6 +197,7 @@ void gradients_of_head(const Problem& p, int64_t b, int64_t h, Out out) {
           p.first(Tensor::kOutputGradient, p.row(b, t, h, heads(c), c.shape.value_width) + static_cast<int64_t>(j));
     return row;
   };
+  const Moves by = by_decay(p);
   Row state(K * V), momentum(moves(c) ? K * V : 0), z(K), inverse(static_cast<size_t>(T), 1),
       by_denominator(static_cast<size_t>(T));
   const auto absorb = [&](int64_t t) {
@@ -175,7 +206,7 @@ void gradients_of_head(const Problem& p, int64_t b, int64_t h, Out out) {
       const double a = left(t, i);
       z[i] = a * z[i] + k[i];
       for (size_t j = 0; j < V; j++)
-        state[i * V + j] = a * state[i * V + j] + moved(p, moves(c) ? &momentum[i * V + j] : nullptr, k[i] * v[j]);
+        state[i * V + j] = a * state[i * V + j] + moved(by, moves(c) ? &momentum[i * V + j] : nullptr, k[i] * v[j]);
     }
   };
   for (int64_t t = 0; t < T && !causal; t++) absorb(t);
@@ -208,7 +239,7 @@ void gradients_of_head(const Problem& p, int64_t b, int64_t h, Out out) {
       z[i] = a * z[i] + q[i] * by_denominator[n];
       for (size_t j = 0; j < V; j++)
         state[i * V + j] =
-            a * state[i * V + j] + moved(p, moves(c) ? &momentum[i * V + j] : nullptr, q[i] * d_o[j] * inverse[n]);
+            a * state[i * V + j] + moved(by, moves(c) ? &momentum[i * V + j] : nullptr, q[i] * d_o[j] * inverse[n]);
     }
   };
   for (int64_t t = 0; t < T && !causal; t++) collect(t);
@@ -225,7 +256,7 @@ void gradients_of_head(const Problem& p, int64_t b, int64_t h, Out out) {
       for (size_t j = 0; j < V; j++) {
         const double of = state[i * V + j] + own[i] * d_o[j] * inverse[n];
         d_k[i] += of * v[j];
-        d_v[j] += of * k[i] * static_cast<double>(p.step_at(b, t, h));
+        d_v[j] += of * k[i] * weight_of_value(p, b, t, h);
       }
     }
     out(1, t, of_each_key(p, b, t, h, d_k));

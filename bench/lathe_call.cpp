@@ -69,7 +69,7 @@ class Call : public LatheCall {
       std::fill_n(mixture_->floats(), c.shape.key_heads * c.keys, problem.weight_of_key());
       args_.add(LATHE_MIXTURE, mixture_->data(), {c.shape.key_heads, c.keys}, "f32");
     }
-    if (moves(c)) add_momentum(c);
+    if (moves(c) || foresees(c)) add_momentum(c);
     if (has_decay(c)) {
       decay_ = std::make_unique<Memory>(static_cast<size_t>(c.shape.key_heads) * sizeof(float));
       std::fill_n(decay_->floats(), c.shape.key_heads, problem.log_decay);
@@ -135,11 +135,13 @@ class Call : public LatheCall {
     float* sizes = decay_->floats() + s.key_heads;
     std::fill_n(decay_->floats(), s.key_heads, problem_.log_decay);
     std::fill_n(sizes, s.key_heads, problem_.step_size);
-    args_.add(LATHE_DECAY, decay_->data(), {s.key_heads}, "f32");
+    if (!adapts(c)) args_.add(LATHE_DECAY, decay_->data(), {s.key_heads}, "f32");
     args_.add(LATHE_STEP_SIZE, sizes, {s.key_heads}, "f32");
-    if (c.op != "decode") return;
+    if (c.op != "decode") return;  // which only states with a momentum have
     for (const uint32_t role : {LATHE_MOMENTUM_IN, LATHE_MOMENTUM_OUT})
       args_.add(role, problem_.momentum.data(), {s.batch, s.key_heads, key_width(c), s.value_width}, "f32");
+    for (const uint32_t role : {LATHE_LAST_TOKEN_IN, LATHE_LAST_TOKEN_OUT})
+      if (adapts(c)) args_.add(role, problem_.last.data(), {s.batch, s.key_heads, key_width(c) + s.value_width}, "f32");
   }
 
   void describe() {

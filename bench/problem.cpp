@@ -104,6 +104,10 @@ Problem::Problem(const Case& c)
       projection(static_cast<size_t>(c.shape.projections * c.shape.width) * sizeof(float)),
       gate(static_cast<size_t>(gates(c)) * sizeof(float)),
       momentum(moves(c) && c.op == "decode" ? static_cast<size_t>(state_bytes(c)) : 0),
+      last(adapts(c) && c.op == "decode"
+               ? static_cast<size_t>(c.shape.batch * c.shape.key_heads * (key_width(c) + c.shape.value_width)) *
+                     sizeof(float)
+               : 0),
       bonus(has_bonus(c) ? static_cast<size_t>(c.shape.key_heads * key_width(c)) * sizeof(float) : 0),
       steps(has_steps(c) ? static_cast<size_t>(c.shape.batch * c.shape.tokens * c.shape.key_heads) * sizeof(float) : 0),
       beta(static_cast<size_t>(betas(c)) * sizeof(float)),

@@ -68,7 +68,7 @@ class Problem {
 
   const float scale = 1, eps = 1e-6f, log_decay = -0.05f, step_size = 0.5f;
   Memory q, k, v, o, state, z, projection, gate;                // gates are float32 [B,T,H] or [B,T,H,K]
-  Memory momentum;                                              // of the states, zero at first
+  Memory momentum, last;                                        // of the states, and their last tokens: zero at first
   Memory bonus, steps, beta;                                    // float32 [H,K], [B,T,H] and [B,T,H]
   Memory reads, adds;                                           // float32 [B,T,H,K]
   Memory d_o, d_q, d_k, d_v, d_gate, d_bonus, d_steps, d_beta;  // of gradients alone

@@ -51,7 +51,7 @@ bool takes_a(const std::string& map, const char* input) {
 nlohmann::json variant_of(const std::string& name) {
   for (const auto& v : list_of("variants"))
     if (v.at("name") == name) return v;
-  return {{"inputs", nlohmann::json::array()}, {"gate_of_each_key", false}};
+  return {{"inputs", nlohmann::json::array()}, {"options", nlohmann::json::array()}, {"gate_of_each_key", false}};
 }
 
 Arguments arguments_of(const DescribeOptions& options) {
@@ -73,16 +73,18 @@ Arguments arguments_of(const DescribeOptions& options) {
   if (op != "accumulate") args.add(LATHE_O, nullptr, {batch, tokens, s["HQ"], s["V"]}, options.dtype);
   const bool reads = op == "readout" || op == "decode", writes = op == "accumulate" || op == "decode";
   const auto variant = variant_of(options.what.variant);
-  const auto brings = [inputs = variant.at("inputs")](const char* input) {
-    return std::find(inputs.begin(), inputs.end(), input) != inputs.end();
+  const auto among = [&variant](const char* list, const char* role) {
+    const auto& roles = variant.at(list);
+    return std::find(roles.begin(), roles.end(), role) != roles.end();
   };
-  const bool moves = brings("STEP_SIZE");
-  for (const auto& [used, state, momentum, z] :
-       {std::tuple{reads, LATHE_STATE_IN, LATHE_MOMENTUM_IN, LATHE_Z_IN},
-        std::tuple{writes, LATHE_STATE_OUT, LATHE_MOMENTUM_OUT, LATHE_Z_OUT}}) {
+  const auto brings = [&](const char* role) { return among("inputs", role); };
+  for (const auto& [used, state, momentum, last, z] :
+       {std::tuple{reads, LATHE_STATE_IN, LATHE_MOMENTUM_IN, LATHE_LAST_TOKEN_IN, LATHE_Z_IN},
+        std::tuple{writes, LATHE_STATE_OUT, LATHE_MOMENTUM_OUT, LATHE_LAST_TOKEN_OUT, LATHE_Z_OUT}}) {
     if (!used) continue;
     args.add(state, nullptr, {batch, heads, width, s["V"]}, "f32");
-    if (moves) args.add(momentum, nullptr, {batch, heads, width, s["V"]}, "f32");
+    if (among("options", "MOMENTUM_IN")) args.add(momentum, nullptr, {batch, heads, width, s["V"]}, "f32");
+    if (among("options", "LAST_TOKEN_IN")) args.add(last, nullptr, {batch, heads, width + s["V"]}, "f32");
     if (options.what.normalise) args.add(z, nullptr, {batch, heads, width}, "f32");
   }
   const std::vector<int64_t> of_heads = {heads}, of_keys = {heads, width}, of_tokens = {batch, tokens, heads},

@@ -16,6 +16,8 @@ LATHE_VARIANT(gated_delta, decay, g, GATE | BETA)        // Gated DeltaNet
 LATHE_VARIANT(kda, gate_key, g, GATE | BETA)             // Kimi Delta Attention
 LATHE_VARIANT(rwkv7, gate_key, g, GATE | A | B)          // RWKV-7, DPLR: A reads the state, and B adds what it read
 LATHE_VARIANT(momentum, momentum, g, DECAY | STEP_SIZE)  // Momentum Transformer, heavy ball: g is the momentum's
+LATHE_VARIANT(adaptive_momentum, momentum, 0, STEP_SIZE)  // the same without a DECAY: what tokens leave of it they say
+LATHE_VARIANT(momentum_training, plain, g, DECAY | STEP_SIZE)  // values weighed by the tokens that are still to come
 #ifdef LATHE_EXTRA_VARIANTS
 #include LATHE_EXTRA_VARIANTS
 #endif

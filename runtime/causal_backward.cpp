@@ -161,6 +161,7 @@ void CausalBackward::step_back(const Step& now, const Step& next) const {
     if (corrects()) correct_back(g, now, value, {keys, q, values}, dv, dk_of_value);
     g.transpose_state(state, turned);
     if (steps()) take_steps(g, now, value, dv);
+    if (plan_.meaning.variant->foresees()) g.weigh(Gradient::rows_of(dv, d_.V), w_.dt(), dv);
     g.finish_values(now, value_head(h, value), dv);
     if (normalise() && value == 0) of_normaliser(g, now, hold, q, gates, dk);
     if (wants_gates()) finish_gates(g, now, value, keys, dk_of_value);

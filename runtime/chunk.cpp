@@ -17,9 +17,8 @@ Worker::Rows Chunk::keys(const Step& step, int64_t key_head, float& peak) const 
 
 Worker::Rows Chunk::values(const Step& step, int64_t head) const {
   const Worker::Rows raw = w_.values(s_, step.t, step.rows, head, w_.v());
-  if (!plan_.meaning.variant->steps()) return raw;
-  const Tensor& dt = p_[LATHE_DT];
-  w_.load_steps(dt.at(s_.batch, s_.first + step.t, head), dt.stride[1], bias_of_steps(p_, head, 0), step.rows);
+  if (!plan_.meaning.variant->weighs()) return raw;
+  w_.load_weights(s_, step, head);
   return w_.weigh(raw, d_.V, d_.C);
 }
 

@@ -32,7 +32,7 @@ class Chunk {
 
   // The mapped keys; `peak`, the stabiliser's maximum, moves on.
   Worker::Rows keys(const Step& step, int64_t key_head, float& peak) const;
-  // Of one head, each by its token's step where tokens have steps: those are then loaded.
+  // Of one head, each by its token's step or weight where they have such: those are then loaded.
   Worker::Rows values(const Step& step, int64_t head) const;
   // What the kernels want of the chunk's log decays: those of the variant, and what the stabiliser's maximum rose by
   // since `before`. Past the last row they are 0.

@@ -31,7 +31,7 @@ bool same_state(const Problem& p, uint32_t a, uint32_t b) {
     return true;
   };
   return pair(LATHE_STATE_IN, LATHE_STATE_OUT) || pair(LATHE_Z_IN, LATHE_Z_OUT) ||
-         pair(LATHE_MOMENTUM_IN, LATHE_MOMENTUM_OUT);
+         pair(LATHE_MOMENTUM_IN, LATHE_MOMENTUM_OUT) || pair(LATHE_LAST_TOKEN_IN, LATHE_LAST_TOKEN_OUT);
 }
 
 void check_overlap(const Problem& p) {
@@ -98,10 +98,15 @@ void check_decay(const Problem& p, const Meaning& meaning) {
   }
 }
 
-void check_step_sizes(const Problem& p) {
+void check_step_sizes(const Problem& p, const Meaning& meaning) {
   const Tensor& sizes = p[LATHE_STEP_SIZE];
-  for (int64_t h = 0; h < sizes.shape[0]; h++)
-    require(std::isfinite(*sizes.floats(h)), "STEP_SIZE[{}]: expected a finite number, got {}", h, *sizes.floats(h));
+  for (int64_t h = 0; h < sizes.shape[0]; h++) {
+    const float size = *sizes.floats(h);
+    require(std::isfinite(size), "STEP_SIZE[{}]: expected a finite number, got {}", h, size);
+    // a root is taken of it
+    require(size >= 0 || !meaning.variant->adapts(), "STEP_SIZE[{}]: expected at least 0 for the variant {}, got {}", h,
+            meaning.variant->name, size);
+  }
 }
 
 // The first of n numbers that is above 0, or -1. By their bits: the compiler does not vectorise a comparison of numbers
@@ -190,7 +195,7 @@ void check_contents(const Problem& p, const Meaning& meaning, SlotList& slots) {
   check_slots(p, slots);
   if (p.device != kCpu) return;  // what lies there cannot be looked at
   check_decay(p, meaning);
-  check_step_sizes(p);
+  check_step_sizes(p, meaning);
   if (p[LATHE_GATE].present() && !meaning.clamps()) check_gate(p);
   if (p[LATHE_BETA].present() && !meaning.clamps() && !meaning.sigmoid()) check_betas(p, meaning.largest_beta());
   if (p[LATHE_DT].present() && !meaning.clamps() && !meaning.softplus()) check_steps(p);

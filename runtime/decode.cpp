@@ -3,9 +3,9 @@
 #include <cstring>
 #include <limits>
 
+#include "adaptive.h"
 #include "delta.h"
 #include "key_gates.h"
-#include "momentum.h"
 #include "run.h"
 
 namespace lathe {
@@ -110,6 +110,7 @@ struct Token {
       load_betas(w, beta.at(s.batch, s.first + t, state), beta.stride[2] * between, heads, betas());
     if (const Tensor& dt = p[LATHE_DT]; dt.present())
       w.load_steps(dt.at(s.batch, s.first + t, state), dt.stride[2] * between, bias_of_steps(p, state, between), heads);
+    if (plan.meaning.variant->foresees()) w.load_weights(s.queries - t - 1, state, between, heads);
     if (!keyed()) {
       for (int64_t h = 0; h < heads; h++) w.gate()[h] = kept * left(state_head(h, value), w.dt() + h);
       return;
@@ -213,7 +214,7 @@ struct Token {
     const int64_t outputs = group.outputs() / group.values();
     const Worker::Rows k = keys();
     Worker::Rows v = w.value_heads(s, t, group.head(p.sizes.HV, first, value), apart(p.sizes.HV), heads, width());
-    if (plan.meaning.variant->steps()) v = w.weigh(v, width(), heads);
+    if (plan.meaning.variant->weighs()) v = w.weigh(v, width(), heads);
     const auto output_head = [&](int64_t l) { return group.head(p.sizes.out_heads(), first, l); };
     const auto each_output = [&](auto visit) {
       int64_t n = 0;
@@ -238,8 +239,10 @@ struct Token {
           correct(from, state, h, query, to);
         else if (n == 0 && rank_one())
           add_what_is_read(from, state, h, query, to);
+        else if (n == 0 && moves())
+          move_on(from, state, head, value, inv, to);
         else if (n == 0)
-          advance(from, state, h, head, inv, to);
+          advance(from, state, h, inv, to);
         else
           recall(q, state, inv, to);
         if (plan.meaning.variant->steps())
@@ -288,21 +291,12 @@ struct Token {
     }
   }
 
-  void advance(const Operands& from, float* state, int64_t h, int64_t head, float inv, float* to) const {
+  void advance(const Operands& from, float* state, int64_t h, float inv, float* to) const {
     const int64_t columns = width(), K = p.sizes.K;
-    float one = 1, a = keyed() ? 0 : w.gate()[h], gamma = 0;
-    float* momentum = nullptr;
-    const float* momentum_before = nullptr;
-    if (moves()) {
-      a = momentum_kept(plan, p, head);
-      gamma = *p[LATHE_STEP_SIZE].floats(head);
-      momentum = in_place() ? p[LATHE_MOMENTUM_OUT].floats(s.state, head) : plan.momentum_of(state);
-      momentum_before = read_state(LATHE_MOMENTUM_IN, head, momentum);
-    }
+    float one = 1, a = keyed() ? 0 : w.gate()[h];
     std::fill_n(to, columns, 0.f);
     Buffer q(from.q, kKeys), k(from.k, kKeys), v(from.v, columns), before(from.before, columns, kKeys, columns);
     Buffer next(state, columns, kKeys, columns), sums(to, columns), o(to, columns), left(nullptr, kKeys);
-    Buffer moved(momentum_before, columns, kKeys, columns), moves_on(momentum, columns, kKeys, columns);
     for (int64_t key = 0; key < K; key += kKeys) {
       const int64_t keys = std::min(kKeys, K - key);
       q.move_to(from.q + key, keys);
@@ -313,14 +307,25 @@ struct Token {
       if (keyed()) {
         left.move_to(left_of_keys(h) + key, keys);
         call(*plan.kernels.decode_keys, q, k, v, before, sums, left, last, next, o);
-      } else if (moves()) {
-        moved.move_to(momentum_before + key * columns, columns, keys);
-        moves_on.move_to(momentum + key * columns, columns, keys);
-        call(*plan.kernels.decode_momentum, q, k, v, before, sums, a, moved, gamma, last, moves_on, next, o);
       } else {
         call(*plan.kernels.decode, q, k, v, before, sums, a, last, next, o);
       }
     }
+  }
+
+  // A state with a momentum. What is carried of the last token lies behind the worker's own state, even where that of
+  // the caller is moved in place.
+  void move_on(const Operands& from, float* state, int64_t head, int64_t value, float inv, float* to) const {
+    float* momentum = in_place() ? p[LATHE_MOMENTUM_OUT].floats(s.state, head) : plan.momentum_of(state);
+    const MovedState of{from.before, read_state(LATHE_MOMENTUM_IN, head, momentum), state, momentum, width()};
+    const TokenRows token{from.q, from.k, from.v};
+    if (!plan.meaning.variant->adapts())
+      return move(plan, p.sizes.K, token, of, moved_by_decay(plan, p, head), inv, to);
+    float* carried = w.state(0, value);
+    if (t == 0) w.load_last(s.state, head, carried);
+    move(plan, p.sizes.K, token, of, moved_by_token(w, head, token, last_token(plan, carried), of), inv, to);
+    keep_last(w, token, carried);
+    if (t + 1 == s.queries) w.save_last(carried, s.state, head);
   }
 
   // The whole state at once: what a token adds is known when all of it is read.

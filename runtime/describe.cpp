@@ -35,11 +35,16 @@ std::string map_item(const FeatureMap& m) {
                      *m.attribute ? fmt::format("\"{}\"", m.attribute) : std::string("null"), required);
 }
 
-std::string variant_item(const Variant& v) {
-  std::string inputs;
+std::string role_names(uint64_t roles) {
+  std::string names;
   for (uint32_t role = 0; role < kRoles; role++)
-    if (v.inputs >> role & 1) inputs += fmt::format("{}\"{}\"", inputs.empty() ? "" : ", ", find_role(role)->name);
-  return fmt::format("{{\"name\": \"{}\", \"inputs\": [{}], \"gate_of_each_key\": {}}}", v.name, inputs, v.keyed());
+    if (roles >> role & 1) names += fmt::format("{}\"{}\"", names.empty() ? "" : ", ", find_role(role)->name);
+  return names;
+}
+
+std::string variant_item(const Variant& v) {
+  return fmt::format("{{\"name\": \"{}\", \"inputs\": [{}], \"options\": [{}], \"gate_of_each_key\": {}}}", v.name,
+                     role_names(v.inputs), role_names(v.options()), v.keyed());
 }
 
 std::string target_item(const char* row) {

@@ -83,8 +83,8 @@ Tile Gradient::weighed(const Tile& outputs, const float* by) const {
 }
 
 Tile Gradient::values(const Step& step, int64_t head) const {
-  if (!plan_.meaning.variant->steps()) return tile(w_.unmapped(LATHE_V, step, s_, head, d_.V, w_.v()), d_.V);
-  load_steps(s_.token(step.t), s_.step, step.rows, head);
+  if (!plan_.meaning.variant->weighs()) return tile(w_.unmapped(LATHE_V, step, s_, head, d_.V, w_.v()), d_.V);
+  w_.load_weights(s_, step, head);
   const Tile raw = raw_values(step, head);
   return tile(w_.weigh({raw.data, raw.stride}, d_.V, d_.C), d_.V);
 }

@@ -34,7 +34,7 @@ class Gradient {
   Tile keys(const Step& step, int64_t head, float before) const {
     return tile(w_.map_rows(LATHE_K, step, s_, head, before, w_.k()), d_.K);
   }
-  // Each by its token's step, where tokens have steps: those are then loaded.
+  // Each by its token's step or weight, where they have such: those are then loaded.
   Tile values(const Step& step, int64_t head) const;
   Tile raw_values(const Step& step, int64_t head) const;
   // Steps of n tokens, `apart` tokens from one to the next.

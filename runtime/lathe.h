@@ -83,10 +83,13 @@ enum {
   LATHE_A = 24,          /* float [B,T,max(HK,HV),K]: what is read of the state before the token (RWKV-7) ...         */
   LATHE_B = 25,          /* the same: ... and the row that it is added by; the keys of both are dense                 */
   LATHE_STEP_SIZE = 26,  /* float32 [max(HK,HV)]: how much of a token the momentum of a state takes, whose log decay is
-                            DECAY                                                                                    */
+                            DECAY, if it does not adapt                                                              */
   LATHE_MOMENTUM_IN = 27, /* float32 [N,max(HK,HV),K,V], as STATE_IN: the momentum of the states, absent = zero       */
-  LATHE_MOMENTUM_OUT = 28, /* the same, as STATE_OUT */
-  LATHE_MIXTURE = 29,      /* float32 [HK,M]: each token has M keys, and these weights; K is then [B,T,HK,M,D] */
+  LATHE_MOMENTUM_OUT = 28,   /* the same, as STATE_OUT */
+  LATHE_MIXTURE = 29,        /* float32 [HK,M]: each token has M keys, and these weights; K is then [B,T,HK,M,D] */
+  LATHE_LAST_TOKEN_IN = 30,  /* float32 [N,max(HK,HV),K+V]: the mapped key of the token before the first, and its value
+                                behind it; with a MOMENTUM_IN that adapts to its tokens                              */
+  LATHE_LAST_TOKEN_OUT = 31, /* the same of the last token, with MOMENTUM_OUT */
 
   LATHE_GRAD = 1 << 16 /* LATHE_GRAD | role is its gradient, with the role's own shape: of O, STATE_OUT and Z_OUT it
                           comes in, of the others it goes out                                         */

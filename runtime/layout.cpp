@@ -1,6 +1,7 @@
 // Where in its memory a worker has what, and what workers share.
 #include <cstring>
 
+#include "adaptive.h"
 #include "delta.h"
 #include "key_gates.h"
 #include "momentum.h"
@@ -34,7 +35,7 @@ Layout worker_layout(const Plan& plan, const Problem& problem) {
   layout.projected = take(w.C * w.M_back);
   // a tile of features may run past the heads of one token
   constexpr int64_t slack = 16;
-  const bool walks = plan.meaning.variant->rank_one();
+  const bool walks = plan.meaning.variant->walks(), rank_one = plan.meaning.variant->rank_one();
   // of a chunk, for each query of a state where they are walked together, or of the heads of one token
   const int64_t queries_of_state = walks ? problem.sizes.out_heads() / problem.sizes.state_heads() : 1;
   const int64_t rows = std::max(w.C * queries_of_state, problem.sizes.HQ / problem.sizes.HK);
@@ -48,13 +49,13 @@ Layout worker_layout(const Plan& plan, const Problem& problem) {
   layout.kt = take(std::max(w.C * w.K, w.V));
   layout.v = take(w.C * w.V);
   layout.o = take(rows * w.V);
-  layout.inv = take((walks ? 2 : 1) * rows + 16);
+  layout.inv = take((rank_one ? 2 : 1) * rows + 16);
   layout.gate = take(2 * w.C + 16);
   layout.dt = take(w.C + 16);
-  layout.raw = take(plan.meaning.variant->steps() ? w.C * w.V : 0);
-  layout.key_gates = take(walks ? 3 * w.C * w.K : KeyGates::floats(plan));  // what is left, A and B
+  layout.raw = take(plan.meaning.variant->weighs() ? w.C * w.V : 0);
+  layout.key_gates = take(rank_one ? 3 * w.C * w.K : KeyGates::floats(plan));  // what is left, A and B
   layout.delta = take(DeltaRule::floats(plan));
-  layout.momentum = take(Momentum::floats(plan));
+  layout.momentum = take(plan.meaning.variant->adapts() ? adaptive_floats(plan) : Momentum::floats(plan));
   layout.narrow = take(w.C * w.V);
   layout.z = static_cast<size_t>(states_of_value(plan) * values * plan.state_floats()) * sizeof(float);
   layout.state_stride = layout.z + static_cast<size_t>(w.K + 16) * sizeof(float);

@@ -1,6 +1,7 @@
 #include "momentum.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <limits>
 
@@ -16,8 +17,39 @@ double log_kept(const Plan& plan, const Problem& p, int64_t head) {
 
 }  // namespace
 
-float momentum_kept(const Plan& plan, const Problem& p, int64_t head) {
-  return static_cast<float>(std::exp(log_kept(plan, p, head)));
+Moved moved_by_decay(const Plan& plan, const Problem& p, int64_t head) {
+  return {static_cast<float>(std::exp(log_kept(plan, p, head))), *p[LATHE_STEP_SIZE].floats(head)};
+}
+
+// Sums of powers, twice as many terms with each bit of their number: (1 - beta^n) / (1 - beta) cancels.
+WeightOfValue::WeightOfValue(const Plan& plan, const Problem& p, int64_t head, int64_t after)
+    : beta_(std::exp(log_kept(plan, p, head))), gamma_(static_cast<double>(*p[LATHE_STEP_SIZE].floats(head))) {
+  double power = 1;
+  for (uint64_t bit = std::bit_floor(static_cast<uint64_t>(after)); bit > 0; bit >>= 1) {
+    sum_ += power * sum_;
+    power *= power;
+    if (!(static_cast<uint64_t>(after) & bit)) continue;
+    sum_ += power;
+    power *= beta_;
+  }
+}
+
+void move(const Plan& plan, int64_t K, const TokenRows& token, const MovedState& of, const Moved& by, float inv,
+          float* out) {
+  const int64_t columns = of.columns;
+  float one = 1, kept = by.kept, taken = by.taken;
+  std::fill_n(out, columns, 0.f);
+  Buffer v(token.v, columns), o(out, columns);
+  in_blocks_of_keys(
+      K, [](int64_t, int64_t) {},
+      [&](int64_t first, int64_t keys) {
+        const auto rows = [&](const float* of_all) { return of_all + first * columns; };
+        Buffer q(token.q + first, keys), k(token.k + first, keys), h(rows(of.state), columns, keys, columns),
+            p(rows(of.momentum), columns, keys, columns), h_out(rows(of.next), columns, keys, columns),
+            p_out(rows(of.next_momentum), columns, keys, columns);
+        call(*plan.kernels.decode_momentum, q, k, v, h, o, kept, p, taken, first + keys == K ? inv : one, p_out, h_out,
+             o);
+      });
 }
 
 Momentum::Parts Momentum::parts(const Plan& plan) {

@@ -47,7 +47,36 @@ class Momentum {
   float* base_;
 };
 
-// How much of it a state head's momentum keeps.
-float momentum_kept(const Plan& plan, const Problem& problem, int64_t head);
+// What a token does to the momentum of a state: P' = kept P - taken k^T v.
+struct Moved {
+  float kept, taken;
+};
+// Of a state head whose DECAY says it.
+Moved moved_by_decay(const Plan& plan, const Problem& problem, int64_t head);
+
+// What values count of which a plain scan takes as much as their momentum would have given by the end of the sequence:
+// gamma (1 + beta + ... + beta^n), n tokens before it.
+class WeightOfValue {
+ public:
+  // next() is that of the token after which as many are to come, and from then on of the one before.
+  WeightOfValue(const Plan& plan, const Problem& problem, int64_t head, int64_t after);
+  float next() { return static_cast<float>(gamma_ * (sum_ = 1 + beta_ * sum_)); }
+
+ private:
+  double beta_, gamma_, sum_ = 0;
+};
+
+// One token of a state and its momentum, K rows of `columns`, and what its query reads of the state that it leaves.
+// They may be moved where they lie.
+struct MovedState {
+  const float *state, *momentum;
+  float *next, *next_momentum;
+  int64_t columns;
+};
+struct TokenRows {
+  const float *q, *k, *v;
+};
+void move(const Plan& plan, int64_t K, const TokenRows& token, const MovedState& of, const Moved& by, float inv,
+          float* out);
 
 }  // namespace lathe

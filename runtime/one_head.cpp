@@ -63,7 +63,7 @@ void share(std::vector<Worker>& workers, const Sequence& s, const Unit& unit, co
 }  // namespace
 
 bool wants_sharing(const Plan& plan, const Problem& p, int64_t units) {
-  return plan.meaning.op->op == Op::kCausal && !plan.meaning.variant->rank_one() && units < plan.threads &&
+  return plan.meaning.op->op == Op::kCausal && !plan.meaning.variant->walks() && units < plan.threads &&
          p.sizes.Tq >= 8 * plan.padded.C;
 }
 

@@ -16,6 +16,7 @@ constexpr uint64_t kGates =
     bits({LATHE_GATE, LATHE_DECAY, LATHE_BONUS, LATHE_DT, LATHE_DT_BIAS, LATHE_SKIP, LATHE_OUT_GATE, LATHE_BETA});
 constexpr uint64_t kRankOne = bits({LATHE_A, LATHE_B});
 constexpr uint64_t kMomentum = bits({LATHE_STEP_SIZE, LATHE_MOMENTUM_IN});
+constexpr uint64_t kForwardMomentum = bits({LATHE_MOMENTUM_OUT, LATHE_LAST_TOKEN_IN, LATHE_LAST_TOKEN_OUT});
 constexpr uint64_t kTokens = bits({LATHE_Q, LATHE_K, LATHE_V, LATHE_O});
 constexpr uint64_t kBackward = bits({LATHE_Q, LATHE_K, LATHE_V, gradient_of(LATHE_O)});
 constexpr uint64_t kGradients =
@@ -69,6 +70,8 @@ constexpr RoleRule kRules[] = {
     {LATHE_STEP_SIZE, "STEP_SIZE", "[max(HK,HV)]", 1, 1, RoleRule::kFloat32, 0, 0, false},
     {LATHE_MOMENTUM_IN, "MOMENTUM_IN", "[N,max(HK,HV),K,V]", 4, 4, RoleRule::kFloat32, 2, 1, false},
     {LATHE_MOMENTUM_OUT, "MOMENTUM_OUT", "[N,max(HK,HV),K,V]", 4, 4, RoleRule::kFloat32, 2, 1, true},
+    {LATHE_LAST_TOKEN_IN, "LAST_TOKEN_IN", "[N,max(HK,HV),K+V]", 3, 3, RoleRule::kFloat32, 1, 1, false},
+    {LATHE_LAST_TOKEN_OUT, "LAST_TOKEN_OUT", "[N,max(HK,HV),K+V]", 3, 3, RoleRule::kFloat32, 1, 1, true},
     {LATHE_A, "A", "[B,T,max(HK,HV),K]", 4, 4, RoleRule::kFloat, 1, 2, false},
     {LATHE_B, "B", "[B,T,max(HK,HV),K]", 4, 4, RoleRule::kFloat, 1, 2, false},
     {gradient_of(LATHE_Q), "GRAD_Q", "[B,T,HQ,D]", 4, 4, RoleRule::kFloat, 1, 2, true},

@@ -56,13 +56,14 @@ Kernels choose_kernels(const Meaning& meaning, const char* row) {
   const auto pick = [&](const char* kernel, const char* axis) {
     return meaning.op->uses(kernel) ? need(row, kernel, axis) : nullptr;
   };
-  const bool walks = meaning.variant->rank_one();  // no kernel has a chunk of such tokens
+  const bool walks = meaning.variant->walks();
   Kernels k{};
-  if (!walks)
+  if (!walks) {
     k.causal = pick(meaning.normalise() && !meaning.op->backward() ? "causal_normalised" : "causal", transition);
-  if (!walks) k.state = pick("state", transition);
+    k.state = pick("state", transition);
+    k.key_sum = pick("key_sum", transition);
+  }
   k.readout = pick("readout", "");
-  k.key_sum = pick("key_sum", transition);
   k.key_step = pick("key_step", "");
   k.fixed_denominator = pick("fixed_denominator", "");
   k.recall = pick("recall", "");
@@ -196,13 +197,19 @@ Meaning understand(const lathe_desc& desc) {
         variant, desc.flags);
   require(!(desc.flags & LATHE_STABILISE) || m.map->stabilises(),
           "desc.flags: expected no STABILISE, since the map {} has nothing to stabilise, got {:#x}", map, desc.flags);
-  if ((m.variant->reads_before() || !m.variant->has_normaliser() || m.variant->moves()) && desc.flags & LATHE_STABILISE)
+  if ((m.variant->reads_before() || !m.variant->has_normaliser() || m.variant->brings_step_size()) &&
+      desc.flags & LATHE_STABILISE)
     fail(LATHE_UNSUPPORTED, "desc.flags: expected no STABILISE beside the variant {}, got {:#x}", variant, desc.flags);
   if (m.op->backward() && !m.variant->has_gradient())
     fail(LATHE_UNSUPPORTED,
          "desc.variant: \"{}\" has no gradient yet: expected the operator \"causal\" or \"decode\", got \"{}\"",
          variant, desc.op);
-  require(!(desc.flags & LATHE_CLAMP_GATES) || m.variant->directed(),
+  if (m.op->op == Op::kDecode && !m.variant->recurs())
+    fail(LATHE_UNSUPPORTED,
+         "desc.variant: \"{}\" is no recurrence, since a token counts by how many are to come: expected the operator "
+         "\"causal\" or \"causal_backward\", got \"{}\"",
+         variant, desc.op);
+  require(!(desc.flags & LATHE_CLAMP_GATES) || (m.variant->directed() && !m.variant->adapts()),
           "desc.flags: expected no CLAMP_GATES, since the variant {} has no gates, got {:#x}", variant, desc.flags);
   require(!(desc.flags & LATHE_SOFTPLUS) || m.variant->steps(),
           "desc.flags: expected no SOFTPLUS, since the variant {} has no steps, got {:#x}", variant, desc.flags);
@@ -316,7 +323,7 @@ std::string describe(const Plan& plan) {
                          k.recall_more, k.update_keys, k.decode_delta, k.decode_rank_one, k.decode_momentum, k.decode})
     if (e) add(e);
   if (plan.meaning.normalise()) {
-    if (op == Op::kCausal || op == Op::kNoncausal || op == Op::kAccumulate) add(k.key_sum);
+    if (k.key_sum && (op == Op::kCausal || op == Op::kNoncausal || op == Op::kAccumulate)) add(k.key_sum);
     if (op == Op::kCausal || op == Op::kDecode) add(k.key_step);
     if (k.fixed_denominator) add(k.fixed_denominator);
   }

@@ -43,7 +43,13 @@ struct Plan {
   // Of a state that a worker carries; its momentum lies behind it.
   const float* momentum_of(const float* state) const { return state + padded.K * padded.V; }
   float* momentum_of(float* state) const { return state + padded.K * padded.V; }
-  int64_t state_floats() const { return padded.K * padded.V * (meaning.variant->moves() ? 2 : 1); }
+  // Behind that, where the momentum adapts, what the next token wants of the last one: its key, then its value, padded.
+  float* last_key_of(float* state) const { return state + 2 * padded.K * padded.V; }
+  float* last_value_of(float* state) const { return last_key_of(state) + padded.K; }
+  int64_t state_floats() const {
+    return padded.K * padded.V * (meaning.variant->moves() ? 2 : 1) +
+           (meaning.variant->adapts() ? padded.K + padded.V : 0);
+  }
 };
 
 Meaning understand(const lathe_desc& desc);

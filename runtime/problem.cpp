@@ -221,11 +221,11 @@ void size_tokens(const Problem& p, Op op, Sizes& s) {
     s.N = c.shape[0] == kFree ? kFree : c.shape[0] - 1;
   }
   s.states = p[LATHE_SLOTS].present() ? kFree : s.N;
-  for (uint32_t role :
-       {uint32_t{LATHE_STATE_IN}, uint32_t{LATHE_STATE_OUT}, uint32_t{LATHE_Z_IN}, uint32_t{LATHE_Z_OUT},
-        uint32_t{LATHE_STABILISER}, uint32_t{LATHE_MOMENTUM_IN}, uint32_t{LATHE_MOMENTUM_OUT},
-        gradient_of(LATHE_STATE_IN), gradient_of(LATHE_STATE_OUT), gradient_of(LATHE_Z_IN), gradient_of(LATHE_Z_OUT),
-        gradient_of(LATHE_MOMENTUM_IN), gradient_of(LATHE_MOMENTUM_OUT)})
+  for (uint32_t role : {uint32_t{LATHE_STATE_IN}, uint32_t{LATHE_STATE_OUT}, uint32_t{LATHE_Z_IN},
+                        uint32_t{LATHE_Z_OUT}, uint32_t{LATHE_STABILISER}, uint32_t{LATHE_MOMENTUM_IN},
+                        uint32_t{LATHE_MOMENTUM_OUT}, uint32_t{LATHE_LAST_TOKEN_IN}, uint32_t{LATHE_LAST_TOKEN_OUT},
+                        gradient_of(LATHE_STATE_IN), gradient_of(LATHE_STATE_OUT), gradient_of(LATHE_Z_IN),
+                        gradient_of(LATHE_Z_OUT), gradient_of(LATHE_MOMENTUM_IN), gradient_of(LATHE_MOMENTUM_OUT)})
     if (p[role].present())
       agree(s.states, p[role].shape[0], p[LATHE_SLOTS].present() ? "slots" : "sequences", find_role(role)->name);
 }
@@ -287,7 +287,7 @@ void check_gradients(const Problem& p, const Meaning& meaning) {
     require(!p[gradient_of(role)].present() || meaning.variant->moves(),
             "{}: expected none, since the variant {} has no momentum, got one", find_role(gradient_of(role))->name,
             meaning.variant->name);
-  if (meaning.variant->moves() && p[gradient_of(LATHE_DECAY)].present())
+  if (meaning.variant->brings_step_size() && p[gradient_of(LATHE_DECAY)].present())
     fail(LATHE_UNSUPPORTED, "GRAD_DECAY: expected none, since the variant {} has no gradient of it, got one",
          meaning.variant->name);
   const Tensor& projection = p[LATHE_PROJECTION];
@@ -302,6 +302,8 @@ void check_shapes(const Problem& p, const Meaning& meaning) {
   for (uint32_t role : {LATHE_STATE_IN, LATHE_STATE_OUT, LATHE_MOMENTUM_IN, LATHE_MOMENTUM_OUT})
     for (uint32_t each : {uint32_t{role}, gradient_of(role)}) expect(p, each, {s.states, s.state_heads(), s.K, s.V});
   for (uint32_t role : {LATHE_Z_IN, LATHE_Z_OUT}) expect(p, role, {s.states, s.HK, s.K});
+  for (uint32_t role : {LATHE_LAST_TOKEN_IN, LATHE_LAST_TOKEN_OUT})
+    expect(p, role, {s.states, s.state_heads(), s.K + s.V});
   expect(p, LATHE_SNAPSHOTS, {s.B, s.Tq, s.state_heads(), s.K, s.V});
   expect(p, LATHE_LENGTHS, {s.B});
   expect(p, LATHE_SLOTS, {s.N});
@@ -333,12 +335,16 @@ void check_shapes(const Problem& p, const Meaning& meaning) {
           "STABILISER: expected one beside a stabilised state, got none");
   check_inputs(p, *meaning.variant);
   const auto together = [&](uint32_t role, uint32_t state, const char* call) {
-    require(p[state].present() == p[role].present(), "{}: expected it and {} together in a {} call, got none of {}",
+    require(p[state].present() == p[role].present(), "{}: expected it and {} together in {} calls, got none of {}",
             find_role(role)->name, find_role(state)->name, call, find_role(p[state].present() ? role : state)->name);
   };
   if (meaning.variant->moves()) {
     together(LATHE_MOMENTUM_IN, LATHE_STATE_IN, meaning.variant->name);
     together(LATHE_MOMENTUM_OUT, LATHE_STATE_OUT, meaning.variant->name);
+  }
+  if (meaning.variant->adapts()) {
+    together(LATHE_LAST_TOKEN_IN, LATHE_MOMENTUM_IN, meaning.variant->name);
+    together(LATHE_LAST_TOKEN_OUT, LATHE_MOMENTUM_OUT, meaning.variant->name);
   }
   if (meaning.normalise()) {
     require(!meaning.variant->decays() || s.HV == s.HK,

@@ -20,6 +20,7 @@ class Expected {
   Expected(const Case& c, Tensors& tensors) : c_(c), t_(tensors), keys_(c.keys()) {
     for (int64_t i = 0; i < keys_ * c_.width; i++) state.push_back(t_.at(LATHE_STATE_IN, i));
     for (int64_t i = 0; i < keys_ * c_.width && c.variant.moves(); i++) momentum.push_back(t_.at(LATHE_MOMENTUM_IN, i));
+    for (int64_t i = 0; i < keys_ + c.width && c.variant.adapts(); i++) last.push_back(t_.at(LATHE_LAST_TOKEN_IN, i));
     for (int64_t i = 0; i < keys_ && c.normalise; i++) z.push_back(t_.at(LATHE_Z_IN, i));
     const bool in_order = c.op.takes(LATHE_DECAY);
     for (int64_t t = 0; t < t_.tokens(); t++) {
@@ -29,7 +30,7 @@ class Expected {
     for (int64_t t = 0; t < t_.tokens() && c.reads(LATHE_Q) && !in_order; t++) read(t);
   }
 
-  std::vector<double> o, state, z, momentum;
+  std::vector<double> o, state, z, momentum, last;
 
  private:
   std::vector<double> read_state, read_z;  // what a query sees that reads before its token's update
@@ -66,7 +67,11 @@ class Expected {
   }
 
   double step(int64_t t) {
-    return c_.variant.steps() ? std::log1p(std::exp(t_.at(LATHE_DT, t) + t_.at(LATHE_DT_BIAS, 0))) : 1;
+    if (c_.variant.steps()) return std::log1p(std::exp(t_.at(LATHE_DT, t) + t_.at(LATHE_DT_BIAS, 0)));
+    double sum = 1;
+    for (int64_t later = t + 1; later < t_.tokens() && c_.variant.foresees(); later++)
+      sum = 1 + std::exp(t_.at(LATHE_DECAY, 0)) * sum;
+    return c_.variant.foresees() ? t_.at(LATHE_STEP_SIZE, 0) * sum : 1;
   }
   double value(int64_t t, int64_t j) { return t_.at(LATHE_V, t * c_.width + j); }
   // SKIP and OUT_GATE.
@@ -107,17 +112,34 @@ class Expected {
     return sum;
   }
 
+  // How much of its momentum a token leaves that says so itself. The momentum that comes is not zero.
+  double adapted(const std::vector<double>& k, const std::vector<double>& values) const {
+    const auto apart = [&](size_t i, size_t j) { return k[i] * values[j] - last[i] * last[k.size() + j]; };
+    double distance = 0, length = 0;
+    for (size_t i = 0; i < k.size(); i++)
+      for (size_t j = 0; j < values.size(); j++) distance += apart(i, j) * apart(i, j);
+    for (double p : momentum) length += p * p;
+    const double root = 1 - std::sqrt(t_.at(LATHE_STEP_SIZE, 0) * std::sqrt(distance / length));
+    return std::min(root * root, 1 - 1e-4);
+  }
+
   void take_key(int64_t t) {
     const std::vector<double> k = phi_of_keys(t);
     const bool moves = c_.variant.moves();
     read_z = z;
     read_state = state;
     std::vector<double> values, added, left;
-    for (size_t i = 0; i < k.size(); i++)
+    for (size_t i = 0; i < k.size() && c_.variant.foresees(); i++) left.push_back(1);
+    for (size_t i = left.size(); i < k.size(); i++)
       left.push_back(i == 0 || c_.variant.keyed() ? std::exp(log_decay(t, static_cast<int64_t>(i))) : left[0]);
     for (int64_t j = 0; j < c_.width; j++) {
       values.push_back(value(t, j));
       added.push_back(taken(t, j, k, left));
+    }
+    if (c_.variant.adapts()) {
+      left.assign(left.size(), adapted(k, values));
+      last = k;
+      last.insert(last.end(), values.begin(), values.end());
     }
     for (size_t i = 0; i < k.size(); i++) {
       const double a = left[i];
@@ -268,6 +290,8 @@ std::string fault_of(const Case& c, int64_t tokens) {
   if (fault.empty()) fault = compare("STATE_OUT", tensors.find(LATHE_STATE_OUT), expected.state, Storage::kF32);
   if (fault.empty())
     fault = compare("MOMENTUM_OUT", tensors.find(LATHE_MOMENTUM_OUT), expected.momentum, Storage::kF32);
+  if (fault.empty())
+    fault = compare("LAST_TOKEN_OUT", tensors.find(LATHE_LAST_TOKEN_OUT), expected.last, Storage::kF32);
   if (fault.empty()) fault = compare("Z_OUT", tensors.find(LATHE_Z_OUT), expected.z, Storage::kF32);
   return fault;
 }
@@ -284,7 +308,8 @@ std::vector<Case> cases(const char* row) {
     for (const Variant& variant : variants())
       for (bool normalise : {false, true})
         if (op.built() && (!variant.directed() || op.takes(LATHE_DECAY)) &&
-            (!op.backward() || variant.has_gradient()) && (!normalise || variant.has_normaliser()))
+            (op.op != Op::kDecode || variant.recurs()) && (!op.backward() || variant.has_gradient()) &&
+            (!normalise || variant.has_normaliser()))
           all.push_back({op, plainest, variant, Storage::kF32, normalise});
   const Operator& first = all.front().op;
   const Variant& plain = all.front().variant;

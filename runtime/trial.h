@@ -128,10 +128,11 @@ class Tensors {
     add(c, LATHE_V, c.storage, {1, tokens, 1, c.width});
     add(c, LATHE_O, c.storage, {1, tokens, kQueryHeads, c.width});
     for (uint32_t role : {LATHE_STATE_IN, LATHE_STATE_OUT}) add(c, role, f32, {1, 1, c.keys(), c.width});
-    if (c.variant.moves()) {
+    if (c.variant.moves())
       for (uint32_t role : {LATHE_MOMENTUM_IN, LATHE_MOMENTUM_OUT}) add(c, role, f32, {1, 1, c.keys(), c.width});
-      add(c, LATHE_STEP_SIZE, f32, {1});
-    }
+    if (c.variant.brings_step_size()) add(c, LATHE_STEP_SIZE, f32, {1});
+    if (c.variant.adapts())
+      for (uint32_t role : {LATHE_LAST_TOKEN_IN, LATHE_LAST_TOKEN_OUT}) add(c, role, f32, {1, 1, c.keys() + c.width});
     if (c.normalise)
       for (uint32_t role : {LATHE_Z_IN, LATHE_Z_OUT}) add(c, role, f32, {1, 1, c.keys()});
     if (c.map.projects()) add(c, LATHE_PROJECTION, f32, {kFeatures, c.width});
@@ -154,7 +155,8 @@ class Tensors {
       std::vector<std::pair<uint32_t, std::vector<int64_t>>> inputs;
       for (const Slot& slot : slots_) inputs.emplace_back(slot.role, slot.field.shape());
       for (auto& [role, shape] : inputs)
-        if (role < kRoles / 2 && c.op.takes(gradient_of(role)) && !(c.variant.moves() && role == LATHE_DECAY))
+        if (role < kRoles / 2 && c.op.takes(gradient_of(role)) &&
+            !(c.variant.brings_step_size() && role == LATHE_DECAY))
           add(c, gradient_of(role), find(role)->storage(), shape);
     }
     for (Slot& slot : slots_) args_.push_back({named(slot.role), &(slot.view = slot.field.view())});
@@ -187,8 +189,8 @@ class Tensors {
       slots_.back().field.draw(role * 1000, kDecaying);
     else if (role == LATHE_BETA || role == LATHE_A || role == LATHE_B)
       slots_.back().field.draw(role * 1000, kCorrecting);
-    else if (!find_role(role)->output)  // denominators of what may be negative could vanish
-      slots_.back().field.draw(role * 1000, c.normalise ? kPositive : kAny);
+    else if (!find_role(role)->output)  // denominators of what may be negative could vanish, and some have no root
+      slots_.back().field.draw(role * 1000, c.normalise || role == LATHE_STEP_SIZE ? kPositive : kAny);
   }
 
   int64_t tokens_;

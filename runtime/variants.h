@@ -27,18 +27,27 @@ struct Variant {
   // What a call may bring besides.
   uint64_t options() const {
     return steps()   ? bits({LATHE_DT_BIAS, LATHE_SKIP, LATHE_OUT_GATE})
-           : moves() ? bits({LATHE_MOMENTUM_IN, LATHE_MOMENTUM_OUT})
+           : moves() ? bits({LATHE_MOMENTUM_IN, LATHE_MOMENTUM_OUT}) |
+                           (adapts() ? bits({LATHE_LAST_TOKEN_IN, LATHE_LAST_TOKEN_OUT}) : 0)
                      : 0;
   }
   bool reads_before() const { return (inputs >> LATHE_BONUS & 1) != 0; }  // a query reads the state before its token
   // A token adds what its value differs by from what the state has for its key: the delta rule.
   bool corrects() const { return (inputs >> LATHE_BETA & 1) != 0; }
-  bool moves() const { return transition == "momentum"; }              // states have a momentum, which is what decays
-  bool directed() const { return decays() || corrects() || moves(); }  // tokens come one after another
-  // What a row reads of the state, A, another one, B, adds to it: tokens are walked one by one.
+  bool moves() const { return transition == "momentum"; }  // states have a momentum, which is what decays
+  bool directed() const { return decays() || corrects() || brings_step_size(); }  // tokens come one after another
+  bool brings_step_size() const { return (inputs >> LATHE_STEP_SIZE & 1) != 0; }
+  // Without a state that has it, what a momentum makes of a value by the end of its sequence is a weight of the value.
+  bool foresees() const { return brings_step_size() && !moves(); }
+  bool weighs() const { return steps() || foresees(); }  // values count by numbers of their tokens
+  bool recurs() const { return !foresees(); }            // a token needs no later ones
+  // How much of a momentum is left is found from each token and the one before it, where no DECAY says it.
+  bool adapts() const { return moves() && !(inputs >> LATHE_DECAY & 1); }
+  // What a row reads of the state, A, another one, B, adds to it.
   bool rank_one() const { return (inputs >> LATHE_A & 1) != 0; }
+  bool walks() const { return rank_one() || adapts(); }  // no kernel has a chunk of tokens: they come one by one
   bool has_normaliser() const { return !corrects() && !rank_one(); }
-  bool has_gradient() const { return !rank_one(); }
+  bool has_gradient() const { return !walks(); }
   bool keyed() const { return transition == "gate_key"; }  // a gate for each key dimension
 };
 

@@ -1,17 +1,20 @@
-// The recurrence itself, as in decode.cpp, but rows are made ready for a chunk of tokens at once: that leaves one call
-// for each token, and while a chunk lasts a state stays in the first-level cache.
+// The recurrence itself, as in decode.cpp, but rows are made ready for a chunk of tokens at once: that leaves little
+// to do for each token, and while a chunk lasts a state stays in the first-level cache.
 #include "walk.h"
 
+#include "adaptive.h"
 #include "key_gates.h"
 
 namespace lathe {
 
 namespace {
 
+const float* row(const Worker::Rows& rows, int64_t i) { return rows.data + i * rows.stride; }
+
 // What the tokens of a chunk take of one state and give to it.
-class Tokens {
+class RankOne {
  public:
-  Tokens(Worker& worker, const Sequence& s, const Step& step, int64_t head) : w_(worker), step_(step) {
+  RankOne(Worker& worker, const Sequence& s, const Step& step, int64_t head) : w_(worker), step_(step) {
     const Plan& plan = w_.plan();
     const int64_t K = plan.padded.K, tile = plan.padded.C * K;
     const Tensor& gate = w_.problem()[LATHE_GATE];
@@ -31,14 +34,12 @@ class Tokens {
   }
 
   // Token i: what its query reads of the state that it leaves.
-  void take(int64_t i, const Worker::Rows& queries, const Worker::Rows& keys, const Worker::Rows& values, float* state,
-            float* out) const {
+  void take(int64_t i, const TokenRows& token, float* state, float, float* out) const {
     const Plan& plan = w_.plan();
     const int64_t K = w_.problem().sizes.K, V = plan.padded.V;
-    const auto row = [&](const Worker::Rows& rows) { return rows.data + i * rows.stride; };
     float qk = w_.inv()[i], qb = w_.inv()[step_.rows + i];
-    Buffer q(row(queries), K), k(row(keys), K), v(row(values), V), h(state, V, K, V);
-    Buffer left(row(left_), K), a(row(a_), K), b(row(b_), K), read(w_.kt(), V), o(out, V);
+    Buffer q(token.q, K), k(token.k, K), v(token.v, V), h(state, V, K, V);
+    Buffer left(row(left_, i), K), a(row(a_, i), K), b(row(b_, i), K), read(w_.kt(), V), o(out, V);
     call(*plan.kernels.decode_rank_one, q, k, v, h, left, a, b, qk, qb, read, o, h);
   }
 
@@ -54,9 +55,31 @@ class Tokens {
   Worker::Rows left_, a_, b_;
 };
 
+// The same where a momentum adapts to them.
+class Adaptive {
+ public:
+  Adaptive(Worker& worker, const Sequence&, const Step&, int64_t head) : w_(worker), head_(head) {}
+
+  void meet(const Worker::Rows&, const Worker::Rows&) {}
+
+  void take(int64_t, const TokenRows& token, float* state, float inv, float* out) const {
+    const Plan& plan = w_.plan();
+    float* momentum = plan.momentum_of(state);
+    const MovedState of{state, momentum, state, momentum, plan.padded.V};
+    move(plan, w_.problem().sizes.K, token, of, moved_by_token(w_, head_, token, last_token(plan, state), of), inv,
+         out);
+    keep_last(w_, token, state);
+  }
+
+ private:
+  Worker& w_;
+  int64_t head_;
+};
+
 // The output heads of one state, and where their rows of a chunk go: the caller's own where kernels can write them.
+template <typename Tokens>
 void walk_state(Worker& w, const Sequence& s, const Step& step, int64_t key_head, int64_t value,
-                const Worker::Rows& keys) {
+                const Worker::Rows& keys, const Worker::Rows& sums) {
   const Plan& plan = w.plan();
   const Problem& p = w.problem();
   const Padded& d = plan.padded;
@@ -82,15 +105,16 @@ void walk_state(Worker& w, const Sequence& s, const Step& step, int64_t key_head
       first = queries;
     else if (queries.data != room)
       w.widen(Storage::kF32, reinterpret_cast<const char*>(queries.data), queries.stride, step.rows, d.K, room, d.K);
+    if (plan.meaning.normalise()) w.denominators(queries, sums, d.K, step.rows, w.inv() + n * d.C);
   });
   tokens.meet(first, keys);
   for (int64_t i = 0; i < step.rows; i++)
     each_output([&](int64_t l, int64_t n) {
       float* out = direct ? o.floats(s.batch, s.token(step.t + i), head_of(l)) : w.o() + (n * d.C + i) * d.V;
-      if (n == 0) return tokens.take(i, first, keys, values, state, out);
-      float one = 1;
+      float inv = plan.meaning.normalise() ? w.inv()[n * d.C + i] : 1;
+      if (n == 0) return tokens.take(i, {row(first, i), row(keys, i), row(values, i)}, state, inv, out);
       Buffer q(w.q() + (n * d.C + i) * d.K, p.sizes.K), h(state, d.V, p.sizes.K, d.V), more(out, d.V);
-      call(*plan.kernels.recall, q, h, one, more);
+      call(*plan.kernels.recall, q, h, inv, more);
     });
   if (direct) return;
   each_output([&](int64_t l, int64_t n) {
@@ -102,11 +126,15 @@ void walk_state(Worker& w, const Sequence& s, const Step& step, int64_t key_head
 
 void walk_tokens(Worker& w, const Sequence& s, const Unit& unit) {
   const Group group{w.problem().sizes, w.plan().meaning.tiled()};
+  const auto walk_one = w.plan().meaning.variant->adapts() ? walk_state<Adaptive> : walk_state<RankOne>;
   w.load(s, unit);
   walk_chunks(0, s.queries, w.plan().padded.C, unit.heads, [&](const Step& step, const Step&) {
     const int64_t key_head = unit.head + step.head;
     const Worker::Rows keys = w.map_rows(LATHE_K, step, s, key_head, 0, w.k());
-    for (int64_t value = 0; value < group.values(); value++) walk_state(w, s, step, key_head, value, keys);
+    const Worker::Rows sums = w.plan().meaning.normalise()
+                                  ? sums_of_keys(w, keys, step.rows, w.z(static_cast<size_t>(step.head)))
+                                  : Worker::Rows{};
+    for (int64_t value = 0; value < group.values(); value++) walk_one(w, s, step, key_head, value, keys, sums);
   });
   w.save(s, unit);
 }

@@ -3,6 +3,8 @@
 #include <cmath>
 #include <cstring>
 
+#include "momentum.h"
+
 namespace lathe {
 
 void Worker::widen(Storage storage, const char* from, int64_t stride, int64_t rows, int64_t columns, float* to,
@@ -200,7 +202,8 @@ Worker::Rows Worker::rows_at(uint32_t role, const char* from, const Step& step, 
   // where keys have gates, kernels make rows of their own of them, and of values where those are corrected; and where
   // tokens are walked, each row is read once
   const Variant& variant = *plan_.meaning.variant;
-  const bool far = role == LATHE_V ? !variant.has_normaliser() : variant.keyed() || mixes(role);
+  const bool walks = variant.walks(),
+             far = role == LATHE_V ? variant.corrects() || walks : variant.keyed() || walks || mixes(role);
   if (in_place(x, step.rows, width, far)) return {reinterpret_cast<const float*>(from), s.step * x.stride[1]};
   return {copy(x.storage, from, s.step * x.stride[1], step.rows, x.shape[3], to, width, plan_.padded.C), width};
 }
@@ -288,6 +291,23 @@ void Worker::load_steps(const char* from, int64_t stride, const Strided& bias, i
     std::fill(steps + n, steps + plan_.padded.C + 16, 0.f);
   }
   for (int64_t i = 0; i < n && plan_.meaning.clamps(); i++) steps[i] = steps[i] < 0 ? 0 : steps[i];
+}
+
+void Worker::load_weights(const Sequence& s, const Step& step, int64_t head) {
+  if (plan_.meaning.variant->steps()) {
+    const Tensor& dt = p_[LATHE_DT];
+    return load_steps(dt.at(s.batch, s.token(step.t), head), s.step * dt.stride[1], bias_of_steps(p_, head, 0),
+                      step.rows);
+  }
+  const bool back = s.step < 0;
+  WeightOfValue weight(plan_, p_, head, back ? step.t : s.queries - step.t - step.rows);
+  float* weights = at(layout_.dt);
+  for (int64_t i = 0; i < step.rows; i++) weights[back ? i : step.rows - 1 - i] = weight.next();
+  std::fill(weights + step.rows, weights + plan_.padded.C + 16, 0.f);
+}
+
+void Worker::load_weights(int64_t after, int64_t head, int64_t apart, int64_t heads) {
+  for (int64_t h = 0; h < heads; h++) at(layout_.dt)[h] = WeightOfValue(plan_, p_, head + h * apart, after).next();
 }
 
 Worker::Rows Worker::weigh(const Rows& rows, int64_t width, int64_t n) {
@@ -388,6 +408,7 @@ void Worker::load(const Sequence& s, const Unit& unit) {
     for (int64_t value = 0; value < group.values(); value++) {
       const int64_t head = group.head(p_.sizes.state_heads(), unit.head + h, value);
       load_states(LATHE_STATE_IN, LATHE_MOMENTUM_IN, s.state, head, state(carried, value));
+      load_last(s.state, head, state(carried, value));
     }
     load_z(p_[LATHE_Z_IN], s.state, unit.head + h, z(carried));
     peak(carried) = entering_peak(s, unit.head + h);
@@ -404,6 +425,7 @@ void Worker::save(const Sequence& s, const Unit& unit, const Columns& columns) {
     for (int64_t value = 0; value < group.values(); value++) {
       const int64_t head = group.head(p_.sizes.state_heads(), unit.head + h, value);
       save_states(state(carried, value), LATHE_STATE_OUT, LATHE_MOMENTUM_OUT, s.state, head, columns);
+      save_last(state(carried, value), s.state, head);
     }
     if (columns.first > 0) continue;
     save_z(z(carried), p_[LATHE_Z_OUT], s.state, unit.head + h);
@@ -439,6 +461,24 @@ void Worker::save_states(const float* from, uint32_t state, uint32_t momentum, i
                          Columns columns) {
   save_state(from, p_[state], row, head, columns);
   save_state(plan_.momentum_of(from), p_[momentum], row, head, columns);
+}
+
+void Worker::load_last(int64_t row, int64_t head, float* state) {
+  if (!plan_.meaning.variant->adapts()) return;
+  const Tensor& from = p_[LATHE_LAST_TOKEN_IN];
+  const auto put = [&](int64_t first, int64_t n, float* to) {
+    std::memset(to, 0, static_cast<size_t>(n) * 4);
+    if (from.present()) std::memcpy(to, from.floats(row, head, first), static_cast<size_t>(n) * 4);
+  };
+  put(0, p_.sizes.K, plan_.last_key_of(state));
+  put(p_.sizes.K, p_.sizes.V, plan_.last_value_of(state));
+}
+
+void Worker::save_last(float* state, int64_t row, int64_t head) {
+  const Tensor& to = p_[LATHE_LAST_TOKEN_OUT];
+  if (!to.present()) return;
+  std::memcpy(to.floats(row, head), plan_.last_key_of(state), static_cast<size_t>(p_.sizes.K) * 4);
+  std::memcpy(to.floats(row, head, p_.sizes.K), plan_.last_value_of(state), static_cast<size_t>(p_.sizes.V) * 4);
 }
 
 void Worker::load_z(const Tensor& from, int64_t row, int64_t head, float* to) const {

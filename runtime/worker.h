@@ -112,7 +112,12 @@ class Worker {
   // n steps of tokens or heads, with `bias` for each, into dt(), and zeros for the rest of a chunk. Where there are
   // steps.
   void load_steps(const char* from, int64_t stride, const Strided& bias, int64_t n);
-  // Each row by its step, in v(). Where there are steps.
+  // What the values of a step of a head count, into dt(): their steps, or how far they are from the sequence's end.
+  void load_weights(const Sequence& s, const Step& step, int64_t head);
+  // Of one token, `after` which that many are to come, where that is what counts: for `heads` state heads from `head`
+  // on, which are `apart`.
+  void load_weights(int64_t after, int64_t head, int64_t apart, int64_t heads);
+  // Each row by its step or weight, in v(). Where there are such.
   Rows weigh(const Rows& rows, int64_t width, int64_t n);
   // What comes after the recurrence, in some columns of rows of outputs: SKIP, then OUT_GATE.
   void finish(const Sequence& s, int64_t t, int64_t rows, int64_t output_head, int64_t value_head, float* o,
@@ -198,6 +203,9 @@ class Worker {
   // A state with its momentum, if it has one.
   void load_states(uint32_t state, uint32_t momentum, int64_t row, int64_t head, float* to);
   void save_states(const float* from, uint32_t state, uint32_t momentum, int64_t row, int64_t head, Columns columns);
+  // What lies behind it of the last token, where a momentum adapts to its tokens.
+  void load_last(int64_t row, int64_t head, float* state);
+  void save_last(float* state, int64_t row, int64_t head);
   void load_z(const Tensor& from, int64_t row, int64_t head, float* to) const;
   void save_z(const float* from, const Tensor& to, int64_t row, int64_t head) const;
 

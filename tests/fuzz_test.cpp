@@ -62,7 +62,7 @@ Drawn draw() {
   p.normalise = either();
   p.eps = 1e-6;
   if ((d.op == "causal" || d.op == "decode") && (p.HV == p.HK || !p.normalise))
-    p.variant = one_of(reference::variant_names());
+    p.variant = one_of(d.op == "decode" ? reference::recurrent_variants() : reference::variant_names());
   if (reference::variants().at(p.variant).takes_beta) {
     p.unit_keys = either();
     p.unit_queries = either();

@@ -24,7 +24,7 @@ Problem shape_of(int64_t T) {
 
 // One sequence whole, in pieces that hand their states on, and token by token.
 TEST(Lessons, Fla494Fla547Fla20FormsOfARecurrenceAgree) {
-  for (const std::string& variant : reference::variant_names()) {
+  for (const std::string& variant : reference::recurrent_variants()) {
     Problem p = shape_of(150);
     p.variant = variant;
     p = reals(p, Type::F32, 409, true);
@@ -213,7 +213,7 @@ TEST(Lessons, Fla1147Fla597OneChoiceForEveryLength) {
 // Speculative decoding: of four drafted tokens two are kept. What goes on from the second snapshot is what would have
 // come without the other two.
 TEST(Lessons, Vllm49887LlamaCpp28118RollBackToASnapshot) {
-  for (const std::string& variant : reference::variant_names()) {
+  for (const std::string& variant : reference::recurrent_variants()) {
     Problem drafted = shape_of(4);
     drafted.variant = variant;
     drafted.map = "elu1";

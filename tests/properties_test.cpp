@@ -46,6 +46,7 @@ Answer in_pieces(const Problem& whole, const std::vector<int64_t>& ends, const c
   before.z = whole.z;
   before.stabiliser = whole.stabiliser;
   before.momentum = whole.momentum;
+  before.last = whole.last;
   int64_t first = 0;
   for (const int64_t end : ends) {
     const Answer piece = call(op, tokens_of(whole, first, end - first, &before), options);
@@ -57,6 +58,7 @@ Answer in_pieces(const Problem& whole, const std::vector<int64_t>& ends, const c
   joined.z = before.z;
   joined.stabiliser = before.stabiliser;
   joined.momentum = before.momentum;
+  joined.last = before.last;
   return joined;
 }
 
@@ -84,7 +86,7 @@ TEST_P(EveryMap, TokenByTokenDecode) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Maps, EveryMap,
-                         testing::Combine(testing::ValuesIn(reference::variant_names()),
+                         testing::Combine(testing::ValuesIn(reference::recurrent_variants()),
                                           testing::ValuesIn(reference::map_names()), testing::Bool()),
                          [](const auto& test) {
                            return fmt::format("{}_{}_{}", std::get<0>(test.param), std::get<1>(test.param),

@@ -85,6 +85,9 @@ const std::vector<Shape>& shapes() {
       {"steps", [](Problem& p) { p.variant = "ssd"; }, has_direction},
       {"mixed", [](Problem& p) { p.keys = 2; }, [](const std::string& op) { return op != "readout"; }},
       {"moving", [](Problem& p) { p.variant = "momentum"; }, has_direction},
+      {"adapting", [](Problem& p) { p.variant = "adaptive_momentum"; }, scans},
+      {"foreseeing", [](Problem& p) { p.variant = "momentum_training"; },
+       [](const std::string& op) { return has_direction(op) && op != "decode"; }},
       {"snapshots", [](Problem& p) { p.snapshots = true; }, [](const std::string& op) { return op == "decode"; }},
   };
   return all;
@@ -226,7 +229,8 @@ void aliases(Spoils& all, uint32_t role, SpoiledCall& good) {
     const int64_t bytes = b.view.bits / 8, last = (b.elements() - 1) * bytes;
     const bool state = (role == LATHE_STATE_OUT && other == LATHE_STATE_IN) ||
                        (role == LATHE_Z_OUT && other == LATHE_Z_IN) ||
-                       (role == LATHE_MOMENTUM_OUT && other == LATHE_MOMENTUM_IN);
+                       (role == LATHE_MOMENTUM_OUT && other == LATHE_MOMENTUM_IN) ||
+                       (role == LATHE_LAST_TOKEN_OUT && other == LATHE_LAST_TOKEN_IN);
     for (const int64_t offset : {int64_t{0}, bytes, last}) {
       if (state && offset == 0) continue;
       all.push_back({fmt::format("{} bytes into {}", offset, rule.name),
@@ -279,7 +283,7 @@ void contents(Spoils& all, uint32_t role, const SpoiledCall::Argument& argument)
     for (const float x : {-INFINITY, NAN})
       all.push_back({fmt::format("holding {}", x),
                      [=](SpoiledCall& c) {
-                       c.put_floats(role, {-1, x});
+                       c.put_floats(role, {1, x});
                      },
                      LATHE_INVALID,
                      {"STEP_SIZE[1]", fmt::format("{}", x)},

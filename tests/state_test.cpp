@@ -135,7 +135,7 @@ TEST(Readout, SlotsPickRows) {
 
 // The state after every token, for a caller that may have to go back to one of them.
 TEST(Snapshots, OfEveryToken) {
-  for (const std::string& variant : reference::variant_names()) {
+  for (const std::string& variant : reference::recurrent_variants()) {
     Problem p;
     p.variant = variant;
     p.map = "elu1";

@@ -457,7 +457,7 @@ void check_device(const Meaning& m, const Problem& p) {
   if (m.variant->keyed()) refuse("gates for each key");
   if (m.variant->steps()) refuse("steps");
   if (m.variant->corrects()) refuse("the delta rule");
-  if (m.variant->moves()) refuse("momentum");
+  if (m.variant->brings_step_size()) refuse("momentum");
   if (m.stabilise()) refuse("the flag STABILISE");
   if (p.mixes()) refuse("MIXTURE");
   if (p[LATHE_SNAPSHOTS].present()) refuse("SNAPSHOTS");

@@ -79,7 +79,7 @@ void DrawnCall::fill(Argument& a) {
     // what corrects is so small that a float16 of its bits is below 1 too
     const bool small = a.role == LATHE_BETA || a.role == LATHE_A || a.role == LATHE_B;
     const float size = small ? 2048 : 8;
-    const bool negative = decays || (!steps && a.role != LATHE_BETA && mixed & 16);
+    const bool negative = decays || (!steps && a.role != LATHE_BETA && a.role != LATHE_STEP_SIZE && mixed & 16);
     const float x = static_cast<float>(mixed % 9) / (negative ? -size : size);
     uint32_t bits;
     std::memcpy(&bits, &x, 4);

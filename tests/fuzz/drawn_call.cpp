@@ -37,18 +37,22 @@ void DrawnCall::draw_description() {
   backward_ = op_.ends_with("_backward");
   const bool directed = op_ == "causal" || op_ == "decode" || op_ == "causal_backward";
   const Variant& drawn = directed ? bytes_.one_of(variants()) : variants().front();
-  const Variant& variant = backward_ && drawn.rows ? variants().front() : drawn;  // has no gradient
+  // some have no gradient, and one has no recurrence
+  const bool refused = backward_ ? drawn.rows || drawn.adapts : op_ == "decode" && drawn.sizes && !drawn.moves;
+  const Variant& variant = refused ? variants().front() : drawn;
   variant_ = variant.name;
   decay_ = variant.decay;
   gate_ = variant.gate;
   bonus_ = variant.bonus;
   steps_ = variant.steps;
   beta_ = variant.beta;
+  sizes_of_steps_ = variant.sizes;
   moves_ = variant.moves;
+  adapts_ = variant.adapts;
   rows_ = variant.rows;
   normalise_ = normalise_ && !beta_ && !rows_;
   keyed_ = variant.keyed;
-  stabilise_ = map_ == "favor_performer" && !bonus_ && !beta_ && !moves_ && !rows_ && bytes_.either();
+  stabilise_ = map_ == "favor_performer" && !bonus_ && !beta_ && !sizes_of_steps_ && !rows_ && bytes_.either();
   desc.size = sizeof desc;
   desc.op = op_.c_str();
   desc.variant = variant_ == "plain" && bytes_.either() ? nullptr : variant_.c_str();
@@ -57,7 +61,7 @@ void DrawnCall::draw_description() {
   desc.eps = static_cast<float>(bytes_.below(8)) / 1024.f;
   desc.flags = (normalise_ ? LATHE_NORMALISE : 0) | (normalise_ && bytes_.either() ? LATHE_DENOM_MAX : 0) |
                (bytes_.either() ? LATHE_HEADS_TILED : 0) | (stabilise_ ? LATHE_STABILISE : 0) |
-               (variant_ != "plain" && bytes_.below(4) == 0 ? LATHE_CLAMP_GATES : 0) |
+               (variant_ != "plain" && !adapts_ && bytes_.below(4) == 0 ? LATHE_CLAMP_GATES : 0) |
                (steps_ && bytes_.either() ? LATHE_SOFTPLUS : 0);
   sizes_.keys = op_ != "readout" && !stabilise_ && bytes_.below(4) == 0 ? bytes_.between(1, 3) : 0;
   if (sizes_.keys > 0 && bytes_.either()) desc.flags |= LATHE_MIX_FIRST;
@@ -184,12 +188,13 @@ void DrawnCall::draw_tensors() {
   }
   add_states(LATHE_STATE_IN, LATHE_STATE_OUT, {s.rows, s.state_heads(), s.K, s.V});
   if (moves_) add_states(LATHE_MOMENTUM_IN, LATHE_MOMENTUM_OUT, {s.rows, s.state_heads(), s.K, s.V});
+  if (adapts_) add_states(LATHE_LAST_TOKEN_IN, LATHE_LAST_TOKEN_OUT, {s.rows, s.state_heads(), s.K + s.V});
   if (normalise_) add_states(LATHE_Z_IN, LATHE_Z_OUT, {s.rows, s.HK, s.K});
   if (stabilise_ && op_ != "readout") add_states(LATHE_STABILISER, LATHE_STABILISER, {s.rows, s.HK});
   if (op_ == "decode" && bytes_.either())
     lay_out(*add(LATHE_SNAPSHOTS, kFloat32, {s.B, s.T, s.state_heads(), s.K, s.V}, Argument::kWritten));
   if (decay_) add(LATHE_DECAY, kFloat32, {s.state_heads()});
-  if (moves_) add(LATHE_STEP_SIZE, kFloat32, {s.state_heads()});
+  if (sizes_of_steps_) add(LATHE_STEP_SIZE, kFloat32, {s.state_heads()});
   if (keyed_)
     lay_out(*add(LATHE_GATE, kFloat, {s.B, s.T, s.state_heads(), s.K}));
   else if (gate_)
@@ -235,7 +240,7 @@ void DrawnCall::add_gradients() {
         some(role, kFloat, shape, Argument::kWritten);
         break;
       case LATHE_DECAY:
-        if (moves_) break;  // has no gradient then
+        if (sizes_of_steps_) break;  // has no gradient then
         [[fallthrough]];
       case LATHE_BONUS:
       case LATHE_DT_BIAS:
@@ -267,8 +272,8 @@ std::vector<lathe_arg> DrawnCall::open_list() {
     Argument& open = open_.emplace_back(Argument{a.role, a.use, a.shape, {}, a.view, {}, {}});
     const uint32_t of = a.role & ~uint32_t{LATHE_GRAD};
     const bool of_tokens = of <= LATHE_O || of == LATHE_SNAPSHOTS || of == LATHE_GATE;
-    const bool of_sequences =
-        (of >= LATHE_STATE_IN && of <= LATHE_POSITION) || of == LATHE_MOMENTUM_IN || of == LATHE_MOMENTUM_OUT;
+    const bool of_sequences = (of >= LATHE_STATE_IN && of <= LATHE_POSITION) || of == LATHE_MOMENTUM_IN ||
+                              of == LATHE_MOMENTUM_OUT || of == LATHE_LAST_TOKEN_IN || of == LATHE_LAST_TOKEN_OUT;
     if (!open.shape.empty() && (of_tokens || of_sequences)) open.shape[0] = -1;
     if (open.shape.size() > 1 && of_tokens) open.shape[1] = -1;
     open.view.data = nullptr;

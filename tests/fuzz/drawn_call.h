@@ -66,7 +66,8 @@ class DrawnCall {
   std::vector<lathe_attr> attributes_;
   Sizes sizes_{};
   bool normalise_ = false, stabilise_ = false, backward_ = false, decay_ = false, gate_ = false, bonus_ = false,
-       keyed_ = false, steps_ = false, beta_ = false, moves_ = false, rows_ = false;
+       keyed_ = false, steps_ = false, beta_ = false, sizes_of_steps_ = false, moves_ = false, adapts_ = false,
+       rows_ = false;
   std::vector<int64_t> lengths_, cu_seqlens_, slots_, positions_;
   std::deque<Argument> arguments_;
   std::deque<Argument> open_;

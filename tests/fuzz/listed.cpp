@@ -33,12 +33,15 @@ const std::vector<Variant>& variants() {
   static const std::vector<Variant> all = [] {
     std::vector<Variant> list;
     for (const auto& v : list_of("variants")) {
-      const std::vector<std::string> inputs = v.at("inputs");
-      const auto takes = [&](const char* role) {
-        return std::find(inputs.begin(), inputs.end(), role) != inputs.end();
+      const std::vector<std::string> inputs = v.at("inputs"), options = v.at("options");
+      const auto among = [](const std::vector<std::string>& roles, const char* role) {
+        return std::find(roles.begin(), roles.end(), role) != roles.end();
       };
+      const auto takes = [&](const char* role) { return among(inputs, role); };
+      const auto may_take = [&](const char* role) { return among(options, role); };
       list.push_back({v.at("name"), takes("DECAY"), takes("GATE"), takes("BONUS"), takes("DT"), takes("BETA"),
-                      takes("STEP_SIZE"), takes("A"), v.at("gate_of_each_key")});
+                      takes("STEP_SIZE"), may_take("MOMENTUM_IN"), may_take("LAST_TOKEN_IN"), takes("A"),
+                      v.at("gate_of_each_key")});
     }
     return list;
   }();

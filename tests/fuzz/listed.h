@@ -13,7 +13,7 @@ struct Map {
 const std::vector<Map>& maps();
 struct Variant {
   std::string name;
-  bool decay, gate, bonus, steps, beta, moves, rows, keyed;
+  bool decay, gate, bonus, steps, beta, sizes, moves, adapts, rows, keyed;
 };
 const std::vector<Variant>& variants();
 const std::vector<std::string>& operators();

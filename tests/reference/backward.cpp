@@ -291,6 +291,7 @@ struct Pairs : MappedGradients {
 GradientAnswers backward(const Problem& p, const Given& given, bool causal) {
   const Variant& variant = variants().at(p.variant);
   if (variant.takes_steps) return backward_of_steps(p, given);
+  if (variant.knows_length) return backward_of_training(p, given);
   return through_maps(p, variant.takes_beta       ? backward_of_delta(p, given)
                          : variant.takes_momentum ? backward_of_momentum(p, given)
                                                   : Pairs(p, given, causal));

@@ -20,5 +20,7 @@ struct GradientAnswers {
 GradientAnswers backward(const Problem& p, const Given& given, bool causal);
 // The same where tokens have steps.
 GradientAnswers backward_of_steps(const Problem& p, const Given& given);
+// ... or weights by the length of their sequence.
+GradientAnswers backward_of_training(const Problem& p, const Given& given);
 
 }  // namespace reference

@@ -36,8 +36,10 @@ Answers initial_answers(const Problem& p) {
   if (p.snapshots) a.value.snapshots.assign(static_cast<size_t>(p.B * p.T) * HS * K * V, 0);
   if (variants().at(p.variant).takes_momentum)
     a.value.momentum = p.momentum.empty() ? std::vector<double>(a.value.state.size()) : p.momentum;
+  if (variants().at(p.variant).adapts)
+    a.value.last = p.last.empty() ? std::vector<double>(rows * HS * (K + V)) : p.last;
   a.size = a.value;
-  for (auto* part : {&a.size.state, &a.size.z, &a.size.stabiliser, &a.size.momentum})
+  for (auto* part : {&a.size.state, &a.size.z, &a.size.stabiliser, &a.size.momentum, &a.size.last})
     for (double& y : *part) y = std::abs(y);
   return a;
 }
@@ -234,6 +236,13 @@ std::map<std::string, Variant>& variants() {
 std::vector<std::string> variant_names() {
   std::vector<std::string> names;
   for (const auto& [name, variant] : variants()) names.push_back(name);
+  return names;
+}
+
+std::vector<std::string> recurrent_variants() {
+  std::vector<std::string> names;
+  for (const auto& [name, variant] : variants())
+    if (!variant.knows_length) names.push_back(name);
   return names;
 }
 

@@ -83,7 +83,7 @@ Oracles operators() {
 std::vector<std::pair<std::string, std::string>> operators_and_variants() {
   std::vector<std::pair<std::string, std::string>> pairs;
   for (const auto& [op, oracle] : operators())
-    for (const std::string& variant : variant_names())
+    for (const std::string& variant : op == "decode" ? recurrent_variants() : variant_names())
       if (oracle == causal || variant == "plain") pairs.emplace_back(op, variant);
   return pairs;
 }

@@ -40,7 +40,7 @@ struct Problem {
   std::map<std::string, double, std::less<>> attrs;
   std::vector<int64_t> lengths, cu_seqlens, slots, position;
   std::vector<double> q, k, v, gate, state, z, stabiliser, decay, beta, bonus, dt, dt_bias, skip, out_gate, projection,
-      a, b, step_size, momentum, mixture;
+      a, b, step_size, momentum, last, mixture;
   Maxima held;  // what is subtracted, where it stays while rows move; empty: what rows say
 
   int64_t key_width() const { return keys * D; }  // numbers of a token and key head
@@ -52,7 +52,7 @@ struct Problem {
 };
 
 struct Answer {
-  std::vector<double> o, state, z, stabiliser, snapshots, momentum = {};
+  std::vector<double> o, state, z, stabiliser, snapshots, momentum = {}, last = {};
 };
 struct Answers {
   Answer value, size;
@@ -114,7 +114,11 @@ struct Variant {
   bool takes_beta = false;      // one for each token and state head; there is no normaliser then
   bool takes_rows = false;      // A and B, K numbers for each token and state head; no normaliser, and no gradient
   bool takes_momentum = false;  // and a step size for each state head; the decay is the momentum's
-  bool takes_steps = false;     // and what goes with them: their bias, skip and out_gate, each of which may be absent
+  bool adapts = false;          // to its tokens, of which the last comes with the momentum; no gradient
+  // A decay and a step size for each state head, which say what tokens count by the number of those to come: one call
+  // computes a sequence, and no pieces do.
+  bool knows_length = false;
+  bool takes_steps = false;  // and what goes with them: their bias, skip and out_gate, each of which may be absent
 };
 // Gates of one token and head.
 int64_t gate_width(const Problem& p);
@@ -122,12 +126,16 @@ int64_t gate_width(const Problem& p);
 const std::vector<std::vector<double> Problem::*>& rows_of_tokens();
 std::map<std::string, Variant>& variants();
 std::vector<std::string> variant_names();
+// Those that a sequence may be computed in pieces of.
+std::vector<std::string> recurrent_variants();
 // The length of a row.
 double norm(const std::vector<double>& x);
 inline bool has_normaliser(const std::string& variant) {
   return !variants().at(variant).takes_beta && !variants().at(variant).takes_rows;
 }
-inline bool has_gradient(const std::string& variant) { return !variants().at(variant).takes_rows; }
+inline bool has_gradient(const std::string& variant) {
+  return !variants().at(variant).takes_rows && !variants().at(variant).adapts;
+}
 
 struct AnnounceVariant {
   AnnounceVariant(const char* name, const Variant& variant) { variants().emplace(name, variant); }

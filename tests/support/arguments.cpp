@@ -165,12 +165,13 @@ void Arguments::add_gradients(const Given& given) {
   if (!given.z.empty()) add(LATHE_GRAD | LATHE_Z_OUT, Type::F32, z, strides(z), given.z);
   add_output(LATHE_GRAD | LATHE_STATE_IN, Type::F32, state, strides(state));
   const bool moves = reference::variants().at(p.variant).takes_momentum;
+  const bool decay_has_gradient = p.step_size.empty();
   if (moves) add_output(LATHE_GRAD | LATHE_MOMENTUM_IN, Type::F32, state, strides(state));
   if (p.normalise) add_output(LATHE_GRAD | LATHE_Z_IN, Type::F32, z, strides(z));
   for (const GradientPart& part : gradient_parts)
     if (const auto of = tensors.find(part.role); of != tensors.end() && part.role != LATHE_STATE_IN &&
                                                  part.role != LATHE_Z_IN && part.role != LATHE_MOMENTUM_IN &&
-                                                 !(moves && part.role == LATHE_DECAY)) {
+                                                 (decay_has_gradient || part.role != LATHE_DECAY)) {
       Extents like = of->second->strides;
       if (part.role == LATHE_K && options_.one_key_head) like = laid_out(options_.layout, of->second->shape);
       add_output(LATHE_GRAD | part.role, of->second->type(), of->second->shape, like);
@@ -208,6 +209,9 @@ void Arguments::add_states(bool reads_keys) {
   if (reference::variants().at(p.variant).takes_momentum)
     add_pair(LATHE_MOMENTUM_IN, LATHE_MOMENTUM_OUT, {p.rows(), p.state_heads(), K, p.V}, !p.state.empty(),
              start.value.momentum);
+  if (reference::variants().at(p.variant).adapts)
+    add_pair(LATHE_LAST_TOKEN_IN, LATHE_LAST_TOKEN_OUT, {p.rows(), p.state_heads(), K + p.V}, !p.state.empty(),
+             start.value.last);
   if (p.normalise) add_pair(LATHE_Z_IN, LATHE_Z_OUT, {p.rows(), p.HK, K}, !p.z.empty(), start.value.z);
   if (p.stabilise && reads_keys) {
     const Extents shape = {p.rows(), p.HK};
@@ -248,8 +252,8 @@ Answer Arguments::outputs() const {
       all.o.insert(all.o.end(), part->begin(), part->end());
     return all;
   }
-  return {read(LATHE_O),          read(LATHE_STATE_OUT), read(LATHE_Z_OUT),
-          read(LATHE_STABILISER), read(LATHE_SNAPSHOTS), read(LATHE_MOMENTUM_OUT)};
+  return {read(LATHE_O),         read(LATHE_STATE_OUT),    read(LATHE_Z_OUT),         read(LATHE_STABILISER),
+          read(LATHE_SNAPSHOTS), read(LATHE_MOMENTUM_OUT), read(LATHE_LAST_TOKEN_OUT)};
 }
 
 std::string Arguments::text() const {

@@ -32,6 +32,7 @@ void fill_all(Problem& p, const Draw& feature, const Draw& value, const Draw& st
   fill(p.state, p.rows() * p.state_heads() * K * p.V, state);
   fill(p.z, p.rows() * p.HK * K, [&] { return std::abs(state()); });
   if (reference::variants().at(p.variant).takes_momentum) fill(p.momentum, p.rows() * p.state_heads() * K * p.V, state);
+  if (reference::variants().at(p.variant).adapts) fill(p.last, p.rows() * p.state_heads() * (K + p.V), state);
 }
 
 }  // namespace
@@ -101,7 +102,8 @@ Problem reals(Problem p, Type type, uint64_t seed, bool states) {
   if (p.M > 0) fill(p.projection, p.M * p.D, [&] { return rounded(Type::F32, normal()); });
   const reference::Variant& variant = reference::variants().at(p.variant);
   if (variant.takes_decay) fill(p.decay, p.state_heads(), [&] { return rounded(Type::F32, -0.5 * uniform()); });
-  if (variant.takes_momentum) fill(p.step_size, p.state_heads(), [&] { return rounded(Type::F32, normal()); });
+  if (variant.takes_momentum || variant.knows_length)
+    fill(p.step_size, p.state_heads(), [&] { return rounded(Type::F32, variant.adapts ? uniform() : normal()); });
   // mostly mild, here and there strong, now and then a reset
   if (const int64_t width = reference::gate_width(p); width > 0)
     fill(p.gate, p.B * p.T * p.state_heads() * width, [&] {
@@ -172,9 +174,17 @@ Problem integers(Problem p, int64_t magnitude, uint64_t seed, bool states) {
   fill_all(p, draw, draw, draw, states);
   const reference::Variant& variant = reference::variants().at(p.variant);
   if (variant.takes_decay) p.decay.assign(static_cast<size_t>(p.state_heads()), 0);
-  if (variant.takes_momentum) {
-    fill(p.decay, p.state_heads(), [&] { return bits() % 2 == 0 ? -INFINITY : 0.0; });
+  if (variant.takes_momentum || variant.knows_length) {
+    if (variant.takes_decay) fill(p.decay, p.state_heads(), [&] { return bits() % 2 == 0 ? -INFINITY : 0.0; });
     fill(p.step_size, p.state_heads(), draw);
+  }
+  // tokens by turns are nothing: such a one takes all of the momentum that the one before it began
+  if (variant.adapts) {
+    p.step_size.assign(p.step_size.size(), 1);
+    p.momentum.assign(p.momentum.size(), 0);
+    const auto width = static_cast<size_t>(p.HK * p.key_width());
+    for (size_t i = 0; i < p.k.size(); ++i)
+      if (i / width % 2 == 1) p.k[i] = 0;
   }
   // nothing or everything is left
   if (const int64_t width = reference::gate_width(p); width > 0)
@@ -267,6 +277,7 @@ Problem tokens_of(const Problem& whole, int64_t first, int64_t count, const refe
   p.state = before->state;
   p.stabiliser = before->stabiliser;
   p.momentum = before->momentum;
+  p.last = before->last;
   if (p.normalise) p.z = before->z;
   return p;
 }

@@ -36,6 +36,8 @@ const std::map<uint32_t, Role>& roles() {
       {LATHE_STEP_SIZE, {"STEP_SIZE", 1, 1, Kind::Float32, 0, 0, false}},
       {LATHE_MOMENTUM_IN, {"MOMENTUM_IN", 4, 4, Kind::Float32, 2, 1, false}},
       {LATHE_MOMENTUM_OUT, {"MOMENTUM_OUT", 4, 4, Kind::Float32, 2, 1, true}},
+      {LATHE_LAST_TOKEN_IN, {"LAST_TOKEN_IN", 3, 3, Kind::Float32, 1, 1, false}},
+      {LATHE_LAST_TOKEN_OUT, {"LAST_TOKEN_OUT", 3, 3, Kind::Float32, 1, 1, true}},
       {LATHE_GRAD | LATHE_MOMENTUM_IN, {"GRAD_MOMENTUM_IN", 4, 4, Kind::Float32, 2, 1, true}},
       {LATHE_GRAD | LATHE_MOMENTUM_OUT, {"GRAD_MOMENTUM_OUT", 4, 4, Kind::Float32, 2, 1, false}},
       {LATHE_GRAD | LATHE_Q, {"GRAD_Q", 4, 4, Kind::Float, 1, 2, true}},

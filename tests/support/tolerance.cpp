@@ -23,6 +23,7 @@ constexpr Part parts[] = {{"o", &Answer::o, true},
                           {"z", &Answer::z, false},
                           {"stabiliser", &Answer::stabiliser, false},
                           {"momentum", &Answer::momentum, false},
+                          {"last", &Answer::last, false},
                           {"snapshots", &Answer::snapshots, false}};
 
 bool same_bits(double a, double b) {

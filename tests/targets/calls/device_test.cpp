@@ -41,7 +41,9 @@ TEST_F(Device, SaysWhatItDoesNotComputeYet) {
   for (const auto& [variant, what] : {std::pair{"gate_key", "gates for each key"},
                                       {"ssd", "steps"},
                                       {"delta", "the delta rule"},
-                                      {"momentum", "momentum"}})
+                                      {"momentum", "momentum"},
+                                      {"adaptive_momentum", "momentum"},
+                                      {"momentum_training", "momentum"}})
     refused(small(variant), LATHE_UNSUPPORTED, what, [](auto&, lathe_exec&) {});
 }
 
