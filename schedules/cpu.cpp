@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <set>
 
+#include "reads.h"
 #include "schedule.h"
 #include "spaces.h"
 #include "vectors.h"
@@ -17,34 +18,6 @@ constexpr int kSumVectors = 4;  // columns summed together: enough independent s
 
 int lanes(const Target& target) { return vectors_of(target.to_string()).lanes; }
 bool by_lane(const Target& target) { return vectors_of(target.to_string()).by_lane; }
-
-// The arguments that a Func is called with in an expression; none where it is not.
-std::vector<Expr> call_of(const Func& f, const Expr& value) {
-  struct Finder : Internal::IRVisitor {
-    using IRVisitor::visit;
-    explicit Finder(std::string called) : name(std::move(called)) {}
-    void visit(const Internal::Call* call) override {
-      if (call->name == name) arguments = call->args;
-      IRVisitor::visit(call);
-    }
-    const std::string name;
-    std::vector<Expr> arguments;
-  } finder(f.name());
-  value.accept(&finder);
-  return finder.arguments;
-}
-
-bool uses(const Expr& value, const RVar& variable) {
-  struct Finder : Internal::IRVisitor {
-    using IRVisitor::visit;
-    explicit Finder(std::string used) : name(std::move(used)) {}
-    void visit(const Internal::Variable* read) override { found |= read->name == name; }
-    const std::string name;
-    bool found = false;
-  } finder(variable.name());
-  value.accept(&finder);
-  return finder.found;
-}
 
 // One kernel being scheduled. Roles are visited consumers first, so that each knows where it is computed.
 struct Roles {

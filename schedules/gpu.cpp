@@ -1,10 +1,13 @@
-// How a GPU runs each role, plainly: a thread owns one element, a block a square of them; sums stay in registers. Only
-// scores are shared by the threads of a block. A launch is all items and heads of a call (batch.h), each with blocks of
-// its own. It is there to be right on any device; nothing in it is tuned.
+// How a GPU runs each role. Products of matrices: a thread owns a tile of them in registers, and takes its operands
+// four at a time. Everything else: a thread owns one element, a block a square of them. What all threads of a block
+// read, scores, denominators, decays, is shared by them. A launch is all items and heads of a call (batch.h), each with
+// blocks of its own.
 #include <algorithm>
 
 #include "batch.h"
+#include "reads.h"
 #include "schedule.h"
+#include "spaces.h"
 
 namespace lathe::gen {
 
@@ -12,12 +15,18 @@ namespace {
 
 using namespace Halide;
 
-constexpr int kSide = 16;  // of a block's square: 256 threads, which every device allows
+constexpr int kSide = 16;              // of a block's square: 256 threads, which every device allows
+constexpr int kAcross = 8;             // threads of a block of tiles that lie side by side
+constexpr int kVector = 4;             // floats of the widest load there is
+constexpr int kRows = 64;              // of a block of tiles, where they are not those of a chunk
+constexpr int kMostShared = 40 << 10;  // bytes that a block's scores may take of 48 KiB
 
 // One kernel being scheduled. Roles without a line here are computed where they are used: tables, scaled operands.
 struct Roles {
   Kernel& kernel;
-  Var block_x{"block_x"}, block_i{"block_i"}, batch{"batch"}, x{"x_thread"}, i{"i_thread"};
+  const Numbers& numbers;
+  const bool opencl;
+  Var block_x{"block_x"}, block_i{"block_i"}, batch{"batch"}, x{"x_thread"}, i{"i_thread"}, xi{"xi"}, ii{"ii"};
 
   Func find(Role role) const {
     for (const Labelled& l : kernel.labelled())
@@ -34,10 +43,10 @@ struct Roles {
   static int rank(const Func& f) { return f.dimensions() - kBatchDimensions; }
   // Items and heads are the innermost blocks: of those there may be 2^31, of others 65535.
   template <typename Stage>
-  void batched(Stage&& stage, const Func& f, std::initializer_list<Var> blocks) const {
+  void batched(Stage&& stage, const Func& f, std::initializer_list<VarOrRVar> blocks) const {
     const std::vector<Var> args = f.args();
     stage.fuse(args[args.size() - 2], args.back(), batch).gpu_blocks(batch);
-    for (const Var& block : blocks) stage.reorder(batch, block);
+    for (const VarOrRVar& block : blocks) stage.reorder(batch, block);
   }
 
   // Computed inside another's blocks. Halide does not see that those are of one item and head.
@@ -60,24 +69,144 @@ struct Roles {
     if (f.defined()) of_one_item(f.compute_at(owner, x).store_in(MemoryType::Register));
   }
 
-  // The side's rows of all tokens of the chunk, a square at a time. The threads are those of the output's square.
+  // Tiles of the workspace: whatever is a row or further apart is so by whole vectors.
+  void align() const {
+    const auto aligned = [](auto& buffer) {
+      for (int d = 1; d < buffer.dimensions(); d++)
+        if (!buffer.dim(d).stride().same_as(Expr()))
+          buffer.dim(d).set_stride(buffer.dim(d).stride() / kVector * kVector);
+      buffer.set_host_alignment(kVector * sizeof(float));
+    };
+    for (ImageParam& input : kernel.inputs())
+      if (rank_of(input) == 2) aligned(input);
+    for (Func f : kernel.outputs())
+      for (OutputImageParam buffer : f.output_buffers()) aligned(buffer);
+  }
+  static int rank_of(const ImageParam& input) { return input.dimensions() - kBatchDimensions; }
+
+  int rows_of_tile() const { return numbers.at("row_tile"); }
+  // All of a chunk, or as many as let a block share their scores.
+  int rows_of_block() const {
+    const Func scores = find(Role::scores);
+    const int bytes = static_cast<int>(sizeof(float)) * kernel.chunk() * (scores.defined() ? scores.outputs() : 0);
+    int rows = kernel.chunk();
+    while (rows * bytes > kMostShared && rows % (2 * rows_of_tile()) == 0) rows /= 2;
+    return rows;
+  }
+
+  // Extents are multiples of the side, and so of the tiles; blocks may reach further.
+  void tiles(Func f, int rows, TailStrategy tail) const {
+    Var column = f.args()[0], row = f.args()[1];
+    f.compute_root()
+        .split(column, column, xi, numbers.at("column_tile"), TailStrategy::RoundUp)
+        .split(row, row, ii, rows_of_tile(), TailStrategy::RoundUp)
+        .split(column, block_x, x, kAcross, TailStrategy::GuardWithIf)
+        .split(row, block_i, i, rows / rows_of_tile(), tail)
+        .reorder(xi, ii, x, i, block_x, block_i)
+        .vectorize(xi, kVector)
+        .unroll(xi)
+        .unroll(ii)
+        .gpu_threads(x, i)
+        .gpu_blocks(block_x, block_i);
+    batched(f, f, {block_x, block_i});
+  }
+
+  // The sums of a tile, in the registers of its thread.
+  void tile(Func f, Func owner, int unroll) const {
+    Var column = f.args()[0], row = f.args()[1];
+    of_one_item(f.compute_at(owner, x).store_in(MemoryType::Register));
+    f.vectorize(column, kVector).unroll(column).unroll(row);
+    for (int u = 0; u < f.num_update_definitions(); u++) {
+      Stage stage = f.update(u);
+      const auto sums = f.rvars(u);
+      std::vector<VarOrRVar> order{column, row};
+      for (const RVar& r : sums) order.emplace_back(r);
+      stage.reorder(order).vectorize(column, kVector).unroll(column).unroll(row);
+      for (const RVar& r : sums) {
+        RVar step("step");
+        // inside a diagonal block every index is known, and the upper triangle vanishes at compile time
+        const bool diagonal = r.name().starts_with("inside");
+        stage.split(r, r, step, diagonal ? kernel.grain() : unroll).unroll(step);
+        if (!diagonal) multipliers(f, u, r, unroll);
+      }
+    }
+  }
+
+  // Of several steps and rows at once, in whichever direction they lie side by side.
+  void multipliers(Func f, int update, const RVar& loop, int steps) const {
+    each({Role::multiplier}, [&](Func m) {
+      const auto call = call_of(m, f.update_value(update));
+      if (call.empty()) return;
+      const bool along_sum = uses(call[0], loop);
+      Var first = m.args()[0], second = m.args()[1];
+      m.compute_at(f, loop).store_in(MemoryType::Register);
+      m.bound_extent(first, along_sum ? steps : rows_of_tile())
+          .bound_extent(second, along_sum ? rows_of_tile() : steps);
+      of_one_item(m);
+      const Func scores = find(Role::scores);
+      const bool turned = scores.defined() && !call_of(scores, m.value()).empty();
+      if (turned) m.reorder_storage(second, first);
+      const Var vector = turned ? second : first;
+      const bool wide = (turned == along_sum ? rows_of_tile() : steps) % kVector == 0;
+      if (wide) m.vectorize(vector, kVector);
+      m.unroll(first).unroll(second);
+    });
+  }
+
+  // The block's rows of all tokens of the chunk, a tile for each thread at a time, with the rows of a tile side by
+  // side.
   void scores(Func f, Func output) const {
-    Var j = f.args()[0], row = f.args()[1];
+    Var j = f.args()[0], row = f.args()[1], round("round");
     f.compute_at(output, batch)
         .store_in(MemoryType::GPUShared)
         .bound(j, 0, kernel.chunk())
-        .split(j, block_i, x, kSide, TailStrategy::RoundUp)
-        .reorder(x, row, block_i)
+        .bound_storage(j, kernel.chunk())
+        .reorder_storage(row, j)
+        .split(j, j, xi, numbers.at("column_tile"), TailStrategy::RoundUp)
+        .split(row, row, ii, rows_of_tile(), TailStrategy::RoundUp)
+        .split(j, round, x, kAcross, TailStrategy::GuardWithIf)
+        .reorder(ii, xi, x, row, round)
+        .unroll(xi)
         .gpu_threads(x, row);
+    if (rows_of_tile() % kVector == 0) f.vectorize(ii, kVector);
+    f.unroll(ii);
     of_one_item(f);
-    accumulate(find(Role::outer), f);
+    tile(find(Role::outer), f, numbers.at("unroll"));
+  }
+
+  // A number for each row of a block or token of a chunk, each made by one thread.
+  void shared_row(Func f, Func owner) const {
+    f.compute_at(owner, batch)
+        .store_in(MemoryType::GPUShared)
+        .split(f.args()[0], i, x, kAcross, TailStrategy::RoundUp)
+        .gpu_threads(x, i);
+    of_one_item(f);
   }
 
   void output(Func f) const {
-    if (kernel.instance().kernel.starts_with("causal")) f.bound(f.args()[1], 0, kernel.chunk());
-    squares(f);
-    accumulate(find(Role::numerator), f);
+    const bool causal = is_causal(kernel.instance().kernel);
+    if (causal) f.bound(f.args()[1], 0, kernel.chunk());
+    tiles(f, causal ? rows_of_block() : kRows, causal ? TailStrategy::RoundUp : TailStrategy::GuardWithIf);
+    tile(find(Role::numerator), f, numbers.at("unroll"));
     each({Role::scores}, [&](Func s) { scores(s, f); });
+    each({Role::per_row}, [&](Func inverse) {
+      shared_row(inverse, f);
+      each({Role::row_sum}, [&](Func sum) { accumulate(sum, inverse); });
+      each({Role::lanes}, [&](Func lane) { lanes(lane, inverse); });
+    });
+  }
+
+  void lanes(Func f, Func owner) const {
+    accumulate(f, owner);
+    f.vectorize(f.args()[0], kVector).unroll(f.args()[0]);
+    for (int u = 0; u < f.num_update_definitions(); u++)
+      f.update(u).vectorize(f.args()[0], kVector).unroll(f.args()[0]);
+  }
+
+  void product(Func f) const {
+    tiles(f, kRows, TailStrategy::GuardWithIf);
+    tile(find(Role::outer), f, numbers.at("unroll"));
+    each({Role::table}, [&](Func t) { shared_row(t.bound(t.args()[0], 0, kernel.chunk()), f); });
   }
 
   // A thread owns a row of pairs, one after the other.
@@ -113,6 +242,39 @@ struct Roles {
     stage.fuse(args[args.size() - 2], args.back(), batch).gpu_blocks(batch).reorder(batch, block);
   }
 
+  // A thread owns a vector of a row. Of later stages, what is flat places every column once: a thread owns an element.
+  // Else parts of a row may overlap, and the later one must win: a row is one thread's.
+  void rows(Func f) const {
+    Var column = f.args()[0], row = f.args()[1];
+    // Halide 21 has no vectors of strict comparisons for OpenCL, and says so in an internal error
+    const int vector = opencl ? 1 : kVector;
+    f.compute_root()
+        .split(column, column, xi, vector, TailStrategy::RoundUp)
+        .split(column, block_x, x, kSide, TailStrategy::GuardWithIf)
+        .split(row, block_i, i, kSide, TailStrategy::RoundUp)
+        .reorder(xi, x, i, block_x, block_i)
+        .vectorize(xi)
+        .gpu_threads(x, i)
+        .gpu_blocks(block_x, block_i);
+    batched(f, f, {block_x, block_i});
+    for (int u = 0; u < f.num_update_definitions(); u++) {
+      const std::vector<RVar> r = f.rvars(u);
+      if (r.size() != 2) {
+        by_row(f, u);
+        continue;
+      }
+      Stage stage = f.update(u).allow_race_conditions();
+      stage.split(row, block_i, i, kSide, TailStrategy::GuardWithIf)
+          .reorder(r[0], i, r[1], block_i)
+          .gpu_threads(r[0], i)
+          .gpu_blocks(r[1], block_i);
+      batched(stage, f, {r[1], block_i});
+    }
+  }
+  void by_row(Func f, int update) const {
+    batched(f.update(update).gpu_tile(f.args()[1], block_x, x, kSide, TailStrategy::GuardWithIf), f, {block_x});
+  }
+
   // Later stages by one dimension; whatever they walk besides, one thread walks in order.
   void updates(Func f, int dimension) const {
     for (int u = 0; u < f.num_update_definitions(); u++)
@@ -121,18 +283,19 @@ struct Roles {
 
   // Sums of the thread's own row, where the row has a thread; else a kernel of their own.
   void sums(Func f) const {
-    for (Role role : {Role::per_token, Role::output})
-      if (Func owner = find(role); owner.defined()) return accumulate(f, owner);
+    if (Func owner = find(Role::per_token); owner.defined()) return accumulate(f, owner);
     line(f);
     updates(f, 0);
   }
 };
 
-void apply(Kernel& kernel, const Numbers&, const Target&) {
+void apply(Kernel& kernel, const Numbers& numbers, const Target& target) {
   batch(kernel);
-  const Roles roles{kernel};
+  const Roles roles{kernel, numbers, target.has_feature(Target::OpenCL)};
+  if (numbers.contains("row_tile")) roles.align();
   roles.each({Role::output}, [&](Func f) { roles.output(f); });
-  roles.each({Role::state, Role::projected, Role::system}, [&](Func f) {
+  roles.each({Role::state, Role::projected}, [&](Func f) { roles.product(f); });
+  roles.each({Role::system}, [&](Func f) {
     roles.squares(f);
     roles.accumulate(roles.find(Role::outer), f);
   });
@@ -144,8 +307,8 @@ void apply(Kernel& kernel, const Numbers&, const Target&) {
   });
   roles.each({Role::states}, [&](Func f) { roles.states(f); });
   roles.each({Role::pairs}, [&](Func f) { roles.pairs(f); });
-  // parts of a row may overlap, and the later one must win: a row is one thread's
-  roles.each({Role::rows, Role::scattered}, [&](Func f) {
+  roles.each({Role::rows}, [&](Func f) { roles.rows(f); });
+  roles.each({Role::scattered}, [&](Func f) {
     roles.squares(f);
     roles.updates(f, 1);
   });
@@ -159,7 +322,7 @@ void apply(Kernel& kernel, const Numbers&, const Target&) {
     roles.accumulate(roles.find(Role::column_sum), f);
   });
   roles.each({Role::per_token}, [&](Func f) { roles.line(f); });
-  roles.each({Role::row_sum, Role::lanes}, [&](Func f) { roles.sums(f); });
+  if (!roles.find(Role::per_row).defined()) roles.each({Role::row_sum, Role::lanes}, [&](Func f) { roles.sums(f); });
 }
 
 Grains grains(const Instance&, const Numbers&, const Target&) { return {kSide, kSide, kSide}; }

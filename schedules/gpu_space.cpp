@@ -3,13 +3,30 @@
 
 namespace lathe::gen {
 
-// The scores of a block, 16 rows of a chunk, take 64 * chunk bytes of shared memory: at most 8 KiB.
+namespace {
+
+// Those that are products of matrices.
+bool multiplies(const std::string& kernel) {
+  return is_causal(kernel) || kernel == "state" || kernel == "readout" || kernel.starts_with("map");
+}
+
+}  // namespace
+
 Space gpu_space(const Instance& instance, const std::string& target) {
   // Halide itself would abort; what has float16 by its bits takes it anywhere
   const bool converts = instance.kernel == "widen" || instance.kernel == "narrow";
   if (converts && instance.axis == "f16" && has_word(target, "opencl") && !has_word(target, "cl_half"))
     throw std::invalid_argument("float16 needs a row with cl_half");
-  return {{{"chunk", 64, {16, 32, 48, 64, 96, 128}, "tokens of a chunk; one value for a whole row", true}}, {}};
+  Space s{{{"chunk", 64, {16, 32, 48, 64, 96, 128}, "tokens of a chunk; one value for a whole row", true}}, {}};
+  if (!multiplies(instance.kernel)) return s;
+  // an FMA of an 8x8 tile needs a sixteenth of a load of four numbers, one of 4x4 an eighth: docs/gpu.md
+  s.knobs.push_back({"row_tile", 8, {1, 2, 4, 8, 16}, "rows of a thread's tile"});
+  s.knobs.push_back({"column_tile", 8, {4, 8, 16}, "columns of a thread's tile"});
+  s.knobs.push_back({"unroll", 8, {1, 2, 4, 8}, "steps of the inner product per loop iteration"});
+  s.constraints.push_back({"a tile leaves half of the registers to its operands",
+                           [](const Numbers& n) { return n.at("row_tile") * n.at("column_tile") <= 64; },
+                           {"row_tile", "column_tile"}});
+  return s;
 }
 
 }  // namespace lathe::gen

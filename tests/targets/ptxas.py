@@ -12,7 +12,9 @@ SHOWN = ("causal:plain", "causal:decay", "causal_normalised:plain", "state:plain
 KERNELS_THERE = 90
 MOST_SHARED = 48 * 1024
 WHOLE_SCORES = ("causal:plain", "causal_normalised:plain")
-HOT = ("causal:plain", "state:plain", "readout")  # loops that must hold multiplications
+HOT = ("causal:plain", "state:plain", "readout")  # whose loops are tiles of FMAs
+LEAST_FMAS = 0.8  # of a loop's instructions
+MOST_LOADS = 0.07  # for each
 
 
 def table_of(functions):
@@ -47,8 +49,11 @@ def faults_of(functions, listed):
         if f["kernel"] in WHOLE_SCORES and f["shared"] < 1:
             yield f"{name}: its blocks share nothing; expected scores"
     for kernel in HOT if listed else ():
-        if not any(f["hot_loop"]["fma"] for f in functions if f["kernel"] == kernel):
-            yield f"{kernel}: no loop multiplies"
+        hot = max((f["hot_loop"] for f in functions if f["kernel"] == kernel), key=lambda loop: loop["fma"])
+        loads = hot["shared"] + hot["global"]
+        if hot["fma"] < LEAST_FMAS * hot["instructions"] or loads > MOST_LOADS * hot["fma"]:
+            yield (f"{kernel}: {hot['fma']} FMAs and {loads} loads in a loop of {hot['instructions']} instructions; "
+                   f"expected FMAs to be {LEAST_FMAS} of them, and at most {MOST_LOADS} loads for each")
 
 
 def main():
