@@ -191,7 +191,11 @@ struct Roles {
     each({Role::scores}, [&](Func s) { scores(s, f); });
     each({Role::per_row}, [&](Func inverse) {
       shared_row(inverse, f);
-      each({Role::row_sum}, [&](Func sum) { accumulate(sum, inverse); });
+      each({Role::row_sum}, [&](Func sum) {
+        accumulate(sum, inverse);
+        // of lanes, which else would be indexed and so no registers
+        for (int u = 0; u < sum.num_update_definitions(); u++) sum.update(u).unroll(sum.rvars(u)[0]);
+      });
       each({Role::lanes}, [&](Func lane) { lanes(lane, inverse); });
     });
   }

@@ -136,6 +136,26 @@ struct Store {
   }
 };
 
+// Two halves of a slot, and what they make.
+struct Join {
+  static constexpr std::string_view kOperands = "d{ss}";
+  static const Instruction* run(Thread& t, const Instruction& i) {
+    uint64_t* slots = t.slots.data();
+    slots[i.slots[0]] = read<uint32_t>(slots[i.slots[1]]) | uint64_t{read<uint32_t>(slots[i.slots[2]])} << 32;
+    return &i + 1;
+  }
+};
+struct Part {
+  static constexpr std::string_view kOperands = "{dd}s";
+  static const Instruction* run(Thread& t, const Instruction& i) {
+    uint64_t* slots = t.slots.data();
+    const uint64_t whole = slots[i.slots[2]];
+    slots[i.slots[0]] = static_cast<uint32_t>(whole);
+    slots[i.slots[1]] = whole >> 32;
+    return &i + 1;
+  }
+};
+
 struct Branch {
   static constexpr std::string_view kOperands = "t";
   static const Instruction* run(Thread&, const Instruction& i) { return &i + i.offset; }
@@ -247,6 +267,8 @@ class Table {
     loads<Space::kGlobal>("global.nc");
     loads<Space::kParam>("param");
     is<same<uint64_t>>("cvta.to.global.u64");
+    put<Join>(std::string("mov.b64").append(kOfVector));
+    put<Part>(std::string("mov.b64").append(kToVector));
     put<Branch>("bra");
     put<Branch>("bra.uni");
     put<Barrier>("bar.sync");

@@ -80,7 +80,9 @@ struct Meaning {
   std::string_view operands;
 };
 
-// Of an opcode with all its modifiers; nullptr if it is unknown.
+// Of an opcode with all its modifiers; nullptr if it is unknown. Moves of vectors have the same as others, and here a
+// word more.
+constexpr std::string_view kOfVector = " of a vector", kToVector = " to a vector";
 const Meaning* find_meaning(std::string_view opcode);
 
 }  // namespace ptx

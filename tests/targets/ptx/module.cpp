@@ -214,11 +214,19 @@ class Parser {
     if (take(".reg")) return declare(k);
     if (take(".local")) return array(".local", k.local_bytes, local_);
     if (take(".shared")) return array(".shared", k.shared_bytes, local_);
+    if (take("{")) return scope(k);
     if (at_ + 1 < tokens_.size() && tokens_[at_ + 1].text == ":") {
       if (!labels_.emplace(next(), k.code.size()).second) fail("this label is there twice");
       return expect(":");
     }
     instruction(k);
+  }
+
+  // { .reg .b32 tmp; ... }
+  void scope(Kernel& k) {
+    const auto outside = registers_;
+    while (!take("}")) statement(k);
+    registers_ = outside;
   }
 
   // .reg .b32 %r<110>;
@@ -249,7 +257,7 @@ class Parser {
       i.guard = destination();
     }
     const std::string_view opcode = next();
-    const Meaning* meaning = find_meaning(opcode);
+    const Meaning* meaning = find_meaning(std::string(opcode).append(vector(opcode)));
     if (!meaning) fail(fmt::format("the instruction {} is unknown", opcode));
     i.run = meaning->run;
     i.line = tokens_[at_ - 1].line;
@@ -271,6 +279,13 @@ class Parser {
     }
     expect(";");
     k.code.push_back(i);
+  }
+
+  // What tells a move of a vector from others.
+  std::string_view vector(std::string_view opcode) const {
+    if (!opcode.starts_with("mov.")) return {};
+    if (peek() == "{") return kToVector;
+    return at_ + 2 < tokens_.size() && tokens_[at_ + 2].text == "{" ? kOfVector : "";
   }
 
   uint32_t destination() {

@@ -213,6 +213,15 @@ TEST_F(Ptx, CountsInWholeNumbers) {
     EXPECT_EQ(evaluate(fmt::format("{} %w1, -1, 2; shr.u64 %w1, %w1, 32; cvt.u32.u64 %x1, %w1;", opcode)), high);
 }
 
+TEST_F(Ptx, MovesVectors) {
+  const std::string joined = "mov.u32 %x2, -2; mov.u32 %x3, 5; mov.b64 %w1, {%x2, %x3};";
+  EXPECT_EQ(evaluate(joined + "shr.u64 %w1, %w1, 32; cvt.u32.u64 %x1, %w1;"), 5u);
+  EXPECT_EQ(evaluate(joined + "mov.b64 {%x2, %x1}, %w1;"), 5u);
+  EXPECT_EQ(evaluate(joined + "mov.b64 {%x1, %x2}, %w1;"), 0xFFFFFFFEu);
+  EXPECT_EQ(evaluate(joined + "{ .reg .b32 half; mov.b64 {half, %x1}, %w1; } { .reg .b32 half; }"), 5u);
+  EXPECT_EQ(evaluate("mov.b64 %w1, 7; cvt.u32.u64 %x1, %w1;"), 7u);
+}
+
 TEST_F(Ptx, GuardsByPredicates) {
   const std::string body =
       "setp.lt.s32 %p1, {}, 3; setp.gt.s32 %p2, {}, 1; mov.u32 %x1, 0; and.pred %p3, %p1, %p2;"
