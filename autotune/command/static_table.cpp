@@ -110,14 +110,14 @@ class StaticTable {
     const Space space = list_space(tools_, instance.kernel, instance.axis, row_of(request_));
     const SweepOptions options = sweep_options(request_, tools_, space, instance);
     const fs::path folder = fs::temp_directory_path() / fmt::format("lathe-static-{}-{}", getpid(), instance.name());
-    // the runner knows the arguments of what the tuner tunes
     Candidate candidate = build_candidate(tools_, space, space.record, folder);
     if (!candidate.outcome.usable()) throw Infrastructure(candidate.outcome.detail);
     Outcome outcome = candidate.outcome;
     const auto found = model_->loops(outcome, space, candidate);
     if (!outcome.usable()) throw Infrastructure(outcome.detail);
-    const auto shapes = model_->trips(outcome, space, candidate, job_of(space, options, candidate, candidate), found);
-    if (!outcome.usable()) throw Infrastructure(outcome.detail);
+    // the runner knows the arguments of what the tuner tunes; how often loops of others run stays open
+    auto shapes = model_->trips(outcome, space, candidate, job_of(space, options, candidate, candidate), found);
+    if (shapes.empty()) shapes.emplace_back(found.size());
     std::error_code ignored;
     fs::remove_all(folder, ignored);
     std::vector<RatedLoop> loops;
