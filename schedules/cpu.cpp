@@ -5,6 +5,7 @@
 #include "reads.h"
 #include "schedule.h"
 #include "spaces.h"
+#include "sum_tile.h"
 #include "vectors.h"
 
 namespace lathe::gen {
@@ -50,22 +51,8 @@ struct Roles {
   }
 
   void accumulate(Func f, Func owner, Var loop, int unroll) {
-    Var x = f.args()[0], i = f.args()[1];
-    f.compute_at(owner, loop).vectorize(x, vector).unroll(x).unroll(i);
-    for (int u = 0; u < f.num_update_definitions(); u++) {
-      Stage stage = f.update(u);
-      const auto sums = f.rvars(u);
-      std::vector<VarOrRVar> order{x, i};
-      for (const RVar& r : sums) order.push_back(r);
-      stage.reorder(order).vectorize(x, vector).unroll(x).unroll(i);
-      for (const RVar& r : sums) {
-        RVar step("step");
-        // inside a diagonal block every index is known, and the upper triangle vanishes at compile time
-        const bool diagonal = r.name().starts_with("inside");
-        stage.split(r, r, step, diagonal ? kernel.grain() : unroll).unroll(step);
-        if (!diagonal) multipliers(f, u, r, unroll);
-      }
-    }
+    f.compute_at(owner, loop);
+    sum_tile(f, vector, unroll, kernel.grain(), [&](int u, const RVar& r) { multipliers(f, u, r, unroll); });
   }
 
   // Where an FMA takes its multiplier from a lane, those of several steps or rows cost one load together.

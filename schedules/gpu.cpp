@@ -8,6 +8,7 @@
 #include "reads.h"
 #include "schedule.h"
 #include "spaces.h"
+#include "sum_tile.h"
 
 namespace lathe::gen {
 
@@ -113,23 +114,8 @@ struct Roles {
 
   // The sums of a tile, in the registers of its thread.
   void tile(Func f, Func owner, int unroll) const {
-    Var column = f.args()[0], row = f.args()[1];
-    of_one_item(f.compute_at(owner, x).store_in(MemoryType::Register));
-    f.vectorize(column, kVector).unroll(column).unroll(row);
-    for (int u = 0; u < f.num_update_definitions(); u++) {
-      Stage stage = f.update(u);
-      const auto sums = f.rvars(u);
-      std::vector<VarOrRVar> order{column, row};
-      for (const RVar& r : sums) order.emplace_back(r);
-      stage.reorder(order).vectorize(column, kVector).unroll(column).unroll(row);
-      for (const RVar& r : sums) {
-        RVar step("step");
-        // inside a diagonal block every index is known, and the upper triangle vanishes at compile time
-        const bool diagonal = r.name().starts_with("inside");
-        stage.split(r, r, step, diagonal ? kernel.grain() : unroll).unroll(step);
-        if (!diagonal) multipliers(f, u, r, unroll);
-      }
-    }
+    accumulate(f, owner);
+    sum_tile(f, kVector, unroll, kernel.grain(), [&](int u, const RVar& r) { multipliers(f, u, r, unroll); });
   }
 
   // Of several steps and rows at once, in whichever direction they lie side by side.

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "support/inputs.h"
+#include "support/momenta.h"
 #include "support/tolerance.h"
 
 namespace {
@@ -135,17 +136,9 @@ TEST(AdaptiveMomentum, TheLastTokenCountsBesideAMomentumOnly) {
 }
 
 TEST(AdaptiveMomentum, NormalisesHeadsThatShareKeys) {
-  for (const auto& [HQ, HV] : {std::pair<int64_t, int64_t>{2, 4}, {2, 6}, {6, 2}})
-    for (const bool tiled : {false, true}) {
-      Problem p = shape_of(70);
-      p.HQ = HQ;
-      p.HV = HV;
-      p.tiled = tiled;
-      p.map = "elu1";
-      p.normalise = true;
-      p.eps = 1e-6;
-      for (const char* op : {"causal", "decode"}) check(op, reals(p, Type::F32, 187, true));
-    }
+  with_heads_that_share_keys(shape_of(70), [](const Problem& p) {
+    for (const char* op : {"causal", "decode"}) check(op, reals(p, Type::F32, 187, true));
+  });
 }
 
 // Each has denominators of its own: more of them than a chunk has tokens.
@@ -160,21 +153,9 @@ TEST(AdaptiveMomentum, MoreQueriesThanTokensOfAChunk) {
 }
 
 TEST(AdaptiveMomentum, ComesAndGoesWithItsLastToken) {
-  for (const uint32_t role : {LATHE_STATE_IN, LATHE_MOMENTUM_IN, LATHE_LAST_TOKEN_IN, LATHE_STATE_OUT,
-                              LATHE_MOMENTUM_OUT, LATHE_LAST_TOKEN_OUT})
-    for (const char* op : {"causal", "decode"}) {
-      Arguments arguments(op, reals(shape_of(3), Type::F32, 190, true));
-      arguments.tensors.erase(role);
-      EXPECT_EQ(Plan(shared_context(1), arguments).status, LATHE_INVALID) << role;
-      EXPECT_NE(shared_context(1).error().find("together"), std::string::npos) << shared_context(1).error();
-    }
-}
-
-void expect_refused(const Arguments& arguments, lathe_status status, const char* word) {
-  const Context& context = shared_context(1);
-  const Plan plan(context, arguments);
-  EXPECT_EQ(plan.status == LATHE_OK ? run(context, plan, arguments) : plan.status, status) << word;
-  EXPECT_NE(context.error().find(word), std::string::npos) << context.error();
+  expect_together(reals(shape_of(3), Type::F32, 190, true),
+                  {LATHE_STATE_IN, LATHE_MOMENTUM_IN, LATHE_LAST_TOKEN_IN, LATHE_STATE_OUT, LATHE_MOMENTUM_OUT,
+                   LATHE_LAST_TOKEN_OUT});
 }
 
 TEST(AdaptiveMomentum, RefusesWhatItHasNot) {

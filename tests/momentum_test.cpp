@@ -5,6 +5,7 @@
 
 #include "support/gradients.h"
 #include "support/inputs.h"
+#include "support/momenta.h"
 #include "support/tolerance.h"
 
 namespace {
@@ -74,17 +75,9 @@ TEST(Momentum, IsTheDifferenceOfTwoScans) {
 
 // The normaliser has no decay that it would have to follow.
 TEST(Momentum, NormalisesHeadsThatShareKeys) {
-  for (const auto& [HQ, HV] : {std::pair<int64_t, int64_t>{2, 4}, {2, 6}, {6, 2}})
-    for (const bool tiled : {false, true}) {
-      Problem p = shape_of(70);
-      p.HQ = HQ;
-      p.HV = HV;
-      p.tiled = tiled;
-      p.map = "elu1";
-      p.normalise = true;
-      p.eps = 1e-6;
-      for (const char* op : {"causal", "decode", "causal_backward"}) check(op, reals(p, Type::F32, 164, true));
-    }
+  with_heads_that_share_keys(shape_of(70), [](const Problem& p) {
+    for (const char* op : {"causal", "decode", "causal_backward"}) check(op, reals(p, Type::F32, 164, true));
+  });
 }
 
 // The state before a token and the one after it differ by its momentum.
@@ -99,13 +92,8 @@ TEST(Momentum, IsWhatSnapshotsDifferBy) {
 }
 
 TEST(Momentum, ComesAndGoesWithItsState) {
-  for (const uint32_t role : {LATHE_STATE_IN, LATHE_MOMENTUM_IN, LATHE_STATE_OUT, LATHE_MOMENTUM_OUT})
-    for (const char* op : {"causal", "decode"}) {
-      Arguments arguments(op, reals(shape_of(3), Type::F32, 166, true));
-      arguments.tensors.erase(role);
-      EXPECT_EQ(Plan(shared_context(1), arguments).status, LATHE_INVALID) << role;
-      EXPECT_NE(shared_context(1).error().find("together"), std::string::npos) << shared_context(1).error();
-    }
+  expect_together(reals(shape_of(3), Type::F32, 166, true),
+                  {LATHE_STATE_IN, LATHE_MOMENTUM_IN, LATHE_STATE_OUT, LATHE_MOMENTUM_OUT});
 }
 
 TEST(Momentum, RefusesWhatItHasNot) {

@@ -6,6 +6,7 @@
 
 #include "support/gradients.h"
 #include "support/inputs.h"
+#include "support/momenta.h"
 #include "support/tolerance.h"
 
 namespace {
@@ -90,22 +91,9 @@ TEST(MomentumTraining, KnowsTheLengthOfItsSequence) {
 }
 
 TEST(MomentumTraining, NormalisesHeadsThatShareKeys) {
-  for (const auto& [HQ, HV] : {std::pair<int64_t, int64_t>{2, 4}, {2, 6}, {6, 2}})
-    for (const bool tiled : {false, true}) {
-      Problem p = shape_of(70);
-      p.HQ = HQ;
-      p.HV = HV;
-      p.tiled = tiled;
-      p.map = "elu1";
-      p.normalise = true;
-      p.eps = 1e-6;
-      for (const char* op : {"causal", "causal_backward"}) check(op, reals(p, Type::F32, 204, true));
-    }
-}
-
-void expect_refused(const Arguments& arguments, lathe_status status, const char* word) {
-  EXPECT_EQ(Plan(shared_context(1), arguments).status, status) << word;
-  EXPECT_NE(shared_context(1).error().find(word), std::string::npos) << shared_context(1).error();
+  with_heads_that_share_keys(shape_of(70), [](const Problem& p) {
+    for (const char* op : {"causal", "causal_backward"}) check(op, reals(p, Type::F32, 204, true));
+  });
 }
 
 TEST(MomentumTraining, RefusesWhatItHasNot) {
