@@ -13,4 +13,7 @@ set_target_properties(Halide::Halide PROPERTIES IMPORTED_LOCATION ${LATHE_HALIDE
                                                 INTERFACE_SYSTEM_INCLUDE_DIRECTORIES ${LATHE_HALIDE_INCLUDE})
 target_include_directories(Halide::Halide SYSTEM INTERFACE ${LATHE_HALIDE_INCLUDE})
 find_package(fmt REQUIRED)
+# its headers alone: runtime/text.cpp is where the runtime compiles it
+add_library(lathe_fmt INTERFACE)
+target_include_directories(lathe_fmt SYSTEM INTERFACE $<TARGET_PROPERTY:fmt::fmt-header-only,INTERFACE_INCLUDE_DIRECTORIES>)
 find_package(CLI11 REQUIRED)

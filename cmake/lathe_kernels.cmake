@@ -181,7 +181,7 @@ function(lathe_check_records)
     if(old)
       find_package(fmt REQUIRED)
       find_package(nlohmann_json REQUIRED)
-      try_compile(compiled SOURCES ${sources} LINK_LIBRARIES fmt::fmt-header-only nlohmann_json::nlohmann_json
+      try_compile(compiled SOURCES ${sources} LINK_LIBRARIES fmt::fmt nlohmann_json::nlohmann_json
                   CMAKE_FLAGS -DCMAKE_UNITY_BUILD=ON -DCMAKE_UNITY_BUILD_BATCH_SIZE=0 CXX_STANDARD 20
                   CXX_STANDARD_REQUIRED ON OUTPUT_VARIABLE log COPY_FILE ${checker})
       if(NOT compiled)

@@ -1,8 +1,8 @@
 # The tuner without its command line, for the lathe command and for its tests.
 file(GLOB tuner_sources CONFIGURE_DEPENDS autotune/*.cpp)
 add_library(lathe_tuner STATIC ${tuner_sources} schedules/targets.cpp schedules/vectors.cpp)
-target_link_libraries(lathe_tuner PUBLIC fmt::fmt-header-only nlohmann_json::nlohmann_json Threads::Threads)
-target_compile_options(lathe_tuner PRIVATE -O2)
+target_link_libraries(lathe_tuner PUBLIC fmt::fmt nlohmann_json::nlohmann_json Threads::Threads)
+target_compile_options(lathe_tuner PRIVATE -O1)
 lathe_together(lathe_tuner)
 lathe_precompile(lathe_tuner fmt/format.h fmt/ranges.h nlohmann/json.hpp)
 

@@ -123,7 +123,7 @@ lathe_status lathe_run(lathe_context* context, const lathe_plan* plan, const lat
     if (exec && exec->workspace) {
       if (exec->workspace_bytes < bytes || reinterpret_cast<uintptr_t>(exec->workspace) % 64 != 0)
         lathe::fail(LATHE_WORKSPACE, "exec.workspace: expected {} bytes, 64-byte aligned, got {} at {}", bytes,
-                    exec->workspace_bytes, fmt::ptr(exec->workspace));
+                    exec->workspace_bytes, lathe::place(exec->workspace));
       workspace = static_cast<char*>(exec->workspace);
       lathe::check_workspace(problem, workspace, bytes);
     } else {

@@ -177,8 +177,7 @@ void check_gate(const Problem& p) {
         const Strided row{gate.at(s.batch, t, h), gate.stride[gate.rank - 1], gate.storage};
         const int64_t i = first_above_zero(row, gate.shape[gate.rank - 1]);
         if (i < 0) continue;
-        const std::string at =
-            keyed ? fmt::format("{},{},{},{}", s.batch, t, h, i) : fmt::format("{},{},{}", s.batch, t, i);
+        const std::string at = keyed ? written("{},{},{},{}", s.batch, t, h, i) : written("{},{},{}", s.batch, t, i);
         fail(LATHE_INVALID, "GATE[{}]: expected the log of a decay, at most 0, got {}", at, row[i]);
       }
   }

@@ -43,7 +43,7 @@ char* lathe_context::scratch(size_t bytes) {
       const void* came = memory_;
       release();
       lathe::fail(LATHE_NO_MEMORY, "config.alloc: expected memory aligned to {} bytes, got {}", kAlignment,
-                  fmt::ptr(came));
+                  lathe::place(came));
     }
   }
   return static_cast<char*>(memory_);

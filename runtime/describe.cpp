@@ -19,7 +19,7 @@ template <typename Range, typename Item, typename Keep>
 std::string array(const Range& range, Item item, Keep keep) {
   std::string text;
   for (const auto& element : range)
-    if (keep(element)) text += fmt::format("{}{}", text.empty() ? "" : ", ", item(element));
+    if (keep(element)) text += written("{}{}", text.empty() ? "" : ", ", item(element));
   return "[" + text + "]";
 }
 template <typename Range, typename Item>
@@ -30,33 +30,33 @@ std::string array(const Range& range, Item item) {
 std::string map_item(const FeatureMap& m) {
   constexpr const char* inputs[] = {"none", "projection", "projection", "position"};
   const bool required = std::isnan(m.fallback(1));
-  return fmt::format("{{\"name\": \"{}\", \"input\": \"{}\", \"attribute\": {}, \"attribute_required\": {}}}", m.name,
-                     inputs[static_cast<int>(m.inputs)],
-                     *m.attribute ? fmt::format("\"{}\"", m.attribute) : std::string("null"), required);
+  return written("{{\"name\": \"{}\", \"input\": \"{}\", \"attribute\": {}, \"attribute_required\": {}}}", m.name,
+                 inputs[static_cast<int>(m.inputs)],
+                 *m.attribute ? written("\"{}\"", m.attribute) : std::string("null"), required);
 }
 
 std::string role_names(uint64_t roles) {
   std::string names;
   for (uint32_t role = 0; role < kRoles; role++)
-    if (roles >> role & 1) names += fmt::format("{}\"{}\"", names.empty() ? "" : ", ", find_role(role)->name);
+    if (roles >> role & 1) names += written("{}\"{}\"", names.empty() ? "" : ", ", find_role(role)->name);
   return names;
 }
 
 std::string variant_item(const Variant& v) {
-  return fmt::format("{{\"name\": \"{}\", \"inputs\": [{}], \"options\": [{}], \"gate_of_each_key\": {}}}", v.name,
-                     role_names(v.inputs), role_names(v.options()), v.keyed());
+  return written("{{\"name\": \"{}\", \"inputs\": [{}], \"options\": [{}], \"gate_of_each_key\": {}}}", v.name,
+                 role_names(v.inputs), role_names(v.options()), v.keyed());
 }
 
 std::string target_item(const char* row) {
   int kernels = 0;
   for (const Entry& e : registry()) kernels += std::string_view(e.row) == row;
   const std::string missing = missing_feature(this_processor(), row);
-  return fmt::format("{{\"name\": \"{}\", \"kernels\": {}, \"runs\": {}, \"missing\": {}}}", row, kernels,
-                     missing.empty(), missing.empty() ? "null" : fmt::format("\"{}\"", missing));
+  return written("{{\"name\": \"{}\", \"kernels\": {}, \"runs\": {}, \"missing\": {}}}", row, kernels, missing.empty(),
+                 missing.empty() ? "null" : written("\"{}\"", missing));
 }
 
 std::string kernel_item(const Entry& e) {
-  return fmt::format(
+  return written(
       "{{\"name\": \"{}\", \"kernel\": \"{}\", \"instance\": \"{}\", \"target\": \"{}\", \"chunk\": {}, \"numbers\": "
       "\"{}\", \"record\": \"{}\"}}",
       e.symbol, e.kernel, e.axis, e.row, e.chunk, e.numbers, e.record);
@@ -73,7 +73,7 @@ bool has_kernels(Storage s) {
   return s == Storage::kF32 || has_kernel("widen", name_of(s)) || has_kernel("narrow", name_of(s));
 }
 
-std::string quoted(const char* text) { return fmt::format("\"{}\"", text); }
+std::string quoted(const char* text) { return written("\"{}\"", text); }
 
 }  // namespace
 

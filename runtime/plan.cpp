@@ -20,7 +20,7 @@ const Row* known(const Row* found, const char* field, const char* what, std::spa
                  std::string_view name) {
   if (found) return found;
   std::string names;
-  for (const Row& row : all) names += fmt::format("{}\"{}\"", names.empty() ? "" : ", ", row.name);
+  for (const Row& row : all) names += written("{}\"{}\"", names.empty() ? "" : ", ", row.name);
   fail(LATHE_INVALID, "desc.{}: expected one of {}, got the unknown {} \"{}\"", field, names, what, name);
 }
 
@@ -31,7 +31,7 @@ void set_attributes(const lathe_desc& desc, Meaning& m) {
     require(name != nullptr, "desc.attrs[{}]: expected a name, got null", i);
     require(*m.map->attribute && std::string_view(name) == m.map->attribute,
             "desc.attrs[{}]: expected {} for the map {}, got \"{}\"", i,
-            *m.map->attribute ? fmt::format("only \"{}\"", m.map->attribute) : "none", m.map->name, name);
+            *m.map->attribute ? written("only \"{}\"", m.map->attribute) : "none", m.map->name, name);
     require(!m.attribute_given, "desc.attrs[{}]: expected \"{}\" once, got it twice", i, name);
     // kernels compute with it in float32, and a width may be a multiple of it
     require(desc.attrs[i].value >= 1e-9 && desc.attrs[i].value <= 1e9,
@@ -310,8 +310,8 @@ std::string describe(const Plan& plan) {
   const Kernels& k = plan.kernels;
   std::string kernels;
   const auto add = [&](const Entry* e) {
-    kernels += fmt::format("{}{{\"name\": \"{}\", \"record\": \"{}\", \"numbers\": \"{}\"}}",
-                           kernels.empty() ? "" : ", ", e->symbol, e->record, e->numbers);
+    kernels += written("{}{{\"name\": \"{}\", \"record\": \"{}\", \"numbers\": \"{}\"}}", kernels.empty() ? "" : ", ",
+                       e->symbol, e->record, e->numbers);
   };
   const Op op = plan.meaning.op->op;
   add(k.map);
@@ -327,10 +327,10 @@ std::string describe(const Plan& plan) {
     if (op == Op::kCausal || op == Op::kDecode) add(k.key_step);
     if (k.fixed_denominator) add(k.fixed_denominator);
   }
-  return fmt::format(
-      "{{\"op\": \"{}\", \"variant\": \"{}\", \"map\": \"{}\", \"target\": \"{}\", \"why\": \"{}\", \"record\": "
-      "\"{}\", "
-      "\"chunk\": {}, \"threads\": {}, \"K\": {}, \"padded\": {{\"K\": {}, \"V\": {}}}, \"kernels\": [{}]}}",
+  return written(
+      "{{\"op\": \"{}\", \"variant\": \"{}\", \"map\": \"{}\", \"target\": \"{}\", \"why\": \"{}\", "
+      "\"record\": \"{}\", \"chunk\": {}, \"threads\": {}, \"K\": {}, \"padded\": {{\"K\": {}, \"V\": {}}}, "
+      "\"kernels\": [{}]}}",
       plan.meaning.op->name, plan.meaning.variant->name, plan.meaning.map->name, plan.row.row, plan.row.reason,
       first_of(k).record, plan.padded.C, plan.threads, plan.sizes.K, plan.padded.K, plan.padded.V, kernels);
 }

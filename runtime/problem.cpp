@@ -14,8 +14,8 @@ namespace lathe {
 namespace {
 
 // Written out only where a message is made: a decode takes hardly longer than a text.
-auto extents(const Tensor& t) { return fmt::join(t.shape.begin(), t.shape.begin() + t.rank, ","); }
-auto strides(const Tensor& t) { return fmt::join(t.stride.begin(), t.stride.begin() + t.rank, ","); }
+Numbers extents(const Tensor& t) { return {{t.shape.data(), static_cast<size_t>(t.rank)}}; }
+Numbers strides(const Tensor& t) { return {{t.stride.data(), static_cast<size_t>(t.rank)}}; }
 
 Storage storage_of(const RoleRule& rule, const lathe_tensor& t) {
   const auto is = [&](int code, int bits) { return t.code == code && t.bits == bits && t.lanes == 1; };
@@ -118,14 +118,14 @@ Tensor bind_one(const RoleRule& rule, const lathe_tensor& t, bool planning) {
     const auto address = reinterpret_cast<uintptr_t>(t.data);
     require(address != 0 || tensor.empty(), "{}: expected data, got null", rule.name);
     require(t.byte_offset <= UINTPTR_MAX - address, "{}: expected data inside memory, got {} with byte_offset {}",
-            rule.name, fmt::ptr(t.data), t.byte_offset);
+            rule.name, place(t.data), t.byte_offset);
     tensor.data = static_cast<char*>(t.data) + t.byte_offset;
     require(reinterpret_cast<uintptr_t>(tensor.data) % static_cast<uintptr_t>(size_of(tensor.storage)) == 0,
             "{}: expected data aligned to its elements of {} bytes, got {}", rule.name, size_of(tensor.storage),
-            fmt::ptr(tensor.data));
+            place(tensor.data));
   }
   require(addressable(tensor), "{}: expected elements inside memory, got extents [{}] with strides [{}] at {}",
-          rule.name, extents(tensor), strides(tensor), fmt::ptr(tensor.data));
+          rule.name, extents(tensor), strides(tensor), place(tensor.data));
   return tensor;
 }
 
@@ -144,7 +144,7 @@ void expect(const Problem& p, uint32_t role, std::initializer_list<int64_t> shap
   const RoleRule& rule = *find_role(role);
   std::string expected;
   for (int64_t extent : shape)
-    expected += fmt::format("{}{}", expected.empty() ? "" : ",", extent == kFree ? "any" : std::to_string(extent));
+    expected += written("{}{}", expected.empty() ? "" : ",", extent == kFree ? "any" : std::to_string(extent));
   fail(LATHE_INVALID, "{}: expected {} = [{}], got [{}]", rule.name, rule.shape, expected, extents(t));
 }
 

@@ -69,7 +69,7 @@ const Entry* find_kernel(std::string_view row, std::string_view kernel, std::str
 
 const Entry* map_from(std::string_view row, const FeatureMap& map, Storage storage) {
   if (storage == Storage::kF32) return find_kernel(row, "map", map.name);
-  return find_kernel(row, "map", fmt::format("{}_{}", map.name, name_of(storage)));
+  return find_kernel(row, "map", written("{}_{}", map.name, name_of(storage)));
 }
 
 std::vector<const char*> built_rows() {
@@ -91,7 +91,7 @@ ChosenRow choose_row(const Processor& processor, const char* pin, std::span<cons
   for (const char* row : built) {
     const std::string missing = missing_feature(processor, row);
     if (missing.empty()) return {row, "best row that this processor runs"};
-    tried += fmt::format("{}{} needs {}", tried.empty() ? "" : ", ", row, missing);
+    tried += written("{}{} needs {}", tried.empty() ? "" : ", ", row, missing);
   }
   fail(LATHE_UNSUPPORTED, "no row of this library runs on this processor: {}", tried);
 }

@@ -195,7 +195,7 @@ std::string compare(const char* name, const Field* got, const std::vector<double
   for (double w : want) largest = std::max(largest, std::abs(w));
   for (size_t i = 0; i < got->size(); i++)
     if (!(std::abs((*got)[i] - want[i]) <= tolerance(storage) * largest))
-      return fmt::format("{}, element {} of {}: expected {:.6g}, got {:.6g}", name, i, got->size(), want[i], (*got)[i]);
+      return written("{}, element {} of {}: expected {:.6g}, got {:.6g}", name, i, got->size(), want[i], (*got)[i]);
   return "";
 }
 
@@ -225,8 +225,8 @@ std::string compare_gradients(const Case& c, Tensors& tensors) {
     // log decays that are made of steps round them to float32, which a slope magnifies
     const double allowed = (c.variant.steps() ? 10 : 1) * tolerance(c.storage);
     if (!(std::abs(slope - expected) <= allowed * size))
-      return fmt::format("{}, along a direction: expected {:.6g}, got {:.6g}", find_role(gradient_of(role))->name,
-                         expected, slope);
+      return written("{}, along a direction: expected {:.6g}, got {:.6g}", find_role(gradient_of(role))->name, expected,
+                     slope);
   }
   return "";
 }
@@ -357,12 +357,12 @@ SelfTest self_test(bool all) {
 std::string to_json(const SelfTest& test) {
   std::string checks;
   for (const Check& c : test.checks)
-    checks += fmt::format(
+    checks += written(
         "{}{{\"op\": \"{}\", \"variant\": \"{}\", \"map\": \"{}\", \"dtype\": \"{}\", \"normalise\": {}, \"fault\": "
         "{}}}",
         checks.empty() ? "" : ", ", c.op, c.variant, c.map, c.dtype, c.normalise,
         c.fault.empty() ? "null" : '"' + c.fault + '"');
-  return fmt::format("{{\"target\": \"{}\", \"checks\": [{}]}}", test.row, checks);
+  return written("{{\"target\": \"{}\", \"checks\": [{}]}}", test.row, checks);
 }
 
 }  // namespace lathe

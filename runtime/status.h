@@ -1,14 +1,13 @@
 // Failures inside the library are exceptions; the C functions turn them into a status and a text.
 #pragma once
 
-#include <fmt/format.h>
-
 #include <stdexcept>
 #include <string>
 #include <string_view>
 #include <utility>
 
 #include "lathe.h"
+#include "text.h"
 
 namespace lathe {
 
@@ -33,12 +32,12 @@ class ErrorText {
 
 template <typename... Args>
 [[noreturn]] void fail(lathe_status status, fmt::format_string<Args...> text, Args&&... args) {
-  throw Error(status, fmt::format(text, std::forward<Args>(args)...));
+  throw Error(status, written(text, std::forward<Args>(args)...));
 }
 
 template <typename... Args>
 void require(bool condition, fmt::format_string<Args...> text, Args&&... args) {
-  if (!condition) throw Error(LATHE_INVALID, fmt::format(text, std::forward<Args>(args)...));
+  if (!condition) throw Error(LATHE_INVALID, written(text, std::forward<Args>(args)...));
 }
 
 }  // namespace lathe

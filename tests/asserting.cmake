@@ -20,12 +20,11 @@ add_library(lathe_asserting STATIC
 target_include_directories(lathe_asserting SYSTEM PRIVATE ${LATHE_HALIDE_INCLUDE})
 target_include_directories(lathe_asserting PRIVATE ${PROJECT_BINARY_DIR}/gen/asserting ${PROJECT_SOURCE_DIR}/runtime
                                                    ${CMAKE_CURRENT_SOURCE_DIR})
-target_compile_definitions(lathe_asserting PRIVATE $<TARGET_PROPERTY:lathe_objects,COMPILE_DEFINITIONS>)
-target_link_libraries(lathe_asserting PRIVATE fmt::fmt-header-only)
+target_link_libraries(lathe_asserting PRIVATE lathe_fmt)
 add_executable(lathe_tests_asserting $<TARGET_OBJECTS:lathe_test_objects> asserting/asserting_test.cpp)
 target_include_directories(lathe_tests_asserting SYSTEM PRIVATE ${LATHE_HALIDE_INCLUDE})
 target_include_directories(lathe_tests_asserting PRIVATE ${PROJECT_SOURCE_DIR}/runtime ${CMAKE_CURRENT_SOURCE_DIR})
-target_link_libraries(lathe_tests_asserting PRIVATE lathe_asserting GTest::gtest rapidcheck Threads::Threads)
+target_link_libraries(lathe_tests_asserting PRIVATE lathe_asserting GTest::gtest fmt::fmt rapidcheck Threads::Threads)
 # what concerns arguments, what numbers there are or many callers at once calls kernels with no other extents
 add_test(NAME row/${twin_row}-asserting
          COMMAND lathe_tests_asserting --gtest_filter=-*Bounds*:*Causality*:*Crowd.*:*Poisoned*:*Refusals.*)

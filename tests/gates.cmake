@@ -45,12 +45,12 @@ if(TARGET lathe_gen_objects)
   # lathe-gen with kernels that cannot be generated
   add_executable(lathe_gen_broken generation/broken_kernels.cpp $<TARGET_OBJECTS:lathe_gen_objects>)
   target_include_directories(lathe_gen_broken PRIVATE ${PROJECT_SOURCE_DIR})
-  target_link_libraries(lathe_gen_broken PRIVATE Halide::Halide)
+  target_link_libraries(lathe_gen_broken PRIVATE Halide::Halide fmt::fmt)
   lathe_gate(compile_errors $<TARGET_FILE:lathe_gen_broken> ${CMAKE_CURRENT_BINARY_DIR}/compile_errors)
 endif()
 
 # From inside the runtime: which row and which kernels are chosen.
 add_executable(lathe_dispatch_test dispatch/broken_kernel_test.cpp dispatch/dispatch_test.cpp dispatch/processors.cpp
                                    dispatch/processors_test.cpp ${LATHE_TEST_MAIN})
-target_link_libraries(lathe_dispatch_test PRIVATE lathe_open GTest::gtest fmt::fmt-header-only)
+target_link_libraries(lathe_dispatch_test PRIVATE lathe_open GTest::gtest fmt::fmt)
 add_test(NAME dispatch COMMAND lathe_dispatch_test)

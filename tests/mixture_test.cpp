@@ -46,7 +46,9 @@ TEST_P(Mixtures, AreTheOracles) {
       if (keys == 3 && variant != "plain") continue;
       Problem p = shape(keys);
       p.normalise = keys == 2 && reference::has_normaliser(variant);
-      check(op, reals(with_map(p, map), Type::F32, 171, true));
+      p = with_map(p, map);
+      if (p.M > 0) p.T = 21;  // each projection is moved for all tokens
+      check(op, reals(p, Type::F32, 171, true));
     }
 }
 

@@ -122,13 +122,13 @@ Stream::Stream(Modules& modules, void* stream, void* context, int capability)
 Stream::~Stream() { driver().cuCtxPopCurrent_v2(&context_); }
 
 void Stream::accept(const char* name, const Tensor& tensor) const {
-  require(of_device(tensor.memory), "{}: expected memory of a CUDA device, got {}", name, fmt::ptr(tensor.memory));
+  require(of_device(tensor.memory), "{}: expected memory of a CUDA device, got {}", name, place(tensor.memory));
 }
 
 Place Stream::workspace(void* memory, size_t bytes) const {
   if (!of_device(memory) || reinterpret_cast<Pointer>(memory) % 64 != 0)
     fail(LATHE_WORKSPACE, "exec.workspace: expected {} bytes of a CUDA device, 64-byte aligned, got {}", bytes,
-         fmt::ptr(memory));
+         place(memory));
   return {memory, 0, bytes};
 }
 

@@ -97,7 +97,7 @@ template <typename Value>
 Value about_queue(Handle queue, uint32_t what) {
   Value value{};
   if (driver().clGetCommandQueueInfo(queue, what, sizeof value, &value, nullptr) != 0)
-    fail(LATHE_INVALID, "exec.stream: expected a cl_command_queue, got {}", fmt::ptr(queue));
+    fail(LATHE_INVALID, "exec.stream: expected a cl_command_queue, got {}", place(queue));
   return value;
 }
 
@@ -105,7 +105,7 @@ template <typename Value>
 Value about_memory(Handle memory, uint32_t what) {
   Value value{};
   if (driver().clGetMemObjectInfo(memory, what, sizeof value, &value, nullptr) != 0)
-    fail(LATHE_WORKSPACE, "exec.workspace: expected a cl_mem, got {}", fmt::ptr(memory));
+    fail(LATHE_WORKSPACE, "exec.workspace: expected a cl_mem, got {}", place(memory));
   return value;
 }
 
@@ -157,7 +157,7 @@ CommandQueue::CommandQueue(Programs& programs, void* queue, void* context) : pro
   context_ = about_queue<Handle>(queue, kQueueContext);
   device_ = about_queue<Handle>(queue, kQueueDevice);
   require(context == nullptr || context == context_, "exec.device_context: expected the queue's {}, got {}",
-          fmt::ptr(context_), fmt::ptr(context));
+          place(context_), place(context));
   require(!(about_queue<uint64_t>(queue, kQueueProperties) & kOutOfOrder),
           "exec.stream: expected a queue that works in order, got one that does not");
 }
@@ -170,9 +170,9 @@ void CommandQueue::accept(const char* name, const Tensor& t) const {
   Handle context = nullptr;
   if (driver().clGetMemObjectInfo(t.memory, kMemorySize, sizeof size, &size, nullptr) != 0 ||
       driver().clGetMemObjectInfo(t.memory, kMemoryContext, sizeof context, &context, nullptr) != 0)
-    fail(LATHE_INVALID, "{}: expected a cl_mem, got {}", name, fmt::ptr(t.memory));
-  require(context == context_, "{}: expected a cl_mem of the queue's context {}, got one of {}", name,
-          fmt::ptr(context_), fmt::ptr(context));
+    fail(LATHE_INVALID, "{}: expected a cl_mem, got {}", name, place(t.memory));
+  require(context == context_, "{}: expected a cl_mem of the queue's context {}, got one of {}", name, place(context_),
+          place(context));
   require(end <= size, "{}: expected a cl_mem of at least {} bytes, got {}", name, end, size);
 }
 

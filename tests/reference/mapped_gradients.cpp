@@ -1,5 +1,6 @@
 #include "mapped_gradients.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "maps.h"
@@ -52,6 +53,42 @@ struct Rows {
       }
     });
     return out;
+  }
+
+  // Of projections, where a row is one vector x: maps see of W only W x, so that W[m][d] does what another number of
+  // its row does, times x[d] over the other's. The other is where x is largest.
+  void to_projection(Sized& out) const {
+    const int64_t K = map_width(p);
+    const bool shared = static_cast<int64_t>(p.projection.size()) == p.M * p.D;
+    Problem moved = p;
+    each(sequences(p), [&](int64_t row, int64_t h, int64_t position) {
+      const double* of_row = &x[static_cast<size_t>(row * width)];
+      const auto smaller = [](double a, double b) { return std::abs(a) < std::abs(b); };
+      const int64_t largest = std::max_element(of_row, of_row + p.D, smaller) - of_row;
+      if (of_row[largest] == 0) return;
+      for (int64_t m = 0; m < p.M; ++m) {
+        const auto first = static_cast<size_t>(((shared ? 0 : h * p.M) + m) * p.D);
+        double& weight = moved.projection[first + static_cast<size_t>(largest)];
+        const double before = weight;
+        const auto mapped_with = [&](double by) {
+          weight = before + by;
+          return map(moved, h, position, of_row, subtract[static_cast<size_t>(row)]);
+        };
+        const Feature above = mapped_with(kStep), below = mapped_with(-kStep);
+        weight = before;
+        double slope = 0, size = 0;
+        for (int64_t c = 0; c < K; ++c) {
+          const size_t n = static_cast<size_t>(c), g = static_cast<size_t>(row * K + c);
+          const double of_feature = (above.value[n] - below.value[n]) / (2 * kStep);
+          slope += of_feature * mapped.value[g];
+          size += std::abs(of_feature) * mapped.size[g];
+        }
+        for (int64_t d = 0; d < p.D; ++d) {
+          const double part = of_row[d] / of_row[largest];
+          out.add(first + static_cast<size_t>(d), part * slope, std::abs(part) * size);
+        }
+      }
+    });
   }
 
   // Of what all rows are mapped with.
@@ -118,8 +155,11 @@ GradientAnswers through_maps(const Problem& p, const MappedGradients& mapped) {
   Sized projection, decay, mixture;
   projection.assign(p.projection.size());
   if (p.M > 0) {
-    queries.to_parameter(&Problem::projection, projection);
-    keys.to_parameter(&Problem::projection, projection);
+    queries.to_projection(projection);
+    if (p.mixture.empty())
+      keys.to_projection(projection);
+    else
+      keys.to_parameter(&Problem::projection, projection);
   }
   mixture.assign(p.mixture.size());
   keys.to_parameter(&Problem::mixture, mixture);

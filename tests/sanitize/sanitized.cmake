@@ -2,7 +2,7 @@
 # runtime, by the name of where it is.
 add_executable(lathe_planted_fault sanitize/planted_fault.cpp)
 target_include_directories(lathe_planted_fault SYSTEM PRIVATE ${LATHE_HALIDE_INCLUDE})
-target_link_libraries(lathe_planted_fault PRIVATE lathe_open fmt::fmt-header-only)
+target_link_libraries(lathe_planted_fault PRIVATE lathe_open fmt::fmt)
 function(lathe_planted place report)
   add_test(NAME planted/${place} COMMAND lathe_planted_fault ${LATHE_SANITIZE} ${place})
   set_tests_properties(planted/${place} PROPERTIES PASS_REGULAR_EXPRESSION "${report}")

@@ -30,6 +30,10 @@ const Format& format(Type type) {
 // float32 is what the machine itself converts to; the others follow the definition.
 bool is_native(const Format& f) { return f.mantissa == 23; }
 
+int exponent_of(double magnitude) { return static_cast<int>(std::bit_cast<uint64_t>(magnitude) >> 52) - 1023; }
+// 2^n where that is a normal number; the library's functions were a tenth of a suite's time.
+double power(int n) { return std::bit_cast<double>(static_cast<uint64_t>(n + 1023) << 52); }
+
 uint32_t encode(const Format& f, double x) {
   if (is_native(f) && !std::isnan(x)) return std::bit_cast<uint32_t>(static_cast<float>(x));
   const int exponent_bits = static_cast<int>(f.bytes) * 8 - 1 - f.mantissa;
@@ -38,10 +42,10 @@ uint32_t encode(const Format& f, double x) {
   if (std::isnan(x)) return sign | infinity | 1u << (f.mantissa - 1);
   const double magnitude = std::abs(x);
   if (magnitude == 0) return sign;
-  if (std::isinf(magnitude) || std::ilogb(magnitude) > f.highest) return sign | infinity;
-  const int exponent = std::max(std::ilogb(magnitude), f.lowest);
+  if (std::isinf(magnitude) || exponent_of(magnitude) > f.highest) return sign | infinity;
+  const int exponent = std::max(exponent_of(magnitude), f.lowest);
   // Steps of the last place; a carry into the exponent comes out right by itself.
-  const auto steps = static_cast<uint32_t>(std::nearbyint(std::ldexp(magnitude, f.mantissa - exponent)));
+  const auto steps = static_cast<uint32_t>(std::nearbyint(magnitude * power(f.mantissa - exponent)));
   const auto bits = (static_cast<uint32_t>(exponent - f.lowest) << f.mantissa) + steps;
   return sign | std::min(bits, infinity);
 }
@@ -55,7 +59,7 @@ double decode(const Format& f, uint32_t bits) {
   if (exponent == all_ones)
     return sign * (mantissa != 0 ? std::numeric_limits<double>::quiet_NaN() : std::numeric_limits<double>::infinity());
   const uint32_t steps = exponent == 0 ? mantissa : mantissa + (1u << f.mantissa);
-  return sign * std::ldexp(steps, static_cast<int>(std::max(exponent, 1u)) - 1 + f.lowest - f.mantissa);
+  return sign * steps * power(static_cast<int>(std::max(exponent, 1u)) - 1 + f.lowest - f.mantissa);
 }
 
 // Of memory that holds 8 bytes on our side: a call for each element would be most of what writing a tensor takes.

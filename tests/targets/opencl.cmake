@@ -13,13 +13,14 @@ set_source_files_properties(${directory}/lathe_runtime_opencl.o PROPERTIES EXTER
 add_executable(lathe_opencl_test
                kernels_test.cpp ${PROJECT_SOURCE_DIR}/runtime/maps.cpp
                ${PROJECT_SOURCE_DIR}/runtime/processor.cpp ${PROJECT_SOURCE_DIR}/runtime/registry.cpp
-               ${PROJECT_SOURCE_DIR}/runtime/rows.cpp ${objects} ${directory}/lathe_runtime_opencl.o
+               ${PROJECT_SOURCE_DIR}/runtime/rows.cpp ${PROJECT_SOURCE_DIR}/runtime/text.cpp ${objects}
+               ${directory}/lathe_runtime_opencl.o
                "$<FILTER:$<TARGET_OBJECTS:lathe_test_objects>,INCLUDE,/(reference/|support/(guarded|inputs|shape_table|tensor)[.])>"
                ${LATHE_TEST_MAIN})
 target_include_directories(lathe_opencl_test SYSTEM PRIVATE ${LATHE_HALIDE_INCLUDE})
 target_include_directories(lathe_opencl_test PRIVATE ${directory} ${PROJECT_SOURCE_DIR} ${PROJECT_SOURCE_DIR}/runtime
                                                      ${PROJECT_SOURCE_DIR}/tests)
-target_link_libraries(lathe_opencl_test PRIVATE GTest::gtest fmt::fmt-header-only Threads::Threads ${CMAKE_DL_LIBS})
+target_link_libraries(lathe_opencl_test PRIVATE GTest::gtest fmt::fmt Threads::Threads ${CMAKE_DL_LIBS})
 add_test(NAME opencl/kernels COMMAND lathe_opencl_test)
 set_tests_properties(opencl/kernels PROPERTIES SKIP_RETURN_CODE 77 TIMEOUT 300
                      ENVIRONMENT POCL_CACHE_DIR=${CMAKE_CURRENT_BINARY_DIR}/pocl-cache)

@@ -18,7 +18,7 @@ function(lathe_calls row name)
     target_include_directories(lathe_calls_${kind} SYSTEM PRIVATE ${LATHE_HALIDE_INCLUDE})
     target_include_directories(lathe_calls_${kind} BEFORE PRIVATE ${directory}/with_cpu ${PROJECT_SOURCE_DIR}/runtime
                                                                   ${PROJECT_SOURCE_DIR}/tests)
-    target_link_libraries(lathe_calls_${kind} PRIVATE lathe_open GTest::gtest fmt::fmt-header-only
+    target_link_libraries(lathe_calls_${kind} PRIVATE lathe_open GTest::gtest fmt::fmt
                                                       nlohmann_json::nlohmann_json rapidcheck Threads::Threads ${CMAKE_DL_LIBS})
   endif()
   set(suites ${calls_of_devices})
