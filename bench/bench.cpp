@@ -5,7 +5,9 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <functional>
 #include <regex>
@@ -159,8 +161,19 @@ int run(const Options& options) {
   return published && !session.failed() ? 0 : 1;
 }
 
+// Peers that were built before something of theirs changed may misread what they are given.
+bool fetched(const PeerFolders& folders) {
+  namespace fs = std::filesystem;
+  const fs::path tried = folders.cache / "tried";
+  if (!fs::exists(tried)) return false;
+  const fs::recursive_directory_iterator sources(folders.sources);
+  return std::none_of(begin(sources), end(sources), [&](const fs::directory_entry& source) {
+    return source.is_regular_file() && source.last_write_time() > fs::last_write_time(tried);
+  });
+}
+
 void fetch_peers(const Options& options) {
-  if (std::filesystem::exists(options.folders.cache / "tried")) return;
+  if (fetched(options.folders)) return;
   fmt::print(stderr, "fetching the peers into {} ...\n", options.folders.cache.string());
   const std::string command = fmt::format("'{}/fetch.sh' '{}' 1>&2{}", options.folders.sources.string(),
                                           options.folders.cache.string(), options.torch ? " --torch" : "");

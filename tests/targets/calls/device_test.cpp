@@ -38,13 +38,24 @@ TEST_F(Device, WantsHandlesAndWholeElements) {
 }
 
 TEST_F(Device, SaysWhatItDoesNotComputeYet) {
-  for (const auto& [variant, what] : {std::pair{"gate_key", "gates for each key"},
-                                      {"ssd", "steps"},
-                                      {"delta", "the delta rule"},
+  for (const auto& [variant, what] : {std::pair{"ssd", "steps"},
                                       {"momentum", "momentum"},
                                       {"adaptive_momentum", "momentum"},
                                       {"momentum_training", "momentum"}})
     refused(small(variant), LATHE_UNSUPPORTED, what, [](auto&, lathe_exec&) {});
+  Problem of_length_1 = small("delta"), clamped = small("gate_key");
+  of_length_1.unit_keys = clamped.clamp = true;
+  refused(of_length_1, LATHE_UNSUPPORTED, "of length 1", [](auto&, lathe_exec&) {});
+  refused(clamped, LATHE_UNSUPPORTED, "CLAMP_GATES", [](auto&, lathe_exec&) {});
+}
+
+TEST_F(Device, TakesBetasThroughASigmoid) {
+  for (const bool reflects : {false, true}) {
+    Problem p = support::two_heads("gated_delta", 5);
+    p.sigmoid = true;
+    p.reflects = reflects;
+    for (const char* op : {"causal", "decode"}) support::check(op, support::reals(p, support::Type::F32, 7, true));
+  }
 }
 
 // A gate above 0 cannot be seen from here; clamped it counts as 0.

@@ -1,0 +1,148 @@
+#include "recurrence.h"
+
+#include <utility>
+
+namespace lathe {
+
+void Recurrence::run() {
+  items_ = tables_.chunks(p_, LATHE_Q, 1);
+  plan_tables();
+  begin(kRows);
+  q_ = mapped(LATHE_Q, items_, 1), keys_ = mapped(LATHE_K, items_, 1), v_ = values(items_, 1);
+  o_ = tile(d_.V, kRows, items_.count, s_.out_heads());
+  state_ = entering_states(), next_state_ = tile(d_.V, d_.K, s_.N, s_.HV);
+  if (normalise()) {
+    sums_ = entering_sums(), next_sums_ = tile(d_.K, kRows, s_.N, s_.HK);
+    inverses_ = tile(kRows, kSpaced, s_.N, s_.HQ);
+  }
+  load();
+  for (int64_t first = 0; first < items_.count; first += s_.N) {
+    if (normalise()) sums(first);
+    outputs(first);
+    std::swap(state_, next_state_);
+  }
+  scatter(o_, 0, p_[LATHE_O], of_tokens(p_[LATHE_O]), items_, s_.V);
+  save(state_, sums_, 0);
+}
+
+// What variants have besides, of all tokens.
+void Recurrence::load() {
+  const int64_t heads = s_.state_heads();
+  decays_ = decays(items_);
+  if (variant().keyed()) {
+    const Tile gates = of_each_key(LATHE_GATE);
+    kept_ = tile(d_.K, gates.rows, gates.items, heads);
+    launcher_.call(*k_.exponentials, rows(gates), rows(kept_));
+  }
+  if (variant().rank_one()) a_ = of_each_key(LATHE_A), b_ = of_each_key(LATHE_B);
+  if (variant().corrects()) beta_ = betas();
+  if (variant().corrects() || variant().rank_one()) {
+    read_ = tile(d_.V, kRows, s_.N, heads);
+    met_keys_ = tile(kRows, kSpaced, s_.N, s_.out_heads()), met_b_ = tile(kRows, kSpaced, s_.N, s_.out_heads());
+  }
+  if (variant().reads_before()) {
+    const Tensor& x = p_[LATHE_BONUS];
+    bonus_ = gather(x, {dimension(x, 1), {1, 0}, {1, 0}, dimension(x, 0)}, once_, s_.K, d_.K, 1, heads);
+    own_keys_ = tile(d_.K, kRows, s_.N, heads), seen_sums_ = tile(d_.K, kRows, s_.N, s_.HK);
+    own_ = tile(d_.V, kRows, s_.N, s_.out_heads()), met_keys_ = tile(kRows, kSpaced, s_.N, s_.out_heads());
+  }
+}
+
+Tile Recurrence::of_each_key(uint32_t role) {
+  return gather(p_[role], of_tokens(p_[role]), items_, s_.K, d_.K, 1, s_.state_heads());
+}
+
+// Through a sigmoid as exp(-softplus(-x)), which the kernels at hand make.
+Tile Recurrence::betas() {
+  const Tensor& x = p_[LATHE_BETA];
+  const Tile raw =
+      gather(x, {{1, 0}, dimension(x, 1), dimension(x, 0), dimension(x, 2)}, items_, 1, kRows, 1, s_.state_heads());
+  if (!plan_.meaning.sigmoid()) return raw;
+  const auto another = [&] { return tile(raw.columns, raw.rows, raw.items, raw.heads); };
+  const auto times = [&](float factor, const Tile& from) {
+    const Tile by = tile(kRows, 1, 1, 1), to = another();
+    fill(by, factor);
+    launcher_.call(*k_.weigh_rows, rows(from), row_of_all(by, from.rows, from.items, from.heads), rows(to));
+    return to;
+  };
+  const Tile negative = times(-1, raw), soft = another(), sigmoid = another();
+  launcher_.call(*k_.softplus, row(negative), row(soft));
+  launcher_.call(*k_.exponentials, rows(times(-1, soft)), rows(sigmoid));
+  return times(plan_.meaning.largest_beta(), sigmoid);
+}
+
+void Recurrence::sums(int64_t first) {
+  const Heads values = heads_of(s_.HV, 0);  // a normaliser goes with one decay for all values of its key head
+  const auto keys = [&] { return rows(keys_, all(keys_), first, s_.N); };
+  const auto ones = [&] { return row_of_all(ones_, kRows, s_.N, s_.HK); };
+  if (variant().reads_before()) {
+    launcher_.call(*k_.add_products, rows_of_all(no_keys_, d_.K, s_.N, s_.HK), rows_again(bonus_, values, s_.N), keys(),
+                   ones(), rows(own_keys_, values));
+    launcher_.call(*k_.add_rows, rows(sums_), rows(own_keys_, values), ones(), rows(seen_sums_));
+  }
+  if (variant().keyed())
+    launcher_.call(*k_.add_products, keys(), rows(kept_, values, first, s_.N), rows(sums_), ones(), rows(next_sums_));
+  else
+    launcher_.call(*k_.key_step, keys(), rows(sums_),
+                   variant().decays() ? row(decays_.left, all(decays_.left), first, s_.N) : ones(), rows(next_sums_));
+  std::swap(sums_, next_sums_);
+}
+
+void Recurrence::outputs(int64_t first) {
+  int64_t at_hand = -1;
+  for (int64_t l = 0; l < group_.outputs(); l++) {
+    const int64_t value = group_.value_of(l);
+    const OutputHeads of = heads_of_output(l);
+    const Tile& seen = variant().reads_before() ? seen_sums_ : sums_;
+    if (normalise())
+      denominators(rows(q_, of.queries, first, s_.N), row_again(seen, all(seen), kRows, 0, s_.N),
+                   row(inverses_, of.queries, 0, s_.N));
+    if (variant().reads_before())
+      read_before(of, first, value != at_hand);
+    else if (value != at_hand)
+      move_on(of, first);
+    else
+      launcher_.call(*k_.recall, q(of, first), rows(next_state_, of.values), inverse(of), o(of, first));
+    at_hand = value;
+  }
+}
+
+DeviceBuffer Recurrence::met(const Tile& to, const OutputHeads& of, int64_t first, DeviceBuffer&& keys) {
+  launcher_.call(*k_.row_dots, rows(q_, of.queries, first, s_.N), keys, row(to, of.outputs, 0, s_.N));
+  return number(to, of.outputs, 0, s_.N);
+}
+
+// The token itself counts by its bonus.
+void Recurrence::read_before(const OutputHeads& of, int64_t first, bool moves_on) {
+  launcher_.call(*k_.add_products, rows_of_all(no_keys_, d_.K, s_.N, s_.HK), rows_again(bonus_, of.values, s_.N),
+                 rows(keys_, all(keys_), first, s_.N), row_of_all(ones_, kRows, s_.N, s_.HK),
+                 rows(own_keys_, of.values));
+  met(met_keys_, of, first, rows(own_keys_, of.values));
+  launcher_.call(*k_.weigh_rows, rows(v_, of.values, first, s_.N), row(met_keys_, of.outputs, 0, s_.N),
+                 rows(own_, of.outputs));
+  launcher_.call(*k_.recall_more, q(of, first), rows(state_, of.values), row(own_, of.outputs, 0, s_.N), inverse(of),
+                 o(of, first));
+  if (moves_on)
+    launcher_.call(*k_.update_keys, left(of.values, first), k(first), v(of, first), rows(state_, of.values),
+                   rows(next_state_, of.values));
+}
+
+void Recurrence::move_on(const OutputHeads& of, int64_t first) {
+  const auto state = [&] { return rows(state_, of.values); };
+  const auto next = [&] { return rows(next_state_, of.values); };
+  const auto with_keys = [&] { return met(met_keys_, of, first, rows(keys_, all(keys_), first, s_.N)); };
+  if (variant().corrects())
+    launcher_.call(*k_.decode_delta, q(of, first), k(first), v(of, first), state(), left(of.values, first),
+                   number(beta_, of.values, first, s_.N), with_keys(), row(read_, of.values, 0, s_.N), o(of, first),
+                   next());
+  else if (variant().rank_one())
+    launcher_.call(*k_.decode_rank_one, q(of, first), k(first), v(of, first), state(), left(of.values, first),
+                   row(a_, of.values, first, s_.N), row(b_, of.values, first, s_.N), with_keys(),
+                   met(met_b_, of, first, rows(b_, of.values, first, s_.N)), row(read_, of.values, 0, s_.N),
+                   o(of, first), next());
+  else
+    launcher_.call(variant().keyed() ? *k_.decode_keys : *k_.decode, q(of, first), k(first), v(of, first), state(),
+                   none(), left(of.values, first), inverse(of), next(), o(of, first));
+}
+
+}  // namespace lathe

@@ -1,0 +1,56 @@
+// The recurrence on a device, one token of every sequence at a time: decodes, and causal calls of variants whose chunks
+// no walk here makes.
+#pragma once
+
+#include "tiles.h"
+
+namespace lathe {
+
+class Recurrence : public Tiles {
+ public:
+  using Tiles::Tiles;
+  static bool takes(const Meaning& meaning) {
+    const Variant& v = *meaning.variant;
+    return meaning.op->op == Op::kDecode || v.keyed() || v.corrects();
+  }
+  void run();
+
+ private:
+  const Variant& variant() const { return *plan_.meaning.variant; }
+  void load();
+  Tile betas();
+  Tile of_each_key(uint32_t role);
+
+  // What becomes of a state and its sums with the token from item `first` on of each sequence, and what is read of
+  // them.
+  void sums(int64_t first);
+  void outputs(int64_t first);
+  void read_before(const OutputHeads& of, int64_t first, bool moves_on);
+  void move_on(const OutputHeads& of, int64_t first);
+  // What the queries have of a tile of keys, or of others like them.
+  DeviceBuffer met(const Tile& to, const OutputHeads& of, int64_t first, DeviceBuffer&& keys);
+
+  DeviceBuffer q(const OutputHeads& of, int64_t first) const { return row(q_, of.queries, first, s_.N); }
+  DeviceBuffer k(int64_t first) const { return row(keys_, all(keys_), first, s_.N); }
+  DeviceBuffer v(const OutputHeads& of, int64_t first) const { return row(v_, of.values, first, s_.N); }
+  DeviceBuffer o(const OutputHeads& of, int64_t first) const { return row(o_, of.outputs, first, s_.N); }
+  DeviceBuffer none() const { return row_of_all(no_keys_, d_.V, s_.N, s_.HK); }
+  DeviceBuffer inverse(const OutputHeads& of) const {
+    return normalise() ? number(inverses_, of.queries, 0, s_.N) : number_of_all(ones_, s_.N, s_.HK);
+  }
+  // What the token leaves of a state.
+  DeviceBuffer left(const Heads& values, int64_t first) const {
+    if (variant().keyed()) return row(kept_, values, first, s_.N);
+    return decays_.left.heads > 0 ? number(decays_.left, values, first, s_.N) : number_of_all(ones_, s_.N, s_.HK);
+  }
+
+  Items items_{};
+  Tile q_{}, keys_{}, v_{}, o_{}, inverses_{};
+  // no kernel writes what it reads
+  Tile state_{}, next_state_{}, sums_{}, next_sums_{};
+  Decays decays_{};
+  Tile kept_{}, a_{}, b_{}, beta_{}, bonus_{};
+  Tile own_keys_{}, seen_sums_{}, own_{}, read_{}, met_keys_{}, met_b_{};
+};
+
+}  // namespace lathe

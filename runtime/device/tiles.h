@@ -1,0 +1,327 @@
+// What every walk over a device is made of: parts of the workspace as kernels see them, and the caller's tensors in and
+// out of them.
+#pragma once
+
+#include "../plan.h"
+#include "../status.h"
+#include "tables.h"
+
+namespace lathe {
+
+inline constexpr halide_type_t kFloat(halide_type_float, 32);
+inline constexpr int64_t kRows = 16;  // the fewest rows of a tile: the side of the squares that kernels work in
+// Rows of a tile of which only the first is used: parts of it then begin where parts of memory may.
+inline constexpr int64_t kSpaced = kDeviceAlignment / (kRows * sizeof(float));
+
+inline int64_t padded_rows(int64_t rows) { return (rows + kRows - 1) / kRows * kRows; }
+
+// Float32 in the workspace, dense: columns, rows, items, heads, from the inside out.
+struct Tile {
+  Place place;
+  int64_t columns, rows, items, heads;
+  int64_t item() const { return columns * rows; }
+  int64_t head() const { return item() * items; }
+};
+
+// Heads that are `step` apart.
+struct Heads {
+  int64_t first, step, count;
+};
+
+class Tiles {
+ public:
+  Tiles(const Plan& plan, const Problem& problem, Device& device, const Place& workspace)
+      : plan_(plan), p_(problem), s_(problem.sizes), d_(plan.padded), k_(plan.kernels), launcher_(device, workspace) {}
+  Tiles(const Tiles&) = delete;
+  Tiles& operator=(const Tiles&) = delete;
+
+  uint64_t bytes() const { return launcher_.most(); }
+
+ protected:
+  bool normalise() const { return plan_.meaning.normalise(); }
+  int32_t at_least() const { return plan_.meaning.denom_max() ? 1 : 0; }
+
+  // What every walk begins with: numbers for the launches, and constants that many share.
+  void begin(int64_t rows) {
+    tables_.stage(launcher_);
+    zeros_ = zeros(d_.V, d_.K, 1, 1);
+    no_keys_ = zeros(std::max(d_.K, d_.V), kRows, 1, 1);
+    ones_ = tile(std::max(d_.K, padded_rows(rows)), 1, 1, 1);
+    fill(ones_, 1);
+  }
+  Tile tile(int64_t columns, int64_t rows, int64_t items, int64_t heads) {
+    const int64_t floats = columns * rows * items * heads;
+    // kernels count in 32 bits
+    if (floats >= int64_t{1} << 31)
+      fail(LATHE_UNSUPPORTED,
+           "a device's call: expected parts of less than 2^31 numbers, got one of {}: split the call", floats);
+    return {launcher_.take(static_cast<uint64_t>(floats) * sizeof(float)), columns, rows, items, heads};
+  }
+  void fill(const Tile& t, float value) const {
+    if (t.head() * t.heads == 0) return;
+    launcher_.device().fill(t.place, value, static_cast<size_t>(t.head() * t.heads));
+  }
+
+  Tile zeros(int64_t columns, int64_t tile_rows, int64_t items, int64_t heads) {
+    const Tile made = tile(columns, tile_rows, items, heads);
+    fill(made, 0);
+    return made;
+  }
+
+  // Parts of tiles. Kernels take whole ones, or some heads, or the items from one on.
+  static Heads all(const Tile& t) { return {0, 1, t.heads}; }
+  static Place part(const Tile& t, const Heads& heads, int64_t first) {
+    const int64_t floats = heads.first * t.head() + first * t.item();
+    return {t.place.memory, t.place.offset + static_cast<uint64_t>(floats) * sizeof(float), t.place.bytes};
+  }
+  static DeviceBuffer rows(const Tile& t, const Heads& h, int64_t first, int64_t items) {
+    return {part(t, h, first),
+            kFloat,
+            {{t.columns, 1}, {t.rows, t.columns}, {items, t.item()}, {h.count, t.head() * h.step}}};
+  }
+  static DeviceBuffer rows(const Tile& t, const Heads& h) { return rows(t, h, 0, t.items); }
+  static DeviceBuffer rows(const Tile& t) { return rows(t, all(t)); }
+  // The first row of each item.
+  static DeviceBuffer row(const Tile& t, const Heads& h, int64_t first, int64_t items) {
+    return {part(t, h, first), kFloat, {{t.columns, 1}, {items, t.item()}, {h.count, t.head() * h.step}}};
+  }
+  static DeviceBuffer row(const Tile& t) { return row(t, all(t), 0, t.items); }
+  // ... in place of each of so many.
+  static DeviceBuffer row_again(const Tile& t, const Heads& h, int64_t again, int64_t first, int64_t items) {
+    return {part(t, h, first), kFloat, {{t.columns, 1}, {again, 0}, {items, t.item()}, {h.count, t.head() * h.step}}};
+  }
+  // The first number of each.
+  static DeviceBuffer number(const Tile& t, const Heads& h, int64_t first, int64_t items) {
+    return {part(t, h, first), kFloat, {{items, t.item()}, {h.count, t.head() * h.step}}};
+  }
+  // The one item of a tile, shared by all items and heads.
+  static DeviceBuffer rows_of_all(const Tile& t, int64_t columns, int64_t items, int64_t heads) {
+    return {t.place, kFloat, {{columns, 1}, {t.rows, t.columns}, {items, 0}, {heads, 0}}};
+  }
+  // ... and by all items alone.
+  static DeviceBuffer rows_again(const Tile& t, const Heads& h, int64_t items) {
+    return {part(t, h, 0), kFloat, {{t.columns, 1}, {t.rows, t.columns}, {items, 0}, {h.count, t.head() * h.step}}};
+  }
+  static DeviceBuffer row_of_all(const Tile& t, int64_t columns, int64_t items, int64_t heads) {
+    return {t.place, kFloat, {{columns, 1}, {items, 0}, {heads, 0}}};
+  }
+  static DeviceBuffer number_of_all(const Tile& t, int64_t items, int64_t heads) {
+    return {t.place, kFloat, {{items, 0}, {heads, 0}}};
+  }
+  // Items are the chunks of sequences, those of one number together: (columns, rows, chunk, sequence, head).
+  DeviceBuffer by_chunks(const Tile& t, const Heads& h) const {
+    return {part(t, h, 0),
+            kFloat,
+            {{t.columns, 1},
+             {t.rows, t.columns},
+             {t.items / s_.N, s_.N * t.item()},
+             {s_.N, t.item()},
+             {h.count, t.head() * h.step}}};
+  }
+
+  // The caller's tensors: which of their dimensions are columns, rows, the batch and heads.
+  struct Shape {
+    Dimension column, row, batch, head;
+  };
+  static Dimension dimension(const Tensor& x, int d) { return {x.shape[d], x.stride[d]}; }
+  static Shape of_tokens(const Tensor& x) {
+    return {dimension(x, 3), dimension(x, 1), dimension(x, 0), dimension(x, 2)};
+  }
+  static Shape of_states(const Tensor& x) {
+    return {dimension(x, 3), dimension(x, 2), dimension(x, 0), dimension(x, 1)};
+  }
+  static Shape of_sums(const Tensor& x) { return {dimension(x, 2), {1, 0}, dimension(x, 0), dimension(x, 1)}; }
+  static halide_type_t type_of(const Tensor& x) {
+    return x.storage == Storage::kF32 ? kFloat : halide_type_t(halide_type_uint, 16);
+  }
+  static DeviceBuffer callers(const Tensor& x, const Shape& s, int64_t items, int64_t heads) {
+    return {Place{x.memory},
+            type_of(x),
+            {{1, 1}, s.column, s.row, s.batch, {items, 0}, {heads, s.head.extent > 1 ? s.head.stride : 0}}};
+  }
+  static int32_t from(const Tensor& x) {
+    return static_cast<int32_t>(reinterpret_cast<int64_t>(x.data) / size_of(x.storage));
+  }
+
+  Tile gather(const Tensor& x, const Shape& shape, const Items& items, int64_t width, int64_t columns,
+              int64_t tile_rows, int64_t heads) {
+    return gather(x, shape, from(x), items, width, columns, tile_rows, heads);
+  }
+  Tile gather(const Tensor& x, const Shape& shape, int32_t begin, const Items& items, int64_t width, int64_t columns,
+              int64_t tile_rows, int64_t heads) {
+    const Tile to = tile(columns, padded_rows(tile_rows), items.count, heads);
+    launcher_.call(*k_.gather[static_cast<int>(x.storage)], callers(x, shape, items.count, heads), begin,
+                   tables_.list(items, items.token, heads), tables_.list(items, items.batch, heads),
+                   tables_.list(items, items.rows, heads), static_cast<int32_t>(width), rows(to));
+    return to;
+  }
+  // Of the items of a tile from one on.
+  void scatter(const Tile& t, int64_t first, const Tensor& x, const Shape& shape, const Items& items, int64_t width) {
+    launcher_.call(*k_.scatter[static_cast<int>(x.storage)], rows(t, all(t), first, items.count), from(x),
+                   tables_.list(items, items.token, t.heads), tables_.list(items, items.batch, t.heads),
+                   tables_.list(items, items.rows, t.heads), static_cast<int32_t>(width),
+                   tables_.list(items, items.all, t.heads), callers(x, shape, items.count, t.heads));
+  }
+
+  Tile values(const Items& items, int64_t tile_rows) {
+    return gather(p_[LATHE_V], of_tokens(p_[LATHE_V]), items, s_.V, d_.V, tile_rows, s_.HV);
+  }
+  // Q or K, mapped. Keys of a mixture, which lie along the last dimension, are weighed and summed before that or after.
+  Tile mapped(uint32_t role, const Items& items, int64_t tile_rows) {
+    const Tensor& x = p_[role];
+    if (role != LATHE_K || !p_.mixes()) return mapped(role, raw(role, from(x), items, tile_rows), items);
+    const bool first = plan_.meaning.mixes_first();
+    Tile sum{};
+    for (int64_t key = 0; key < s_.keys; key++) {
+      Tile one = raw(role, from(x) + static_cast<int32_t>(key * x.stride[4]), items, tile_rows);
+      if (!first) one = mapped(role, one, items);
+      sum = with(sum, one, weights(key, one.rows));
+    }
+    return first ? mapped(role, sum, items) : sum;
+  }
+  bool maps(uint32_t role) const {
+    return !plan_.meaning.map->identity() || (role == LATHE_Q && plan_.meaning.scale != 1);
+  }
+  Tile raw(uint32_t role, int32_t begin, const Items& items, int64_t tile_rows) {
+    const Tensor& x = p_[role];
+    // maps of several parts read a little past a row
+    const int64_t past = s_.K == s_.D || s_.M > 0 ? 0 : 16, columns = maps(role) ? d_.D + past : d_.K;
+    return gather(x, of_tokens(x), begin, items, s_.D, columns, tile_rows, x.shape[2]);
+  }
+  // A key's weight in the mixture of each head, once for each row: columns of a tile lie side by side.
+  Tile weights(int64_t key, int64_t tile_rows) {
+    const Tensor& w = p_[LATHE_MIXTURE];
+    return gather(w, {{tile_rows, 0}, {1, 0}, {1, 0}, dimension(w, 0)},
+                  from(w) + static_cast<int32_t>(key * w.stride[1]), once_, tile_rows, tile_rows, 1, s_.HK);
+  }
+  Tile with(const Tile& sum, const Tile& more, const Tile& weights) {
+    const Tile to = tile(more.columns, more.rows, more.items, more.heads);
+    DeviceBuffer by(weights.place, kFloat, {{more.rows, 1}, {more.items, 0}, {more.heads, weights.head()}});
+    if (sum.heads == 0)
+      launcher_.call(*k_.weigh_rows, rows(more), by, rows(to));
+    else
+      launcher_.call(*k_.add_rows, rows(sum), rows(more), by, rows(to));
+    return to;
+  }
+  Tile mapped(uint32_t role, const Tile& raw, const Items& items) {
+    if (!maps(role)) return raw;
+    const FeatureMap& map = *plan_.meaning.map;
+    float scale = role == LATHE_Q ? plan_.meaning.scale : 1.f;
+    const int64_t heads = raw.heads;
+    const Tile y = tile(d_.K, raw.rows, items.count, heads);
+    DeviceBuffer x_rows = rows(raw), y_rows = rows(y), counts = tables_.list(items, items.rows, heads),
+                 positions = tables_.list(items, items.position, heads),
+                 before = number_of_all(zeros_, items.count, heads);
+    auto width = static_cast<int32_t>(s_.D), features = static_cast<int32_t>(s_.M);
+    int32_t step = 1, subtract = 0;
+    auto attribute = static_cast<float>(plan_.meaning.attribute);
+    const Tile projection = map.projects() ? this->projection() : zeros_;
+    const int64_t apart = projection.heads > 1 ? projection.head() : 0;
+    DeviceBuffer weights(projection.place, kFloat,
+                         {{d_.M, 1}, {map.projects() ? d_.D : 0, d_.M}, {items.count, 0}, {heads, apart}});
+    const Tile projected = map.projects() ? tile(d_.M, raw.rows, items.count, heads) : zeros_;
+    const Tile maxima = map.stabilises() ? tile(raw.rows, 1, items.count, heads) : zeros_;
+    DeviceBuffer u = rows(projected), peaks = row(maxima);
+    std::vector<void*> arguments;
+    const auto add = [&](auto&... each) { (arguments.push_back(address_of(each)), ...); };
+    add(x_rows, weights, width, features, counts, positions, step, subtract, scale, attribute, before);
+    if (map.projects()) add(u);
+    if (map.stabilises()) add(peaks);
+    add(y_rows);
+    launcher_.call(*k_.map, arguments.data());
+    return y;
+  }
+  // Transposed, and padded; made once.
+  Tile projection() {
+    if (projection_.heads > 0) return projection_;
+    const Tensor& w = p_[LATHE_PROJECTION];
+    const int r = w.rank;
+    const Shape shape{dimension(w, r - 2), dimension(w, r - 1), {1, 0}, r == 3 ? dimension(w, 0) : Dimension{1, 0}};
+    return projection_ = gather(w, shape, of_projection_, s_.M, d_.M, d_.D, r == 3 ? w.shape[0] : 1);
+  }
+
+  // Of each sequence, from the caller or zero.
+  Tile entering_states() {
+    const Tensor& x = p_[LATHE_STATE_IN];
+    if (x.present()) return gather(x, of_states(x), of_states_, s_.V, d_.V, d_.K, s_.state_heads());
+    return zeros(d_.V, d_.K, s_.N, s_.state_heads());
+  }
+  Tile entering_sums() {
+    const Tensor& x = p_[LATHE_Z_IN];
+    if (x.present()) return gather(x, of_sums(x), of_sums_, s_.K, d_.K, kRows, s_.HK);
+    return zeros(d_.K, kRows, s_.N, s_.HK);
+  }
+  // Items of the tiles from the first one on are what the sequences end with.
+  void save(const Tile& states, const Tile& sums, int64_t first) {
+    if (const Tensor& x = p_[LATHE_STATE_OUT]; x.present()) scatter(states, first, x, of_states(x), of_states_, s_.V);
+    if (const Tensor& x = p_[LATHE_Z_OUT]; x.present()) scatter(sums, first, x, of_sums(x), of_sums_, s_.K);
+  }
+
+  void plan_tables() {
+    of_states_ = tables_.states(p_, s_.K);
+    of_sums_ = tables_.states(p_, 1);
+    of_projection_ = tables_.alone(s_.D);
+    once_ = tables_.alone(1);
+  }
+
+  // The heads that go with each key head: number l of a group.
+  Heads heads_of(int64_t total, int64_t l) const {
+    const int64_t first = group_.head(total, 0, l);
+    return {first, s_.HK > 1 ? group_.head(total, 1, l) - first : 1, s_.HK};
+  }
+
+  struct OutputHeads {
+    Heads queries, values, outputs;
+  };
+  OutputHeads heads_of_output(int64_t l) const {
+    return {heads_of(s_.HQ, group_.query_of(l)), heads_of(s_.HV, group_.value_of(l)), heads_of(s_.out_heads(), l)};
+  }
+
+  // Sums of the log decays of each item, (C, 2), and what is left of a state after it, one number in a row of equal
+  // ones. Nothing where the variant has none.
+  struct Decays {
+    Tile sums, left;
+  };
+  Decays decays(const Items& items) {
+    if (!plan_.meaning.variant->decays() || plan_.meaning.variant->keyed()) return {};
+    const Tensor& x = p_[p_[LATHE_GATE].present() ? LATHE_GATE : LATHE_DECAY];
+    const bool of_tokens = x.rank == 3;
+    const int64_t heads = s_.state_heads();
+    const Decays made{tile(d_.C, 2, items.count, heads), tile(kRows, kSpaced, items.count, heads)};
+    launcher_.call(*k_.decay_sums[static_cast<int>(x.storage)],
+                   DeviceBuffer(Place{x.memory}, type_of(x),
+                                {{1, 1},
+                                 of_tokens ? dimension(x, 1) : Dimension{s_.Tk, 0},
+                                 of_tokens ? dimension(x, 0) : Dimension{s_.B, 0},
+                                 {items.count, 0},
+                                 dimension(x, x.rank - 1)}),
+                   from(x), tables_.list(items, items.token, heads), tables_.list(items, items.batch, heads),
+                   tables_.list(items, items.rows, heads), int32_t{plan_.meaning.clamps()}, rows(made.sums),
+                   row(made.left));
+    return made;
+  }
+  // The argument that kernels take where states decay.
+  template <typename Call>
+  static void with_sums(const Decays& decays, const Heads& heads, Call call) {
+    if (decays.sums.heads == 0) return call();
+    DeviceBuffer b = rows(decays.sums, heads);
+    call(b);
+  }
+
+  void denominators(DeviceBuffer&& q, DeviceBuffer&& sums, DeviceBuffer&& inverses) {
+    launcher_.call(*k_.fixed_denominator, q, sums, float{plan_.meaning.eps}, at_least(), inverses);
+  }
+
+  const Plan& plan_;
+  const Problem& p_;
+  const Sizes& s_;
+  const Padded& d_;
+  const Kernels& k_;
+  const Group group_{s_, plan_.meaning.tiled()};
+  Launcher launcher_;
+  Tables tables_;
+  Items of_states_{}, of_sums_{}, of_projection_{}, once_{};
+  Tile zeros_{}, no_keys_{}, ones_{}, projection_{};
+};
+
+}  // namespace lathe
