@@ -121,7 +121,6 @@ Kernels choose_kernels(const Meaning& meaning, const char* row) {
   }
   k.carry = find_kernel(row, "carry", "");
   // on a device, where the host computes no number itself
-  if (k.carry && keyed && meaning.variant->has_normaliser()) k.add_products = need(row, "add_products", "");
   if (k.carry && meaning.sigmoid()) {
     k.softplus = need(row, "softplus", "");
     k.exponentials = need(row, "exponentials", "");
