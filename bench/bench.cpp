@@ -166,9 +166,11 @@ bool fetched(const PeerFolders& folders) {
   namespace fs = std::filesystem;
   const fs::path tried = folders.cache / "tried";
   if (!fs::exists(tried)) return false;
-  const fs::recursive_directory_iterator sources(folders.sources);
-  return std::none_of(begin(sources), end(sources), [&](const fs::directory_entry& source) {
-    return source.is_regular_file() && source.last_write_time() > fs::last_write_time(tried);
+  std::error_code ignored;  // without their sources peers stay as they are
+  const fs::recursive_directory_iterator sources(folders.sources, ignored);
+  const auto then = fs::last_write_time(tried);
+  return std::none_of(begin(sources), end(sources), [then](const fs::directory_entry& source) {
+    return source.is_regular_file() && source.last_write_time() > then;
   });
 }
 

@@ -34,18 +34,40 @@ void Recurrence::load() {
     kept_ = tile(d_.K, gates.rows, gates.items, heads);
     launcher_.call(*k_.exponentials, rows(gates), rows(kept_));
   }
-  if (variant().rank_one()) a_ = of_each_key(LATHE_A), b_ = of_each_key(LATHE_B);
+  if (variant().rank_one()) a_ = of_each_key(LATHE_A), b_ = of_each_key(LATHE_B), met_b_ = met(b_);
   if (variant().corrects()) beta_ = betas();
-  if (variant().corrects() || variant().rank_one()) {
-    read_ = tile(d_.V, kRows, s_.N, heads);
-    met_keys_ = tile(kRows, kSpaced, s_.N, s_.out_heads()), met_b_ = tile(kRows, kSpaced, s_.N, s_.out_heads());
+  if (variant().corrects() || variant().rank_one()) read_ = tile(d_.V, kRows, s_.N, heads), met_keys_ = met(keys_);
+  if (variant().reads_before()) load_own();
+}
+
+// What a token itself counts for, by its bonus: its keys to a sum of keys, and its values to each query.
+void Recurrence::load_own() {
+  const int64_t count = items_.count;
+  const Tensor& x = p_[LATHE_BONUS];
+  const Tile bonus =
+      gather(x, {dimension(x, 1), {1, 0}, {1, 0}, dimension(x, 0)}, once_, s_.K, d_.K, 1, s_.state_heads());
+  own_keys_ = tile(d_.K, kRows, count, s_.state_heads()), own_ = tile(d_.V, kRows, count, s_.out_heads());
+  for (int64_t value = 0; value < group_.values(); value++) {
+    const Heads heads = heads_of(s_.HV, value);
+    launcher_.call(*k_.add_products, rows_of_all(no_keys_, d_.K, count, s_.HK), rows_again(bonus, heads, count),
+                   rows(keys_), row_of_all(ones_, kRows, count, s_.HK), rows(own_keys_, heads));
   }
-  if (variant().reads_before()) {
-    const Tensor& x = p_[LATHE_BONUS];
-    bonus_ = gather(x, {dimension(x, 1), {1, 0}, {1, 0}, dimension(x, 0)}, once_, s_.K, d_.K, 1, heads);
-    own_keys_ = tile(d_.K, kRows, s_.N, heads), seen_sums_ = tile(d_.K, kRows, s_.N, s_.HK);
-    own_ = tile(d_.V, kRows, s_.N, s_.out_heads()), met_keys_ = tile(kRows, kSpaced, s_.N, s_.out_heads());
+  const Tile weights = met(own_keys_);
+  for (int64_t l = 0; l < group_.outputs(); l++) {
+    const OutputHeads of = heads_of_output(l);
+    launcher_.call(*k_.weigh_rows, rows(v_, of.values), row(weights, of.outputs, 0, count), rows(own_, of.outputs));
   }
+  if (normalise()) seen_sums_ = tile(d_.K, kRows, s_.N, s_.HK);
+}
+
+Tile Recurrence::met(const Tile& keys) {
+  const Tile to = tile(kRows, kSpaced, items_.count, s_.out_heads());
+  for (int64_t l = 0; l < group_.outputs(); l++) {
+    const OutputHeads of = heads_of_output(l);
+    launcher_.call(*k_.row_dots, rows(q_, of.queries), rows(keys, keys.heads == s_.HK ? all(keys) : of.values),
+                   row(to, of.outputs, 0, items_.count));
+  }
+  return to;
 }
 
 Tile Recurrence::of_each_key(uint32_t role) {
@@ -75,11 +97,8 @@ void Recurrence::sums(int64_t first) {
   const Heads values = heads_of(s_.HV, 0);  // a normaliser goes with one decay for all values of its key head
   const auto keys = [&] { return rows(keys_, all(keys_), first, s_.N); };
   const auto ones = [&] { return row_of_all(ones_, kRows, s_.N, s_.HK); };
-  if (variant().reads_before()) {
-    launcher_.call(*k_.add_products, rows_of_all(no_keys_, d_.K, s_.N, s_.HK), rows_again(bonus_, values, s_.N), keys(),
-                   ones(), rows(own_keys_, values));
-    launcher_.call(*k_.add_rows, rows(sums_), rows(own_keys_, values), ones(), rows(seen_sums_));
-  }
+  if (variant().reads_before())
+    launcher_.call(*k_.add_rows, rows(sums_), rows(own_keys_, values, first, s_.N), ones(), rows(seen_sums_));
   if (variant().keyed())
     launcher_.call(*k_.add_products, keys(), rows(kept_, values, first, s_.N), rows(sums_), ones(), rows(next_sums_));
   else
@@ -107,21 +126,9 @@ void Recurrence::outputs(int64_t first) {
   }
 }
 
-DeviceBuffer Recurrence::met(const Tile& to, const OutputHeads& of, int64_t first, DeviceBuffer&& keys) {
-  launcher_.call(*k_.row_dots, rows(q_, of.queries, first, s_.N), keys, row(to, of.outputs, 0, s_.N));
-  return number(to, of.outputs, 0, s_.N);
-}
-
-// The token itself counts by its bonus.
 void Recurrence::read_before(const OutputHeads& of, int64_t first, bool moves_on) {
-  launcher_.call(*k_.add_products, rows_of_all(no_keys_, d_.K, s_.N, s_.HK), rows_again(bonus_, of.values, s_.N),
-                 rows(keys_, all(keys_), first, s_.N), row_of_all(ones_, kRows, s_.N, s_.HK),
-                 rows(own_keys_, of.values));
-  met(met_keys_, of, first, rows(own_keys_, of.values));
-  launcher_.call(*k_.weigh_rows, rows(v_, of.values, first, s_.N), row(met_keys_, of.outputs, 0, s_.N),
-                 rows(own_, of.outputs));
-  launcher_.call(*k_.recall_more, q(of, first), rows(state_, of.values), row(own_, of.outputs, 0, s_.N), inverse(of),
-                 o(of, first));
+  launcher_.call(*k_.recall_more, q(of, first), rows(state_, of.values), row(own_, of.outputs, first, s_.N),
+                 inverse(of), o(of, first));
   if (moves_on)
     launcher_.call(*k_.update_keys, left(of.values, first), k(first), v(of, first), rows(state_, of.values),
                    rows(next_state_, of.values));
@@ -130,7 +137,7 @@ void Recurrence::read_before(const OutputHeads& of, int64_t first, bool moves_on
 void Recurrence::move_on(const OutputHeads& of, int64_t first) {
   const auto state = [&] { return rows(state_, of.values); };
   const auto next = [&] { return rows(next_state_, of.values); };
-  const auto with_keys = [&] { return met(met_keys_, of, first, rows(keys_, all(keys_), first, s_.N)); };
+  const auto with_keys = [&] { return number(met_keys_, of.outputs, first, s_.N); };
   if (variant().corrects())
     launcher_.call(*k_.decode_delta, q(of, first), k(first), v(of, first), state(), left(of.values, first),
                    number(beta_, of.values, first, s_.N), with_keys(), row(read_, of.values, 0, s_.N), o(of, first),
@@ -138,8 +145,7 @@ void Recurrence::move_on(const OutputHeads& of, int64_t first) {
   else if (variant().rank_one())
     launcher_.call(*k_.decode_rank_one, q(of, first), k(first), v(of, first), state(), left(of.values, first),
                    row(a_, of.values, first, s_.N), row(b_, of.values, first, s_.N), with_keys(),
-                   met(met_b_, of, first, rows(b_, of.values, first, s_.N)), row(read_, of.values, 0, s_.N),
-                   o(of, first), next());
+                   number(met_b_, of.outputs, first, s_.N), row(read_, of.values, 0, s_.N), o(of, first), next());
   else
     launcher_.call(variant().keyed() ? *k_.decode_keys : *k_.decode, q(of, first), k(first), v(of, first), state(),
                    none(), left(of.values, first), inverse(of), next(), o(of, first));

@@ -18,8 +18,11 @@ class Recurrence : public Tiles {
  private:
   const Variant& variant() const { return *plan_.meaning.variant; }
   void load();
+  void load_own();
   Tile betas();
   Tile of_each_key(uint32_t role);
+  // What the queries of each token have of its keys, or of others like them for each state.
+  Tile met(const Tile& keys);
 
   // What becomes of a state and its sums with the token from item `first` on of each sequence, and what is read of
   // them.
@@ -27,8 +30,6 @@ class Recurrence : public Tiles {
   void outputs(int64_t first);
   void read_before(const OutputHeads& of, int64_t first, bool moves_on);
   void move_on(const OutputHeads& of, int64_t first);
-  // What the queries have of a tile of keys, or of others like them.
-  DeviceBuffer met(const Tile& to, const OutputHeads& of, int64_t first, DeviceBuffer&& keys);
 
   DeviceBuffer q(const OutputHeads& of, int64_t first) const { return row(q_, of.queries, first, s_.N); }
   DeviceBuffer k(int64_t first) const { return row(keys_, all(keys_), first, s_.N); }
@@ -49,7 +50,7 @@ class Recurrence : public Tiles {
   // no kernel writes what it reads
   Tile state_{}, next_state_{}, sums_{}, next_sums_{};
   Decays decays_{};
-  Tile kept_{}, a_{}, b_{}, beta_{}, bonus_{};
+  Tile kept_{}, a_{}, b_{}, beta_{};
   Tile own_keys_{}, seen_sums_{}, own_{}, read_{}, met_keys_{}, met_b_{};
 };
 

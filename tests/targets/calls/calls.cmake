@@ -5,7 +5,7 @@
 string(CONCAT calls_of_devices "Device*:Ops/States*:Ops/Exact*:Ops/Packed*:*Mixture*:Ops/Causality*:Ops/Poisoned*:Maps/*:Types/*:Extents/*"
                                ":*NotWhenNothingIsSpoiled/*_projected")
 # what devices do not compute yet, and where tokens that a sequence no longer has make 0 of -0
-string(CONCAT calls_of_hosts "*momentum*:*ssd*:*backward*:MixturesOfIntegers.AreExact"
+string(CONCAT calls_of_hosts "*momentum*:*ssd*:*backward*:MixturesOfIntegers.HaveExactGradients"
                              ":*Padded*gate_key_cosformer:*Padded*kda_cosformer:*Padded*rwkv6_cosformer")
 function(lathe_calls row name)
   string(REGEX REPLACE "_.*" "" kind ${row})
