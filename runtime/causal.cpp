@@ -39,8 +39,8 @@ void walk_head(Worker& w, const Sequence& s, const Unit& unit, const Columns& co
     }
     chunk.advance(tiles, state, [&](int64_t part, int64_t parts) {
       if (value > 0) return;
-      for (uint32_t role : {LATHE_K, LATHE_V, LATHE_Q, LATHE_GATE})
-        if (role == LATHE_GATE ? plan.meaning.variant->keyed() : outputs || role != LATHE_Q)
+      for (uint32_t role : {LATHE_K, LATHE_V, LATHE_Q, LATHE_O, LATHE_GATE})
+        if (role == LATHE_GATE ? plan.meaning.variant->keyed() : outputs || (role != LATHE_Q && role != LATHE_O))
           w.prefetch(role, s, next, unit.head + next.head, part, parts);
     });
   }

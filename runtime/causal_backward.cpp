@@ -95,7 +95,7 @@ void CausalBackward::step_forth(const Step& now, const Step& next) const {
     // the state of gates for each key decays row by row; its transposed is what dQ reads
     float *state = w_.state(carried(h), value), *rows = keeps_state() ? transposed(h, value) : state;
     g.advance(keeps_state() ? keys : values, keeps_state() ? values : keys, rows,
-              asking(forth_, next, value == 0, {LATHE_K, LATHE_V, gradient_of(LATHE_O)}));
+              asking(forth_, next, value == 0, {LATHE_K, LATHE_V, gradient_of(LATHE_O), gradient_of(LATHE_Q)}));
     if (keeps_state()) g.transpose_state(rows, state);
   }
 }
@@ -152,7 +152,10 @@ void CausalBackward::step_back(const Step& now, const Step& next) const {
       g.attend(values, q, first ? turned : w_.at(b_.zeros), first ? dk_of_value : more_k);
       if (!first) g.add(dk_of_value, Gradient::rows_of(more_k, d_.K), g.ones());
       if (first)
-        g.advance(q, out, state, asking(back_, next, value == 0, {LATHE_Q, LATHE_K, LATHE_V, gradient_of(LATHE_O)}));
+        g.advance(
+            q, out, state,
+            asking(back_, next, value == 0,
+                   {LATHE_Q, LATHE_K, LATHE_V, gradient_of(LATHE_O), gradient_of(LATHE_K), gradient_of(LATHE_V)}));
       else
         g.advance_further(q, out, state);
       if (lags() && wants_gates()) add_own(g, now, at_hand, {keys, q, values}, out, first);

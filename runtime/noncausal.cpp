@@ -54,7 +54,8 @@ struct Halves {
       Buffer h(w.state(carried, group.value_of(l)), d.V, d.K, d.V);
       const int64_t rows = plan.kernels.readout->row_grain, parts = d.C / rows;
       for (int64_t part = 0; part < parts; part++) {
-        if (l == 0) w.prefetch(LATHE_Q, s, next, unit.head + next.head, part, parts);
+        if (l == 0)
+          for (uint32_t role : {LATHE_Q, LATHE_O}) w.prefetch(role, s, next, unit.head + next.head, part, parts);
         Buffer q(queries.data + part * rows * queries.stride, d.K, rows, queries.stride),
             inv(w.inv() + part * rows, rows);
         Buffer out(rows_out + part * rows * stride, d.V, rows, stride);

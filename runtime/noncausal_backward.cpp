@@ -75,7 +75,7 @@ class NoncausalBackward : public GradientWalk {
         g_.read_out(out, turned(h, value), first ? dq : more, d_.K);
         if (!first) g_.add(dq, g_.rows_of(more, d_.K), g_.ones());
         g_.advance(q, out, gradient(h, value),
-                   asking(forth_, next, first && query == 0, {LATHE_Q, gradient_of(LATHE_O)}));
+                   asking(forth_, next, first && query == 0, {LATHE_Q, gradient_of(LATHE_O), gradient_of(LATHE_Q)}));
         first = false;
       }
       if (normalise()) {

@@ -347,10 +347,18 @@ void Worker::prefetch(uint32_t role, const Sequence& s, const Step& coming, int6
   const int64_t heads = x.shape[2], bytes = x.shape[3] * size_of(x.storage), stride = x.stride[1] * size_of(x.storage);
   const int64_t first = coming.rows * part / parts, end = coming.rows * (part + 1) / parts;
   const int64_t keys = mixes(role) ? p_.sizes.keys : 1;
+  // lines that are to be written are asked for as such: stores that wait for theirs cost more than all loads
+  const bool written = role == LATHE_O || (role >= gradient_of(0) && role != gradient_of(LATHE_O));
   for (int64_t l = 0; l < heads / p_.sizes.HK * keys; l++) {
     const char* row = x.at(s.batch, s.token(coming.t + first), group.head(heads, key_head, l / keys), 0, l % keys);
     for (int64_t i = first; i < end; i++, row += s.step * stride)
-      for (int64_t b = 0; b < bytes; b += 64) __builtin_prefetch(row + b);
+      if (written) {
+#pragma GCC unroll 4
+        for (int64_t b = 0; b < bytes; b += 64) __builtin_prefetch(row + b, 1);
+      } else {
+#pragma GCC unroll 4
+        for (int64_t b = 0; b < bytes; b += 64) __builtin_prefetch(row + b);
+      }
   }
 }
 
