@@ -3,6 +3,8 @@
 //
 // x(U, D, T, B): columns, tokens and rows of the batch at the caller's strides, beginning `from` elements along U. Of
 // each item, a stretch of tokens from `token` of row `batch` on, `rows` count.
+#include <functional>
+
 #include "decay.h"
 #include "kernel.h"
 #include "storage.h"
@@ -60,21 +62,28 @@ LATHE_KERNEL(scatter, types) {
   kernel.output(Role::placed, x);
 }
 
-// The log decays of a head, summed over the tokens of an item as decay.h wants them, and what all of them leave of a
-// state. x(U, T, B): one column; b(C, 2), left(16), of equal numbers. Clamped, a gate above 0 is 0.
-LATHE_KERNEL(decay_sums, types) {
-  auto x = kernel.buffer("x", 3, bits_of(kernel.axis()));
-  const Place place(kernel);
-  Expr clamped = kernel.number<int32_t>("clamped");
+namespace {
+
+// The one number of each token of x(U, T, B); 0 past those that count.
+Expr number_of(const Kernel& kernel, const ImageParam& x, const Place& place, const Expr& token) {
+  Expr row = place.token + max(min(token, place.rows - 1), 0);
+  Expr number = widened_bits(kernel.axis(),
+                             x(inside(place.from, x.dim(0)), inside(row, x.dim(1)), inside(place.batch, x.dim(2))));
+  return select(token < place.rows, number, 0.f);
+}
+
+Expr clamped_to_zero(const Expr& clamped, const Expr& x, const Expr& beyond) {
+  return select(clamped == 1 && beyond, 0.f, x);
+}
+
+// Log decays, summed over the tokens of an item as decay.h wants them, and what all of them leave of a state: b(C, 2),
+// left(16), of equal numbers.
+void sum_decays(Kernel& kernel, const std::function<Expr(Expr)>& log_decay) {
   RDom token(0, kernel.chunk(), "token");
   Var i("i"), part("part"), lane("lane");
-  Expr row = place.token + max(min(token, place.rows - 1), 0);
-  Expr gate = widened_bits(kernel.axis(),
-                           x(inside(place.from, x.dim(0)), inside(row, x.dim(1)), inside(place.batch, x.dim(2))));
-  gate = select(token < place.rows && !(clamped == 1 && less(0.f, gate)), gate, 0.f);
   // as in gate_sums
   constexpr float least = -288;
-  Expr doublings = gate * 1.44269504088896341f;
+  Expr doublings = log_decay(token) * 1.44269504088896341f;
   Func b("b"), left("left");
   b(i, part) = undef<float>();
   Expr before = max(token - 1, 0);
@@ -85,4 +94,35 @@ LATHE_KERNEL(decay_sums, types) {
   left(lane) = power_of_fraction(b(last, 1)) * power_of_whole(b(last, 0));
   kernel.output(Role::serial, b);
   kernel.output(Role::per_token, left);
+}
+
+}  // namespace
+
+// x(U, T, B): one log decay for each token. Clamped, one above 0 is 0.
+LATHE_KERNEL(decay_sums, types) {
+  auto x = kernel.buffer("x", 3, bits_of(kernel.axis()));
+  const Place place(kernel);
+  Expr clamped = kernel.number<int32_t>("clamped");
+  sum_decays(kernel, [&](const Expr& token) {
+    Expr gate = number_of(kernel, x, place, token);
+    return clamped_to_zero(clamped, gate, less(0.f, gate));
+  });
+}
+
+// The same of tokens that have steps, and those: steps(C). x(U, T, B) and the head's bias make one, by way of a
+// softplus where it is asked for; clamped, one below 0 is 0. A step of 0 leaves all, whatever the head's decay is.
+LATHE_KERNEL(step_sums, types) {
+  auto x = kernel.buffer("x", 3, bits_of(kernel.axis()));
+  const Place place(kernel);
+  Expr bias = kernel.each<float>("bias"), decay = kernel.each<float>("decay");
+  Expr soft = kernel.number<int32_t>("soft"), clamped = kernel.number<int32_t>("clamped");
+  Var i("i");
+  Func steps("steps");
+  Expr sum = number_of(kernel, x, place, i) + bias, step = select(soft == 1, softplus(sum), sum);
+  steps(i) = select(i < place.rows, clamped_to_zero(clamped, step, less(step, 0.f)), 0.f);
+  kernel.output(Role::per_token, steps);
+  sum_decays(kernel, [&](const Expr& token) {
+    Expr product = decay * steps(token);
+    return select(strict_float(steps(token) == 0.f), 0.f, clamped_to_zero(clamped, product, less(0.f, product)));
+  });
 }

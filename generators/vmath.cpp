@@ -96,6 +96,14 @@ Expr exponential_of_negative(const Expr& x) {
   return select(less(x, -87.33654f), 0.f, p * with_exponent(n));
 }
 
+// Not by way of 1 + e^x, which loses a small e^x: log(1 + e) = 2 artanh(e / (2 + e)).
+Expr softplus(const Expr& x) {
+  Expr e = exponential_of_negative(select(less(x, 0.f), x, -x)), r = e / (2.f + e), square = r * r;
+  Expr series = 1.f / 17.f;
+  for (float n : {15.f, 13.f, 11.f, 9.f, 7.f, 5.f, 3.f, 1.f}) series = 1.f / n + square * series;
+  return select(less(x, 0.f), 0.f, x) + 2.f * r * series;
+}
+
 Expr sine(const Expr& x) { return wave(x, 0); }
 Expr cosine(const Expr& x) { return wave(x, 1); }
 

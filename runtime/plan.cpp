@@ -118,6 +118,7 @@ Kernels choose_kernels(const Meaning& meaning, const char* row) {
     k.gather[static_cast<int>(s)] = find_kernel(row, "gather", name_of(s));
     k.scatter[static_cast<int>(s)] = find_kernel(row, "scatter", name_of(s));
     k.decay_sums[static_cast<int>(s)] = find_kernel(row, "decay_sums", name_of(s));
+    k.step_sums[static_cast<int>(s)] = find_kernel(row, "step_sums", name_of(s));
   }
   k.carry = find_kernel(row, "carry", "");
   // on a device, where the host computes no number itself

@@ -6,9 +6,10 @@ namespace lathe {
 
 void Recurrence::run() {
   items_ = tables_.chunks(p_, LATHE_Q, 1);
-  plan_tables();
+  plan_tables(LATHE_Q, 1);
   begin(kRows);
-  q_ = mapped(LATHE_Q, items_, 1), keys_ = mapped(LATHE_K, items_, 1), v_ = values(items_, 1);
+  q_ = mapped(LATHE_Q, items_, 1), keys_ = mapped(LATHE_K, items_, 1);
+  const Tile as_came = v_ = values(items_, 1);
   o_ = tile(d_.V, kRows, items_.count, s_.out_heads());
   state_ = entering_states(), next_state_ = tile(d_.V, d_.K, s_.N, s_.HV);
   if (normalise()) {
@@ -16,19 +17,26 @@ void Recurrence::run() {
     inverses_ = tile(kRows, kSpaced, s_.N, s_.HQ);
   }
   load();
+  save(0);
   for (int64_t first = 0; first < items_.count; first += s_.N) {
     if (normalise()) sums(first);
     outputs(first);
     std::swap(state_, next_state_);
+    save(first / s_.N + 1);
   }
-  scatter(o_, 0, p_[LATHE_O], of_tokens(p_[LATHE_O]), items_, s_.V);
-  save(state_, sums_, 0);
+  scatter(finished(o_, as_came, items_), 0, p_[LATHE_O], of_tokens(p_[LATHE_O]), items_, s_.V);
+}
+
+void Recurrence::save(int64_t tokens) {
+  for (const Ends& ends : ends_)
+    if (ends.chunks == tokens) Tiles::save(ends, state_, sums_, 0);
 }
 
 // What variants have besides, of all tokens.
 void Recurrence::load() {
   const int64_t heads = s_.state_heads();
   decays_ = decays(items_);
+  if (variant().steps()) v_ = weighed(v_, decays_.steps);
   if (variant().keyed()) {
     const Tile gates = of_each_key(LATHE_GATE);
     kept_ = tile(d_.K, gates.rows, gates.items, heads);

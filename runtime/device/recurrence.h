@@ -17,6 +17,8 @@ class Recurrence : public Tiles {
 
  private:
   const Variant& variant() const { return *plan_.meaning.variant; }
+  // The states of sequences that are over after so many tokens.
+  void save(int64_t tokens);
   void load();
   void load_own();
   Tile betas();

@@ -1,5 +1,7 @@
 #include "tables.h"
 
+#include <set>
+
 namespace lathe {
 
 namespace {
@@ -22,13 +24,19 @@ int64_t most_chunks(const Problem& p, uint32_t role, int64_t chunk) {
   return most;
 }
 
-Items Tables::add(const std::vector<Item>& items) {
+size_t Tables::append(const std::vector<int64_t>& list) {
   constexpr size_t grain = kDeviceAlignment / sizeof(int32_t);
+  const size_t begin = numbers_.size();
+  for (const int64_t number : list) numbers_.push_back(static_cast<int32_t>(number));
+  numbers_.resize((numbers_.size() + grain - 1) / grain * grain);
+  return begin;
+}
+
+Items Tables::add(const std::vector<Item>& items) {
   const auto list = [&](int64_t Item::*part) {
-    const size_t begin = numbers_.size();
-    for (const Item& item : items) numbers_.push_back(static_cast<int32_t>(item.*part));
-    numbers_.resize((numbers_.size() + grain - 1) / grain * grain);
-    return begin;
+    std::vector<int64_t> numbers;
+    for (const Item& item : items) numbers.push_back(item.*part);
+    return append(numbers);
   };
   return {static_cast<int64_t>(items.size()),
           list(&Item::token),
@@ -57,6 +65,24 @@ Items Tables::states(const Problem& p, int64_t rows) {
   std::vector<Item> items;
   for (int64_t n = 0; n < p.sizes.N; n++) items.push_back({0, sequence(p, n).state, rows, rows, 0});
   return add(items);
+}
+
+std::vector<Ends> Tables::ends(const Problem& p, uint32_t role, int64_t chunk, const Items& states, const Items& sums,
+                               int64_t rows) {
+  std::vector<int64_t> chunks;
+  for (int64_t n = 0; n < p.sizes.N; n++)
+    chunks.push_back(chunks_of(std::max<int64_t>(tokens_of(sequence(p, n), role).count, 0), chunk));
+  std::vector<Ends> all;
+  for (const int64_t end : std::set<int64_t>(chunks.begin(), chunks.end())) {
+    const auto of_those = [&](Items items, int64_t each) {
+      std::vector<int64_t> list;
+      for (const int64_t count : chunks) list.push_back(count == end ? each : 0);
+      items.rows = items.all = append(list);
+      return items;
+    };
+    all.push_back({end, of_those(states, rows), of_those(sums, 1)});
+  }
+  return all;
 }
 
 Items Tables::alone(int64_t rows) { return add({{0, 0, rows, rows, 0}}); }

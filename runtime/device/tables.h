@@ -15,12 +15,21 @@ struct Items {
   size_t token, batch, rows, all, position;  // where each list begins, among the numbers of Tables
 };
 
+// The sequences that are over after so many chunks, among all: of others no row of a state is meant.
+struct Ends {
+  int64_t chunks;
+  Items states, sums;
+};
+
 class Tables {
  public:
   // Chunks of all sequences, of `chunk` tokens: the first of each sequence, then the second of each. Queries or keys.
   Items chunks(const Problem& problem, uint32_t role, int64_t chunk);
   // The rows of the state of each sequence.
   Items states(const Problem& problem, int64_t rows);
+  // Those that are put where sequences end, of which states() has `states` and `sums`.
+  std::vector<Ends> ends(const Problem& problem, uint32_t role, int64_t chunk, const Items& states, const Items& sums,
+                         int64_t rows);
   // One item that is `rows` rows.
   Items alone(int64_t rows);
 
@@ -38,6 +47,7 @@ class Tables {
     int64_t token, batch, rows, all, position;
   };
   Items add(const std::vector<Item>& items);
+  size_t append(const std::vector<int64_t>& list);
 
   std::vector<int32_t> numbers_;
   Place place_;

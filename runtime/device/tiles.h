@@ -251,15 +251,18 @@ class Tiles {
     if (x.present()) return gather(x, of_sums(x), of_sums_, s_.K, d_.K, kRows, s_.HK);
     return zeros(d_.K, kRows, s_.N, s_.HK);
   }
-  // Items of the tiles from the first one on are what the sequences end with.
-  void save(const Tile& states, const Tile& sums, int64_t first) {
-    if (const Tensor& x = p_[LATHE_STATE_OUT]; x.present()) scatter(states, first, x, of_states(x), of_states_, s_.V);
-    if (const Tensor& x = p_[LATHE_Z_OUT]; x.present()) scatter(sums, first, x, of_sums(x), of_sums_, s_.K);
+  // Items of the tiles from the first one on are what those sequences end with. It is what they had after their last
+  // token, to the bit: others may go on.
+  void save(const Ends& ends, const Tile& states, const Tile& sums, int64_t first) {
+    if (const Tensor& x = p_[LATHE_STATE_OUT]; x.present()) scatter(states, first, x, of_states(x), ends.states, s_.V);
+    if (const Tensor& x = p_[LATHE_Z_OUT]; x.present()) scatter(sums, first, x, of_sums(x), ends.sums, s_.K);
   }
 
-  void plan_tables() {
+  // `role` is the one whose tokens move states on, in such chunks.
+  void plan_tables(uint32_t role, int64_t chunk) {
     of_states_ = tables_.states(p_, s_.K);
     of_sums_ = tables_.states(p_, 1);
+    ends_ = tables_.ends(p_, role, chunk, of_states_, of_sums_, s_.K);
     of_projection_ = tables_.alone(s_.D);
     once_ = tables_.alone(1);
   }
@@ -278,28 +281,20 @@ class Tiles {
   }
 
   // Sums of the log decays of each item, (C, 2), and what is left of a state after it, one number in a row of equal
-  // ones. Nothing where the variant has none.
+  // ones; where tokens have steps, also those. Nothing where the variant has none.
   struct Decays {
-    Tile sums, left;
+    Tile sums, left, steps;
   };
-  Decays decays(const Items& items) {
-    if (!plan_.meaning.variant->decays() || plan_.meaning.variant->keyed()) return {};
-    const Tensor& x = p_[p_[LATHE_GATE].present() ? LATHE_GATE : LATHE_DECAY];
-    const bool of_tokens = x.rank == 3;
-    const int64_t heads = s_.state_heads();
-    const Decays made{tile(d_.C, 2, items.count, heads), tile(kRows, kSpaced, items.count, heads)};
-    launcher_.call(*k_.decay_sums[static_cast<int>(x.storage)],
-                   DeviceBuffer(Place{x.memory}, type_of(x),
-                                {{1, 1},
-                                 of_tokens ? dimension(x, 1) : Dimension{s_.Tk, 0},
-                                 of_tokens ? dimension(x, 0) : Dimension{s_.B, 0},
-                                 {items.count, 0},
-                                 dimension(x, x.rank - 1)}),
-                   from(x), tables_.list(items, items.token, heads), tables_.list(items, items.batch, heads),
-                   tables_.list(items, items.rows, heads), int32_t{plan_.meaning.clamps()}, rows(made.sums),
-                   row(made.left));
-    return made;
+  Decays decays(const Items& items);
+  // A number of each head, again for each item.
+  Tile numbers(uint32_t role);
+  static DeviceBuffer number_again(const Tile& t, const Heads& h, int64_t items) {
+    return {part(t, h, 0), kFloat, {{items, 0}, {h.count, t.head() * h.step}}};
   }
+  // Each row by a number of its own.
+  Tile weighed(const Tile& x, const Tile& by);
+  // What comes after the recurrence, of outputs: SKIP of values as they came, then OUT_GATE.
+  Tile finished(const Tile& outputs, const Tile& values, const Items& items);
   // The argument that kernels take where states decay.
   template <typename Call>
   static void with_sums(const Decays& decays, const Heads& heads, Call call) {
@@ -321,6 +316,7 @@ class Tiles {
   Launcher launcher_;
   Tables tables_;
   Items of_states_{}, of_sums_{}, of_projection_{}, once_{};
+  std::vector<Ends> ends_;
   Tile zeros_{}, no_keys_{}, ones_{}, projection_{};
 };
 

@@ -38,6 +38,9 @@ class Scan : public Tiles {
     carry(added_sums, sums, decays, e.sums);
     return e;
   }
+  void save(const Entering& e) {
+    for (const Ends& ends : ends_) Tiles::save(ends, e.states, e.sums, ends.chunks * s_.N);
+  }
   // A sum of keys is a state of columns for keys, with one row.
   void carry(const Tile& each, const Tile& first, const Decays& decays, const Tile& to) {
     const bool decayed = decays.left.heads > 0;
@@ -53,12 +56,13 @@ class Scan : public Tiles {
 
   void causal() {
     const Items items = tables_.chunks(p_, LATHE_Q, d_.C);
-    plan_tables();
+    plan_tables(LATHE_Q, d_.C);
     begin(d_.C);
-    const Tile q = mapped(LATHE_Q, items, d_.C), k = mapped(LATHE_K, items, d_.C), v = values(items, d_.C);
+    const Tile q = mapped(LATHE_Q, items, d_.C), k = mapped(LATHE_K, items, d_.C), as_came = values(items, d_.C);
     const Tile kt = tile(d_.C, d_.K, items.count, s_.HK), o = tile(d_.V, d_.C, items.count, s_.out_heads());
     launcher_.call(*k_.transpose, rows(k), rows(kt));
     const Decays decays = this->decays(items);
+    const Tile v = decays.steps.heads > 0 ? weighed(as_came, decays.steps) : as_came;
     const Entering e = scan(k, v, decays);
     for (int64_t l = 0; l < group_.outputs(); l++) {
       const OutputHeads of = heads_of_output(l);
@@ -73,8 +77,8 @@ class Scan : public Tiles {
       else
         outputs();
     }
-    scatter(o, 0, p_[LATHE_O], of_tokens(p_[LATHE_O]), items, s_.V);
-    save(e.states, e.sums, items.count);
+    scatter(finished(o, as_came, items), 0, p_[LATHE_O], of_tokens(p_[LATHE_O]), items, s_.V);
+    save(e);
   }
 
   // Sums over keys, from chunks that are carried from one to the next; all queries of a sequence read what is left.
@@ -83,7 +87,7 @@ class Scan : public Tiles {
     const int64_t queries = reads ? padded_rows(most_chunks(p_, LATHE_Q, 1)) : 0;
     const Items of_keys = adds ? tables_.chunks(p_, LATHE_K, d_.C) : Items{};
     const Items of_queries = queries > 0 ? tables_.chunks(p_, LATHE_Q, queries) : Items{};
-    plan_tables();
+    plan_tables(LATHE_K, d_.C);
     begin(queries);
     Entering e{};
     if (adds)
@@ -108,7 +112,7 @@ class Scan : public Tiles {
       }
       scatter(o, 0, p_[LATHE_O], of_tokens(p_[LATHE_O]), of_queries, s_.V);
     }
-    save(e.states, e.sums, last);
+    save(e);
   }
 };
 
@@ -138,7 +142,6 @@ void check_device(const Meaning& m, const Problem& p) {
     fail(LATHE_UNSUPPORTED, "device tensors: expected a call without {}, which devices do not compute yet", what);
   };
   if (m.op->backward()) refuse("gradients");
-  if (m.variant->steps()) refuse("steps");
   // a sequence that has ended moves on by it, among others that have not
   if (m.variant->brings_step_size()) refuse("momentum");
   if (m.unit(LATHE_K) || m.unit(LATHE_Q)) refuse("keys or queries of length 1");

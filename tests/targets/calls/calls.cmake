@@ -3,10 +3,9 @@
 # lathe_calls(ROW NAME FILTERS...): a program whose registry has the row, in the caller's `objects` and `directory`, besides
 # those of the library, and a test of it, of these suites or of all that there are.
 string(CONCAT calls_of_devices "Device*:Ops/States*:Ops/Exact*:Ops/Packed*:*Mixture*:Ops/Causality*:Ops/Poisoned*:Maps/*:Types/*:Extents/*"
-                               ":*NotWhenNothingIsSpoiled/*_projected")
-# what devices do not compute yet, and where tokens that a sequence no longer has make 0 of -0
-string(CONCAT calls_of_hosts "*momentum*:*ssd*:*backward*:MixturesOfIntegers.HaveExactGradients"
-                             ":*Padded*gate_key_cosformer:*Padded*kda_cosformer:*Padded*rwkv6_cosformer")
+                               ":Steps.*:*NotWhenNothingIsSpoiled/*_projected")
+# what devices do not compute yet
+set(calls_of_hosts "*momentum*:*backward*:MixturesOfIntegers.HaveExactGradients")
 function(lathe_calls row name)
   string(REGEX REPLACE "_.*" "" kind ${row})
   if(NOT TARGET lathe_calls_${kind})

@@ -38,10 +38,8 @@ TEST_F(Device, WantsHandlesAndWholeElements) {
 }
 
 TEST_F(Device, SaysWhatItDoesNotComputeYet) {
-  for (const auto& [variant, what] : {std::pair{"ssd", "steps"},
-                                      {"momentum", "momentum"},
-                                      {"adaptive_momentum", "momentum"},
-                                      {"momentum_training", "momentum"}})
+  for (const auto& [variant, what] :
+       {std::pair{"momentum", "momentum"}, {"adaptive_momentum", "momentum"}, {"momentum_training", "momentum"}})
     refused(small(variant), LATHE_UNSUPPORTED, what, [](auto&, lathe_exec&) {});
   Problem of_length_1 = small("delta"), clamped = small("gate_key");
   of_length_1.unit_keys = clamped.clamp = true;

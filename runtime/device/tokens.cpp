@@ -1,0 +1,69 @@
+// What tokens have besides queries, keys and values, and what it makes of those.
+#include "tiles.h"
+
+namespace lathe {
+
+Tiles::Decays Tiles::decays(const Items& items) {
+  const Variant& variant = *plan_.meaning.variant;
+  if (!variant.decays() || variant.keyed()) return {};
+  const bool steps = variant.steps();
+  const Tensor& x = p_[steps ? LATHE_DT : p_[LATHE_GATE].present() ? LATHE_GATE : LATHE_DECAY];
+  const bool of_tokens = x.rank == 3;
+  const int64_t heads = s_.state_heads();
+  const Decays made{tile(d_.C, 2, items.count, heads), tile(kRows, kSpaced, items.count, heads),
+                    steps ? tile(d_.C, 1, items.count, heads) : Tile{}};
+  const auto sums_by = [&](const Entry* const* kernels, auto&&... more) {
+    launcher_.call(*kernels[static_cast<int>(x.storage)],
+                   DeviceBuffer(Place{x.memory}, type_of(x),
+                                {{1, 1},
+                                 of_tokens ? dimension(x, 1) : Dimension{s_.Tk, 0},
+                                 of_tokens ? dimension(x, 0) : Dimension{s_.B, 0},
+                                 {items.count, 0},
+                                 dimension(x, x.rank - 1)}),
+                   from(x), tables_.list(items, items.token, heads), tables_.list(items, items.batch, heads),
+                   tables_.list(items, items.rows, heads), more..., rows(made.sums), row(made.left));
+  };
+  const int32_t clamped = plan_.meaning.clamps();
+  if (!steps) {
+    sums_by(k_.decay_sums, int32_t{clamped});
+    return made;
+  }
+  const Tile bias = p_[LATHE_DT_BIAS].present() ? numbers(LATHE_DT_BIAS) : zeros(kRows, kRows, 1, heads),
+             decay = numbers(LATHE_DECAY);
+  sums_by(k_.step_sums, number_again(bias, all(bias), items.count), number_again(decay, all(decay), items.count),
+          int32_t{plan_.meaning.softplus()}, int32_t{clamped}, row(made.steps));
+  return made;
+}
+
+Tile Tiles::numbers(uint32_t role) {
+  const Tensor& x = p_[role];
+  return gather(x, {{1, 0}, {1, 0}, {1, 0}, dimension(x, 0)}, once_, 1, kRows, 1, x.shape[0]);
+}
+
+Tile Tiles::weighed(const Tile& x, const Tile& by) {
+  const Tile to = tile(x.columns, x.rows, x.items, x.heads);
+  launcher_.call(*k_.weigh_rows, rows(x), row(by), rows(to));
+  return to;
+}
+
+Tile Tiles::finished(const Tile& outputs, const Tile& values, const Items& items) {
+  const auto another = [&] { return tile(outputs.columns, outputs.rows, outputs.items, outputs.heads); };
+  Tile made = outputs;
+  if (p_[LATHE_SKIP].present()) {
+    const Tile skip = numbers(LATHE_SKIP), to = another();
+    for (int64_t l = 0; l < group_.outputs(); l++) {
+      const OutputHeads of = heads_of_output(l);
+      launcher_.call(*k_.skip_rows, rows(made, of.outputs), rows(values, of.values),
+                     number_again(skip, of.values, items.count), rows(to, of.outputs));
+    }
+    made = to;
+  }
+  if (const Tensor& x = p_[LATHE_OUT_GATE]; x.present()) {
+    const Tile gates = gather(x, of_tokens(x), items, s_.V, d_.V, outputs.rows, s_.out_heads()), to = another();
+    launcher_.call(*k_.gate_rows, rows(made), rows(gates), rows(to));
+    made = to;
+  }
+  return made;
+}
+
+}  // namespace lathe
