@@ -2,6 +2,7 @@
 // docs/operators.md.
 #include "decay.h"
 #include "kernel.h"
+#include "vmath.h"
 
 using namespace Halide;
 using namespace lathe::gen;
@@ -24,18 +25,50 @@ LATHE_KERNEL(running_sums, once) {
   kernel.output(Role::carried, z_out);
 }
 
-// x_i . y_i. x(K, C), y(K, C), dots(C); K a multiple of 16.
-LATHE_KERNEL(row_dots, once) {
+namespace {
+
+// x_i . y_i
+Func products_of_rows(Kernel& kernel, const ImageParam& x, const ImageParam& y) {
   constexpr int lanes = 16;
-  auto x = kernel.buffer("x"), y = kernel.buffer("y");
   Var i("i");
   RDom key(0, lanes, 0, x.dim(0).extent() / lanes, "key");
-  Func sum("sum"), dots("dots");
+  Func sum("sum");
   Expr column = key.y * lanes + key.x;
   sum(i) += x(column, i) * y(column, i);
-  dots(i) = sum(i);
   kernel.label(Role::row_sum, sum);
+  return sum;
+}
+
+}  // namespace
+
+// x_i . y_i. x(K, C), y(K, C), dots(C); K a multiple of 16.
+LATHE_KERNEL(row_dots, once) {
+  auto x = kernel.buffer("x"), y = kernel.buffer("y");
+  Var i("i");
+  Func dots("dots");
+  dots(i) = products_of_rows(kernel, x, y)(i);
   kernel.output(Role::per_token, dots);
+}
+
+// What makes each row as long as `scale`, for devices: the host has no number of theirs. A row of zeros stays one.
+LATHE_KERNEL(unit_rows, device) {
+  auto x = kernel.buffer("x");
+  Expr eps = kernel.number<float>("eps"), scale = kernel.number<float>("scale");
+  Var i("i");
+  Func by("by");
+  Expr square = products_of_rows(kernel, x, x)(i) + eps;
+  by(i) = select(strict_float(square == 0.f), 0.f, scale / sqrt(square));
+  kernel.output(Role::per_token, by);
+}
+
+// y = x, but the nearer end of a range outside it, for devices too. A NaN stays.
+LATHE_KERNEL(clamp_rows, device) {
+  auto x = kernel.buffer("x");
+  Expr least = kernel.number<float>("least"), most = kernel.number<float>("most");
+  Var c("c"), i("i");
+  Func y("y");
+  y(c, i) = select(less(x(c, i), least), least, less(most, x(c, i)), most, x(c, i));
+  kernel.output(Role::copy, y);
 }
 
 // y = by x, a number for each row. x(K, C), by(C); y may be x.

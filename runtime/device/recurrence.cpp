@@ -1,5 +1,6 @@
 #include "recurrence.h"
 
+#include <limits>
 #include <utility>
 
 namespace lathe {
@@ -38,12 +39,16 @@ void Recurrence::load() {
   decays_ = decays(items_);
   if (variant().steps()) v_ = weighed(v_, decays_.steps);
   if (variant().keyed()) {
-    const Tile gates = of_each_key(LATHE_GATE);
+    Tile gates = of_each_key(LATHE_GATE);
+    if (plan_.meaning.clamps()) gates = clamped(gates, -std::numeric_limits<float>::infinity(), 0);
     kept_ = tile(d_.K, gates.rows, gates.items, heads);
     launcher_.call(*k_.exponentials, rows(gates), rows(kept_));
   }
   if (variant().rank_one()) a_ = of_each_key(LATHE_A), b_ = of_each_key(LATHE_B), met_b_ = met(b_);
-  if (variant().corrects()) beta_ = betas();
+  if (variant().corrects()) {
+    beta_ = betas();
+    if (plan_.meaning.clamps()) beta_ = clamped(beta_, 0, plan_.meaning.largest_beta());
+  }
   if (variant().corrects() || variant().rank_one()) read_ = tile(d_.V, kRows, s_.N, heads), met_keys_ = met(keys_);
   if (variant().reads_before()) load_own();
 }

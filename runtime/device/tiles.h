@@ -166,8 +166,13 @@ class Tiles {
   Tile values(const Items& items, int64_t tile_rows) {
     return gather(p_[LATHE_V], of_tokens(p_[LATHE_V]), items, s_.V, d_.V, tile_rows, s_.HV);
   }
-  // Q or K, mapped. Keys of a mixture, which lie along the last dimension, are weighed and summed before that or after.
+  // Q or K, mapped, and as units where that is asked for.
   Tile mapped(uint32_t role, const Items& items, int64_t tile_rows) {
+    return units(role, features(role, items, tile_rows));
+  }
+  Tile units(uint32_t role, const Tile& x);
+  // Keys of a mixture, which lie along the last dimension, are weighed and summed before the map or after.
+  Tile features(uint32_t role, const Items& items, int64_t tile_rows) {
     const Tensor& x = p_[role];
     if (role != LATHE_K || !p_.mixes()) return mapped(role, raw(role, from(x), items, tile_rows), items);
     const bool first = plan_.meaning.mixes_first();
@@ -179,9 +184,9 @@ class Tiles {
     }
     return first ? mapped(role, sum, items) : sum;
   }
-  bool maps(uint32_t role) const {
-    return !plan_.meaning.map->identity() || (role == LATHE_Q && plan_.meaning.scale != 1);
-  }
+  // Of what a map makes; units are scaled when they are.
+  float scale_of(uint32_t role) const { return role == LATHE_K || plan_.meaning.unit(role) ? 1 : plan_.meaning.scale; }
+  bool maps(uint32_t role) const { return !plan_.meaning.map->identity() || scale_of(role) != 1; }
   Tile raw(uint32_t role, int32_t begin, const Items& items, int64_t tile_rows) {
     const Tensor& x = p_[role];
     // maps of several parts read a little past a row
@@ -206,7 +211,7 @@ class Tiles {
   Tile mapped(uint32_t role, const Tile& raw, const Items& items) {
     if (!maps(role)) return raw;
     const FeatureMap& map = *plan_.meaning.map;
-    float scale = role == LATHE_Q ? plan_.meaning.scale : 1.f;
+    float scale = scale_of(role);
     const int64_t heads = raw.heads;
     const Tile y = tile(d_.K, raw.rows, items.count, heads);
     DeviceBuffer x_rows = rows(raw), y_rows = rows(y), counts = tables_.list(items, items.rows, heads),
@@ -291,6 +296,8 @@ class Tiles {
   static DeviceBuffer number_again(const Tile& t, const Heads& h, int64_t items) {
     return {part(t, h, 0), kFloat, {{items, 0}, {h.count, t.head() * h.step}}};
   }
+  // What lies outside a range, at its nearer end.
+  Tile clamped(const Tile& x, float least, float most);
   // Each row by a number of its own.
   Tile weighed(const Tile& x, const Tile& by);
   // What comes after the recurrence, of outputs: SKIP of values as they came, then OUT_GATE.

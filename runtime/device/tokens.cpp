@@ -40,6 +40,20 @@ Tile Tiles::numbers(uint32_t role) {
   return gather(x, {{1, 0}, {1, 0}, {1, 0}, dimension(x, 0)}, once_, 1, kRows, 1, x.shape[0]);
 }
 
+Tile Tiles::units(uint32_t role, const Tile& x) {
+  if (!plan_.meaning.unit(role)) return x;
+  const Tile by = tile(x.rows, 1, x.items, x.heads);
+  launcher_.call(*k_.unit_rows, rows(x), float{plan_.meaning.eps}, float{role == LATHE_K ? 1.f : plan_.meaning.scale},
+                 row(by));
+  return weighed(x, by);
+}
+
+Tile Tiles::clamped(const Tile& x, float least, float most) {
+  const Tile to = tile(x.columns, x.rows, x.items, x.heads);
+  launcher_.call(*k_.clamp_rows, rows(x), float{least}, float{most}, rows(to));
+  return to;
+}
+
 Tile Tiles::weighed(const Tile& x, const Tile& by) {
   const Tile to = tile(x.columns, x.rows, x.items, x.heads);
   launcher_.call(*k_.weigh_rows, rows(x), row(by), rows(to));

@@ -144,8 +144,6 @@ void check_device(const Meaning& m, const Problem& p) {
   if (m.op->backward()) refuse("gradients");
   // a sequence that has ended moves on by it, among others that have not
   if (m.variant->brings_step_size()) refuse("momentum");
-  if (m.unit(LATHE_K) || m.unit(LATHE_Q)) refuse("keys or queries of length 1");
-  if (m.clamps() && (m.variant->keyed() || m.variant->corrects())) refuse("CLAMP_GATES");
   if (m.stabilise()) refuse("the flag STABILISE");
   if (p[LATHE_SNAPSHOTS].present()) refuse("SNAPSHOTS");
 }

@@ -41,10 +41,20 @@ TEST_F(Device, SaysWhatItDoesNotComputeYet) {
   for (const auto& [variant, what] :
        {std::pair{"momentum", "momentum"}, {"adaptive_momentum", "momentum"}, {"momentum_training", "momentum"}})
     refused(small(variant), LATHE_UNSUPPORTED, what, [](auto&, lathe_exec&) {});
-  Problem of_length_1 = small("delta"), clamped = small("gate_key");
-  of_length_1.unit_keys = clamped.clamp = true;
-  refused(of_length_1, LATHE_UNSUPPORTED, "of length 1", [](auto&, lathe_exec&) {});
-  refused(clamped, LATHE_UNSUPPORTED, "CLAMP_GATES", [](auto&, lathe_exec&) {});
+}
+
+// Keys or queries, under a scale and with an eps that count; heads share keys.
+TEST_F(Device, TakesRowsOfLengthOne) {
+  for (const char* variant : {"delta", "gated_delta", "kda"})
+    for (const bool queries : {false, true}) {
+      Problem p = support::two_heads(variant, 5);
+      p.HQ = p.HV = 4;
+      p.map = "elu1";
+      p.scale = 0.3;
+      p.eps = 0.5;
+      (queries ? p.unit_queries : p.unit_keys) = true;
+      for (const char* op : {"causal", "decode"}) support::check(op, support::reals(p, support::Type::BF16, 7, true));
+    }
 }
 
 TEST_F(Device, TakesBetasThroughASigmoid) {
@@ -58,13 +68,24 @@ TEST_F(Device, TakesBetasThroughASigmoid) {
 
 // A gate above 0 cannot be seen from here; clamped it counts as 0.
 TEST_F(Device, ClampsGates) {
-  for (const char* variant : {"decay", "gate"}) {
+  for (const char* variant : {"decay", "gate", "gate_key", "rwkv7", "gated_delta"}) {
     Problem p = small(variant);
     p.clamp = true;
     for (std::vector<double>* gates : {&p.decay, &p.gate})
       if (!gates->empty()) gates->front() = 0.5;
     support::check("causal", p);
     support::check("decode", support::tokens_of(p, 0, 3, nullptr));
+  }
+}
+
+TEST_F(Device, ClampsBetas) {
+  for (const bool reflects : {false, true}) {
+    Problem p = support::two_heads("kda", 5);
+    p.clamp = p.unit_keys = true;
+    p.reflects = reflects;
+    p = support::reals(p, support::Type::F32, 7, true);
+    for (double& beta : p.beta) beta = support::rounded(support::Type::F32, 6 * beta - 2);
+    for (const char* op : {"causal", "decode"}) support::check(op, p);
   }
 }
 
