@@ -71,6 +71,18 @@ LATHE_KERNEL(clamp_rows, device) {
   kernel.output(Role::copy, y);
 }
 
+// A denominator's gradient, from q.dq and its own inverse: -q.dq inv, but nothing where eps took its place, whose
+// inverse is `most`. dots(C), inv(C).
+LATHE_KERNEL(denominator_slopes, once) {
+  auto dots = kernel.buffer("dots", 1), inv = kernel.buffer("inv", 1);
+  auto at_least = kernel.number<int32_t>("at_least");
+  auto most = kernel.number<float>("most");
+  Var i("i");
+  Func slopes("slopes");
+  slopes(i) = select(at_least == 1 && strict_float(inv(i) >= most), 0.f, -dots(i) * inv(i));
+  kernel.output(Role::per_token, slopes);
+}
+
 // y = by x, a number for each row. x(K, C), by(C); y may be x.
 LATHE_KERNEL(weigh_rows, once) {
   auto x = kernel.buffer("x");

@@ -210,8 +210,10 @@ void Gradient::key_sum(const Tile& k, float* z) const {
 }
 
 void Gradient::denominator_gradients(const float* inv, float* dots) const {
-  const bool at_least = plan_.meaning.denom_max();
-  for (int64_t i = 0; i < d_.C; i++) dots[i] = at_least && inv[i] >= 1 / plan_.meaning.eps ? 0 : -dots[i] * inv[i];
+  Buffer sums(dots, d_.C), inverses(inv, d_.C);
+  int32_t at_least = plan_.meaning.denom_max();
+  float most = 1 / plan_.meaning.eps;
+  call(*plan_.kernels.denominator_slopes, sums, inverses, at_least, most, sums);
 }
 
 void Gradient::dots(const Tile& x, const Worker::Room& y, float* out) const {

@@ -108,6 +108,7 @@ Kernels choose_kernels(const Meaning& meaning, const char* row) {
     *kernel = pick(name, "");
   if (meaning.op->backward()) {
     k.outer = need(row, "state", "plain");
+    k.denominator_slopes = pick("denominator_slopes", "");
     k.row_sums = need(row, "key_sum", "plain");
   }
   k.map_backward = pick("map_backward", meaning.map->name);

@@ -14,7 +14,7 @@ struct Kernels {
   const Entry *gate_sums, *gate_queries, *gate_keys, *gate_pairs, *decode_keys, *recall_more, *update_keys,
       *exponentials;
   const Entry *delta_solve, *delta_values, *decode_delta, *decode_rank_one, *decode_momentum;
-  const Entry *running_sums, *row_dots, *weigh_rows, *add_rows, *map_backward, *outer;
+  const Entry *running_sums, *row_dots, *weigh_rows, *add_rows, *map_backward, *outer, *denominator_slopes;
   const Entry *causal_columns, *running_key_sums, *gate_gradients, *add_products, *row_sums;
   const Entry *gather[3], *scatter[3], *decay_sums[3], *step_sums[3], *carry, *unit_rows,
       *clamp_rows;  // of devices, by Storage

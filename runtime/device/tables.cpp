@@ -9,7 +9,8 @@ namespace {
 struct Tokens {
   int64_t count, padding;
 };
-Tokens tokens_of(const Sequence& s, uint32_t role) {
+Tokens tokens_of(const Problem& p, const Sequence& s, uint32_t role) {
+  if (role == gradient_of(LATHE_K)) return {s.keys, p[LATHE_LENGTHS].present() ? p.sizes.Tk - s.keys : 0};
   return role == LATHE_Q || role == LATHE_O ? Tokens{s.queries, s.padding} : Tokens{s.keys, 0};
 }
 
@@ -18,7 +19,7 @@ Tokens tokens_of(const Sequence& s, uint32_t role) {
 int64_t most_chunks(const Problem& p, uint32_t role, int64_t chunk) {
   int64_t most = 0;
   for (int64_t n = 0; n < p.sizes.N; n++) {
-    const Tokens tokens = tokens_of(sequence(p, n), role);
+    const Tokens tokens = tokens_of(p, sequence(p, n), role);
     most = std::max(most, chunks_of(tokens.count + tokens.padding, chunk));
   }
   return most;
@@ -46,18 +47,20 @@ Items Tables::add(const std::vector<Item>& items) {
           list(&Item::position)};
 }
 
+Tables::Item Tables::stretch(const Problem& p, int64_t n, uint32_t role, int64_t first, int64_t rows) {
+  const Sequence s = sequence(p, n);
+  const Tokens tokens = tokens_of(p, s, role);
+  const int64_t all = std::clamp<int64_t>(tokens.count + tokens.padding - first, 0, rows);
+  // where there is no token there is none to be read
+  return {all > 0 ? s.first + first : 0, all > 0 ? s.batch : 0, std::clamp<int64_t>(tokens.count - first, 0, rows), all,
+          s.position + first};
+}
+
 Items Tables::chunks(const Problem& p, uint32_t role, int64_t chunk) {
   std::vector<Item> items;
   const int64_t most = most_chunks(p, role, chunk);
   for (int64_t c = 0; c < most; c++)
-    for (int64_t n = 0; n < p.sizes.N; n++) {
-      const Sequence s = sequence(p, n);
-      const Tokens tokens = tokens_of(s, role);
-      const int64_t first = c * chunk, all = std::clamp<int64_t>(tokens.count + tokens.padding - first, 0, chunk);
-      // where there is no token there is none to be read
-      items.push_back({all > 0 ? s.first + first : 0, all > 0 ? s.batch : 0,
-                       std::clamp<int64_t>(tokens.count - first, 0, chunk), all, s.position + first});
-    }
+    for (int64_t n = 0; n < p.sizes.N; n++) items.push_back(stretch(p, n, role, c * chunk, chunk));
   return add(items);
 }
 
@@ -71,7 +74,7 @@ std::vector<Ends> Tables::ends(const Problem& p, uint32_t role, int64_t chunk, c
                                int64_t rows) {
   std::vector<int64_t> chunks;
   for (int64_t n = 0; n < p.sizes.N; n++)
-    chunks.push_back(chunks_of(std::max<int64_t>(tokens_of(sequence(p, n), role).count, 0), chunk));
+    chunks.push_back(chunks_of(std::max<int64_t>(tokens_of(p, sequence(p, n), role).count, 0), chunk));
   std::vector<Ends> all;
   for (const int64_t end : std::set<int64_t>(chunks.begin(), chunks.end())) {
     const auto of_those = [&](Items items, int64_t each) {
@@ -83,6 +86,13 @@ std::vector<Ends> Tables::ends(const Problem& p, uint32_t role, int64_t chunk, c
     all.push_back({end, of_those(states, rows), of_those(sums, 1)});
   }
   return all;
+}
+
+Items Tables::mirrored(const Problem& p, uint32_t role, int64_t chunk) {
+  std::vector<Item> items;
+  for (int64_t c = most_chunks(p, role, chunk); c-- > 0;)
+    for (int64_t n = 0; n < p.sizes.N; n++) items.push_back({0, c * p.sizes.N + n, chunk, chunk, 0});
+  return add(items);
 }
 
 Items Tables::alone(int64_t rows) { return add({{0, 0, rows, rows, 0}}); }

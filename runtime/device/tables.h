@@ -23,13 +23,16 @@ struct Ends {
 
 class Tables {
  public:
-  // Chunks of all sequences, of `chunk` tokens: the first of each sequence, then the second of each. Queries or keys.
+  // Chunks of all sequences, of `chunk` tokens: the first of each sequence, then the second of each. Queries or keys,
+  // or gradients of keys, which are zero where a sequence has ended.
   Items chunks(const Problem& problem, uint32_t role, int64_t chunk);
   // The rows of the state of each sequence.
   Items states(const Problem& problem, int64_t rows);
   // Those that are put where sequences end, of which states() has `states` and `sums`.
   std::vector<Ends> ends(const Problem& problem, uint32_t role, int64_t chunk, const Items& states, const Items& sums,
                          int64_t rows);
+  // Those chunks from the last to the first, as items of a tile that has them in their order.
+  Items mirrored(const Problem& problem, uint32_t role, int64_t chunk);
   // One item that is `rows` rows.
   Items alone(int64_t rows);
 
@@ -46,6 +49,8 @@ class Tables {
   struct Item {
     int64_t token, batch, rows, all, position;
   };
+  // Of `rows` tokens of sequence n, from its first one on, those that there are.
+  static Item stretch(const Problem& p, int64_t n, uint32_t role, int64_t first, int64_t rows);
   Items add(const std::vector<Item>& items);
   size_t append(const std::vector<int64_t>& list);
 

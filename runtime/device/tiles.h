@@ -310,6 +310,19 @@ class Tiles {
     call(b);
   }
 
+  // A sum of keys is a state of columns for keys, with one row.
+  void carry(const Tile& each, DeviceBuffer&& first, const Decays& decays, const Tile& to) {
+    const bool decayed = decays.left.heads > 0;
+    const Tile& left = decayed ? decays.left : ones_;
+    launcher_.call(*k_.carry, by_chunks(each, all(each)),
+                   DeviceBuffer(left.place, kFloat,
+                                {{each.rows, 0},
+                                 {each.items / s_.N, decayed ? s_.N * left.item() : 0},
+                                 {s_.N, decayed ? left.item() : 0},
+                                 {each.heads, decayed ? left.head() : 0}}),
+                   first, by_chunks(to, all(to)));
+  }
+
   void denominators(DeviceBuffer&& q, DeviceBuffer&& sums, DeviceBuffer&& inverses) {
     launcher_.call(*k_.fixed_denominator, q, sums, float{plan_.meaning.eps}, at_least(), inverses);
   }

@@ -1,5 +1,6 @@
 #include "walk.h"
 
+#include "gradients.h"
 #include "recurrence.h"
 
 namespace lathe {
@@ -27,7 +28,7 @@ class Scan : public Tiles {
                        rows(added, heads));
       });
     }
-    carry(added, before, decays, e.states);
+    carry(added, rows(before), decays, e.states);
     if (!normalise()) return e;
     // rows but the first are none, and are carried with it
     const Tile sums = entering_sums(), added_sums = zeros(d_.K, kRows, k.items, s_.HK);
@@ -35,25 +36,12 @@ class Scan : public Tiles {
     with_sums(decays, all(k), [&](auto&... b) {
       launcher_.call(*k_.key_sum, rows(k), row_of_all(no_keys_, d_.K, k.items, s_.HK), b..., row(added_sums));
     });
-    carry(added_sums, sums, decays, e.sums);
+    carry(added_sums, rows(sums), decays, e.sums);
     return e;
   }
   void save(const Entering& e) {
     for (const Ends& ends : ends_) Tiles::save(ends, e.states, e.sums, ends.chunks * s_.N);
   }
-  // A sum of keys is a state of columns for keys, with one row.
-  void carry(const Tile& each, const Tile& first, const Decays& decays, const Tile& to) {
-    const bool decayed = decays.left.heads > 0;
-    const Tile& left = decayed ? decays.left : ones_;
-    launcher_.call(*k_.carry, by_chunks(each, all(each)),
-                   DeviceBuffer(left.place, kFloat,
-                                {{each.rows, 0},
-                                 {each.items / s_.N, decayed ? s_.N * left.item() : 0},
-                                 {s_.N, decayed ? left.item() : 0},
-                                 {each.heads, decayed ? left.head() : 0}}),
-                   rows(first), by_chunks(to, all(to)));
-  }
-
   void causal() {
     const Items items = tables_.chunks(p_, LATHE_Q, d_.C);
     plan_tables(LATHE_Q, d_.C);
@@ -124,6 +112,14 @@ uint64_t walk(const Plan& plan, const Problem& problem, Device& device, const Pl
 }
 uint64_t any_walk(const Plan& plan, const Problem& problem, Device& device, const Place& workspace) {
   if (problem.sizes.N == 0) return 0;
+  switch (plan.meaning.op->op) {
+    case Op::kCausalBackward:
+      return walk<CausalGradients>(plan, problem, device, workspace);
+    case Op::kNoncausalBackward:
+      return walk<NoncausalGradients>(plan, problem, device, workspace);
+    default:
+      break;
+  }
   return Recurrence::takes(plan.meaning) ? walk<Recurrence>(plan, problem, device, workspace)
                                          : walk<Scan>(plan, problem, device, workspace);
 }
@@ -141,7 +137,8 @@ void check_device(const Meaning& m, const Problem& p) {
   const auto refuse = [](const char* what) {
     fail(LATHE_UNSUPPORTED, "device tensors: expected a call without {}, which devices do not compute yet", what);
   };
-  if (m.op->backward()) refuse("gradients");
+  if (m.op->backward() && m.variant->directed()) refuse("gradients of other variants than plain");
+  if (m.op->backward() && p.mixes()) refuse("gradients of mixtures");
   // a sequence that has ended moves on by it, among others that have not
   if (m.variant->brings_step_size()) refuse("momentum");
   if (m.stabilise()) refuse("the flag STABILISE");

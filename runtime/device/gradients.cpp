@@ -1,0 +1,154 @@
+// What gradients of both kinds begin and end with on a device.
+#include "gradients.h"
+
+namespace lathe {
+
+void Gradients::begin_gradients(uint32_t role, int64_t chunk, int64_t tile_rows) {
+  plan_tables(role, chunk);
+  of_turned_ = tables_.states(p_, s_.V);
+  of_rows_of_projection_ = tables_.alone(s_.M);
+  begin(std::max({tile_rows, d_.M, d_.V}));
+  nothing_ = zeros(std::max({2 * d_.C, tile_rows, d_.D * d_.M, d_.K * d_.V}), 1, 1, 1);
+}
+
+void Gradients::sum(const Tile& to, const Heads& h, DeviceBuffer&& more, bool first) {
+  if (first)
+    launcher_.call(*k_.weigh_rows, more, ones(to, h), rows(to, h));
+  else
+    launcher_.call(*k_.add_rows, rows(to, h), more, ones(to, h), rows(to, h));
+}
+
+void Gradients::add(const Tile& x, const Heads& h, DeviceBuffer&& y, DeviceBuffer&& by) {
+  launcher_.call(*k_.add_rows, rows(x, h), y, by, rows(x, h));
+}
+
+Tile Gradients::states(uint32_t role) {
+  const Tensor& x = p_[role];
+  if (!x.present()) return zeros(d_.V, d_.K, s_.N, s_.HV);
+  return gather(x, of_states(x), of_states_, s_.V, d_.V, d_.K, s_.HV);
+}
+
+Tile Gradients::turned_states(uint32_t role) {
+  const Tensor& x = p_[role];
+  if (!x.present()) return zeros(d_.K, d_.V, s_.N, s_.HV);
+  const Shape s = of_states(x);
+  return gather(x, {s.row, s.column, s.batch, s.head}, of_turned_, s_.K, d_.K, d_.V, s_.HV);
+}
+
+Tile Gradients::sums_of_keys(uint32_t role) {
+  const Tensor& x = p_[role];
+  if (!x.present()) return zeros(d_.K, kRows, s_.N, s_.HK);
+  return gather(x, of_sums(x), of_sums_, s_.K, d_.K, kRows, s_.HK);
+}
+
+Tile Gradients::outputs_weighed(const Items& items, int64_t tile_rows, const Tile& inverses) {
+  const Tensor& x = p_[gradient_of(LATHE_O)];
+  const Tile raw = gather(x, of_tokens(x), items, s_.V, d_.V, tile_rows, s_.out_heads());
+  if (!normalise()) return raw;
+  const Tile to = like(raw);
+  for (int64_t l = 0; l < group_.outputs(); l++) {
+    const OutputHeads of = heads_of_output(l);
+    weigh(rows(raw, of.outputs), row(inverses, of.queries, 0, items.count), rows(to, of.outputs));
+  }
+  return to;
+}
+
+void Gradients::take_denominators(const Tile& dq, const Tile& q, const Heads& queries, const Tile& inverses,
+                                  DeviceBuffer&& z, const Tile& slopes) {
+  const auto number = [&](const Tile& t) { return row(t, queries, 0, q.items); };
+  const Tile dots = numbers_of_rows(q);
+  launcher_.call(*k_.row_dots, rows(q, queries), rows(dq, queries), number(dots));
+  launcher_.call(*k_.denominator_slopes, number(dots), number(inverses), at_least(), float{1 / plan_.meaning.eps},
+                 number(slopes));
+  add(dq, queries, std::move(z), number(slopes));
+}
+
+void Gradients::finish(uint32_t role, const Tile& dx, const Items& items, int64_t width) {
+  if (const Tensor& to = p_[gradient_of(role)]; to.present()) scatter(dx, 0, to, of_tokens(to), items, width);
+}
+
+void Gradients::finish_mapped(uint32_t role, const Tile& dy, const Items& items) {
+  if (!p_.wants_gradient(role) && !p_.wants_gradient(LATHE_PROJECTION)) return;
+  finish(role, maps(role) ? through_map(role, dy, items) : dy, items, s_.D);
+}
+
+Tile Gradients::through_map(uint32_t role, const Tile& dy, const Items& items) {
+  const FeatureMap& map = *plan_.meaning.map;
+  const int64_t heads = dy.heads, M = map.projects() ? d_.M_back : 16;
+  const Tile x = raw(role, from(p_[role]), items, dy.rows), dx = tile(d_.D, dy.rows, items.count, heads);
+  const Tile u = tile(M, dy.rows, items.count, heads), du = tile(d_.M, dy.rows, items.count, heads);
+  DeviceBuffer x_rows(x.place, kFloat, {{d_.D, 1}, {x.rows, x.columns}, {items.count, x.item()}, {heads, x.head()}}),
+      dy_rows = rows(dy), dx_rows = rows(dx), u_rows = rows(u), du_rows = rows(du),
+      counts = tables_.list(items, items.rows, heads), positions = tables_.list(items, items.position, heads),
+      before = number_of_all(nothing_, items.count, heads), peaks = row_of_all(nothing_, dy.rows, items.count, heads);
+  const Tile projection = map.projects() ? this->projection() : zeros_;
+  DeviceBuffer weights(projection.place, kFloat,
+                       {{M, 1},
+                        {map.projects() ? d_.D : 0, d_.M},
+                        {items.count, 0},
+                        {heads, projection.heads > 1 ? projection.head() : 0}});
+  auto width = static_cast<int32_t>(s_.D), features = static_cast<int32_t>(s_.M);
+  int32_t step = 1, subtract = 0;
+  float scale = scale_of(role);
+  auto attribute = static_cast<float>(plan_.meaning.attribute);
+  std::vector<void*> arguments;
+  const auto add = [&](auto&... each) { (arguments.push_back(address_of(each)), ...); };
+  add(x_rows, weights, width, features, counts, positions, step, subtract, scale, attribute, before, dy_rows);
+  if (map.stabilises()) add(peaks);
+  if (map.projects()) add(u_rows, du_rows);
+  add(dx_rows);
+  launcher_.call(*k_.map_backward, arguments.data());
+  if (!map.projects()) return dx;
+
+  // dx += du W, of W as it comes
+  const Tensor& w = p_[LATHE_PROJECTION];
+  const int r = w.rank;
+  const Tile as_it_comes =
+      gather(w, {dimension(w, r - 1), dimension(w, r - 2), {1, 0}, r == 3 ? dimension(w, 0) : Dimension{1, 0}},
+             of_rows_of_projection_, s_.D, d_.D, d_.M, r == 3 ? w.shape[0] : 1);
+  const Tile more = like(dx);
+  read_out(rows(du),
+           {as_it_comes.place,
+            kFloat,
+            {{d_.D, 1}, {d_.M, d_.D}, {items.count, 0}, {heads, as_it_comes.heads > 1 ? as_it_comes.head() : 0}}},
+           ones(dx, all(dx)), rows(more));
+  sum(dx, all(dx), rows(more), false);
+  if (p_.wants_gradient(LATHE_PROJECTION)) add_projection(du, x);
+  return dx;
+}
+
+// W's gradient is du^T x, item after item.
+void Gradients::add_projection(const Tile& du, const Tile& x) {
+  const int64_t heads = x.heads;
+  const Tile each = tile(d_.D, d_.M, x.items, heads);
+  const bool first = projection_gradient_.heads == 0;
+  if (first) projection_gradient_ = zeros(d_.D, d_.M, 1, p_[LATHE_PROJECTION].rank == 3 ? s_.HK : 1);
+  DeviceBuffer columns(x.place, kFloat, {{d_.D, 1}, {x.rows, x.columns}, {x.items, x.item()}, {heads, x.head()}});
+  launcher_.call(*k_.outer, rows(du), columns, no_states(each), rows(each));
+  // as if all items were one sequence
+  const Tile sums = tile(d_.D, d_.M, x.items + 1, heads);
+  const auto in_a_row = [&](const Tile& t) {
+    return DeviceBuffer(t.place, kFloat,
+                        {{t.columns, 1}, {t.rows, t.columns}, {t.items, t.item()}, {1, 0}, {heads, t.head()}});
+  };
+  launcher_.call(*k_.carry, in_a_row(each),
+                 DeviceBuffer(ones_.place, kFloat, {{d_.M, 0}, {x.items, 0}, {1, 0}, {heads, 0}}),
+                 DeviceBuffer(nothing_.place, kFloat, {{d_.D, 1}, {d_.M, d_.D}, {1, 0}, {heads, 0}}), in_a_row(sums));
+  const Tile& to = projection_gradient_;
+  for (int64_t head = 0; head < heads; head++)
+    launcher_.call(*k_.add_rows, rows(to, {to.heads > 1 ? head : 0, 1, 1}), rows(sums, {head, 1, 1}, x.items, 1),
+                   row_of_all(ones_, d_.M, 1, 1), rows(to, {to.heads > 1 ? head : 0, 1, 1}));
+}
+
+void Gradients::finish_projection() {
+  const Tensor& w = p_[gradient_of(LATHE_PROJECTION)];
+  if (!w.present()) return;
+  const int r = w.rank;
+  // of no tokens it is zero
+  if (projection_gradient_.heads == 0) projection_gradient_ = zeros(d_.D, d_.M, 1, r == 3 ? s_.HK : 1);
+  scatter(projection_gradient_, 0, w,
+          {dimension(w, r - 1), dimension(w, r - 2), {1, 0}, r == 3 ? dimension(w, 0) : Dimension{1, 0}},
+          of_rows_of_projection_, s_.D);
+}
+
+}  // namespace lathe
