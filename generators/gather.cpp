@@ -64,12 +64,12 @@ LATHE_KERNEL(scatter, types) {
 
 namespace {
 
-// The one number of each token of x(U, T, B); 0 past those that count.
-Expr number_of(const Kernel& kernel, const ImageParam& x, const Place& place, const Expr& token) {
-  Expr row = place.token + max(min(token, place.rows - 1), 0);
+// The one number of each token of x(U, T, B); 0 past those that count, and where the first ones are skipped.
+Expr number_of(const Kernel& kernel, const ImageParam& x, const Place& place, const Expr& skipped, const Expr& token) {
+  Expr row = place.token + max(min(token, place.rows - 1), skipped);
   Expr number = widened_bits(kernel.axis(),
                              x(inside(place.from, x.dim(0)), inside(row, x.dim(1)), inside(place.batch, x.dim(2))));
-  return select(token < place.rows, number, 0.f);
+  return select(token >= skipped && token < place.rows, number, 0.f);
 }
 
 Expr clamped_to_zero(const Expr& clamped, const Expr& x, const Expr& beyond) {
@@ -102,9 +102,9 @@ void sum_decays(Kernel& kernel, const std::function<Expr(Expr)>& log_decay) {
 LATHE_KERNEL(decay_sums, types) {
   auto x = kernel.buffer("x", 3, bits_of(kernel.axis()));
   const Place place(kernel);
-  Expr clamped = kernel.number<int32_t>("clamped");
+  Expr skipped = kernel.each<int32_t>("skipped"), clamped = kernel.number<int32_t>("clamped");
   sum_decays(kernel, [&](const Expr& token) {
-    Expr gate = number_of(kernel, x, place, token);
+    Expr gate = number_of(kernel, x, place, skipped, token);
     return clamped_to_zero(clamped, gate, less(0.f, gate));
   });
 }
@@ -114,15 +114,38 @@ LATHE_KERNEL(decay_sums, types) {
 LATHE_KERNEL(step_sums, types) {
   auto x = kernel.buffer("x", 3, bits_of(kernel.axis()));
   const Place place(kernel);
+  Expr skipped = kernel.each<int32_t>("skipped");
   Expr bias = kernel.each<float>("bias"), decay = kernel.each<float>("decay");
   Expr soft = kernel.number<int32_t>("soft"), clamped = kernel.number<int32_t>("clamped");
   Var i("i");
   Func steps("steps");
-  Expr sum = number_of(kernel, x, place, i) + bias, step = select(soft == 1, softplus(sum), sum);
+  Expr sum = number_of(kernel, x, place, skipped, i) + bias, step = select(soft == 1, softplus(sum), sum);
   steps(i) = select(i < place.rows, clamped_to_zero(clamped, step, less(step, 0.f)), 0.f);
   kernel.output(Role::per_token, steps);
   sum_decays(kernel, [&](const Expr& token) {
     Expr product = decay * steps(token);
     return select(strict_float(steps(token) == 0.f), 0.f, clamped_to_zero(clamped, product, less(0.f, product)));
   });
+}
+
+// Sums over a sequence from its last token to each: sums = start + what tokens from it on have in `more` less what they
+// have in `less`, and what each addition lost, which the next one makes good; and the sums again, zero past the tokens
+// of a chunk that count. more(C, N), less(C, N) in N chunks, rows(N).
+LATHE_KERNEL(later_sums, device) {
+  auto more = kernel.buffer("more"), less = kernel.buffer("less");
+  auto rows = kernel.buffer("rows", 1, Int(32));
+  rows.dim(0).set_stride(Expr());
+  Expr start = kernel.each<float>("start");
+  RDom r(0, more.dim(0).extent(), 0, more.dim(1).extent(), "r");
+  Var i("i"), n("n");
+  Func sums("sums");
+  sums(i, n) = Tuple(undef<float>(), undef<float>(), undef<float>());
+  Expr at = more.dim(0).extent() - 1 - r.x, chunk = more.dim(1).extent() - 1 - r.y;
+  Expr inside = r.x > 0, begins = r.x == 0 && r.y == 0;
+  Expr token = select(inside, at + 1, 0), later = select(inside, chunk, min(chunk + 1, more.dim(1).extent() - 1));
+  Expr before = select(begins, start, sums(token, later)[0]), lost = select(begins, 0.f, sums(token, later)[1]);
+  Expr added = strict_float(strict_float(more(at, chunk) - less(at, chunk)) - lost);
+  Expr sum = strict_float(before + added);
+  sums(at, chunk) = Tuple(sum, strict_float(strict_float(sum - before) - added), select(at < rows(chunk), sum, 0.f));
+  kernel.output(Role::serial, sums);
 }

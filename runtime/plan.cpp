@@ -121,8 +121,10 @@ Kernels choose_kernels(const Meaning& meaning, const char* row) {
     k.decay_sums[static_cast<int>(s)] = find_kernel(row, "decay_sums", name_of(s));
     k.step_sums[static_cast<int>(s)] = find_kernel(row, "step_sums", name_of(s));
   }
-  for (const auto& [kernel, name] :
-       {std::pair{&k.carry, "carry"}, {&k.unit_rows, "unit_rows"}, {&k.clamp_rows, "clamp_rows"}})
+  for (const auto& [kernel, name] : {std::pair{&k.carry, "carry"},
+                                     {&k.later_sums, "later_sums"},
+                                     {&k.unit_rows, "unit_rows"},
+                                     {&k.clamp_rows, "clamp_rows"}})
     *kernel = find_kernel(row, name, "");
   // on a device, where the host computes no number itself
   if (k.carry && meaning.sigmoid()) {

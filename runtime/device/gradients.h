@@ -1,5 +1,5 @@
-// Gradients on a device, of the plain scan and of non-causal attention: the formulas of the CPU's walks
-// (docs/operators.md), all chunks of all sequences at once.
+// Gradients on a device, of the scan, with one decay for a state or none, and of non-causal attention: the formulas of
+// the CPU's walks (docs/operators.md), all chunks of all sequences at once.
 #pragma once
 
 #include "tiles.h"
@@ -51,6 +51,7 @@ class Gradients : public Tiles {
   void finish_projection();
 
   Tile nothing_{};  // zeros
+  Items of_turned_{};
 
  private:
   static int64_t spaced(int64_t rows) {
@@ -60,7 +61,7 @@ class Gradients : public Tiles {
   Tile through_map(uint32_t role, const Tile& dy, const Items& items);
   void add_projection(const Tile& du, const Tile& x);
 
-  Items of_turned_{}, of_rows_of_projection_{};
+  Items of_rows_of_projection_{};
   Tile projection_gradient_{};
 };
 
@@ -70,26 +71,50 @@ class CausalGradients : public Gradients {
   void run();
 
  private:
+  bool decaying() const { return plan_.meaning.variant->decays(); }
   // What enters the chunks of each key head and, behind them, what leaves the last: states of v's columns by k's, and
-  // sums of keys.
-  Tile scan(const Tile& k, const Heads& of_k, const Tile& v, const Heads& of_v, DeviceBuffer&& first);
-  Tile scan_sums(const Tile& keys, const Tile& first);
+  // sums of keys. `of` are the heads whose decays they have.
+  Tile scan(const Tile& k, const Heads& of_k, const Tile& v, const Heads& of_v, DeviceBuffer&& first,
+            const Decays& decays, const Heads& of);
+  Tile scan_sums(const Tile& keys, const Tile& first, const Decays& decays);
   // As each row sees them.
-  Tile running_sums(const Tile& keys, const Tile& entering);
+  Tile running_sums(const Tile& keys, const Tile& entering, const Decays& decays);
   // Chunks from the last to the first, and their rows likewise.
   Tile mirrored(const Tile& x);
   Tile turned(const Tile& x);
   DeviceBuffer no_states_of_sequences(const Tile& x) const {
     return {nothing_.place, kFloat, {{x.columns, 1}, {x.rows, x.columns}, {s_.N, 0}, {s_.HK, 0}}};
   }
-  void attend(DeviceBuffer&& q, DeviceBuffer&& kt, DeviceBuffer&& v, DeviceBuffer&& h, DeviceBuffer&& o) {
-    launcher_.call(*k_.causal, q, kt, v, h, o);
+  void attend(DeviceBuffer&& q, DeviceBuffer&& kt, DeviceBuffer&& v, DeviceBuffer&& h, const Decays& decays,
+              const Heads& of, DeviceBuffer&& o) {
+    with_sums(decays, of, [&](auto&... b) { launcher_.call(*k_.causal, q, kt, v, h, b..., o); });
   }
+  // What sequences begin with, which are items from `first` on, by what their first token leaves of it.
+  void leave_first(const Tile& x, int64_t first);
+
+  // Gates: what they give comes of the products of queries and keys with their gradients, and of the states that leave.
+  bool wants_gates() const { return decaying() && p_.wants_gate_gradients(); }
+  void add_products(const Tile& products, const Heads& of, DeviceBuffer&& x, DeviceBuffer&& dx, bool first);
+  // Numbers in the first row of each item, as so many of each of the chunks of `sequences`.
+  DeviceBuffer numbers_of(const Tile& t, int64_t length, int64_t sequences) const {
+    return {t.place,
+            kFloat,
+            {{length, 1}, {t.items / sequences, sequences * t.item()}, {sequences, t.item()}, {t.heads, t.head()}}};
+  }
+  // The sum of `more` less `less` from each number on: those of the tokens that count, by `rows` of them in each chunk.
+  Tile later_sums(const Tile& more, const Tile& less, const Items& rows, DeviceBuffer&& start, int64_t length,
+                  int64_t sequences);
+  void finish_gates();
+  void add_normaliser(const Tile& dk);  // to gradients of mirrored keys
   void forth();
   void back();
 
-  Items items_{}, mirror_{};
+  Items items_{}, mirror_{}, mirror_of_gates_{}, first_tokens_{}, numbered_{};
   Tile q_{}, keys_{}, v_{}, g_{}, slopes_{};
+  Decays forth_{}, back_{}, first_{};
+  Tile of_queries_{}, of_keys_{};  // products of rows with their gradients, for each head of a state
+  std::vector<Tile> states_;       // transposed, of the values of a key head
+  Tile sums_{};
 };
 
 class NoncausalGradients : public Gradients {

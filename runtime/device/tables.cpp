@@ -44,7 +44,8 @@ Items Tables::add(const std::vector<Item>& items) {
           list(&Item::batch),
           list(&Item::rows),
           list(&Item::all),
-          list(&Item::position)};
+          list(&Item::position),
+          list(&Item::skipped)};
 }
 
 Tables::Item Tables::stretch(const Problem& p, int64_t n, uint32_t role, int64_t first, int64_t rows) {
@@ -92,6 +93,30 @@ Items Tables::mirrored(const Problem& p, uint32_t role, int64_t chunk) {
   std::vector<Item> items;
   for (int64_t c = most_chunks(p, role, chunk); c-- > 0;)
     for (int64_t n = 0; n < p.sizes.N; n++) items.push_back({0, c * p.sizes.N + n, chunk, chunk, 0});
+  return add(items);
+}
+
+Items Tables::mirrored_gates(const Problem& p, int64_t chunk) {
+  std::vector<Item> items;
+  for (int64_t c = most_chunks(p, LATHE_Q, chunk); c-- > 0;)
+    for (int64_t n = 0; n < p.sizes.N; n++) {
+      const Sequence s = sequence(p, n);
+      const int64_t after = (c + 1) * chunk, skipped = std::clamp<int64_t>(after - s.queries + 1, 0, chunk);
+      const int64_t token = skipped < chunk ? p.sizes.Tk - 1 - (s.first + after) : -chunk;
+      items.push_back({token, s.batch, chunk, chunk, 0, skipped});
+    }
+  return add(items);
+}
+
+Items Tables::first_tokens(const Problem& p) {
+  std::vector<Item> items;
+  for (int64_t n = 0; n < p.sizes.N; n++) items.push_back(stretch(p, n, LATHE_Q, 0, 1));
+  return add(items);
+}
+
+Items Tables::numbered(const Problem& p) {
+  std::vector<Item> items;
+  for (int64_t n = 0; n < p.sizes.N; n++) items.push_back({0, n, 1, 1, 0});
   return add(items);
 }
 

@@ -12,7 +12,8 @@ namespace lathe {
 // What gather and scatter ask about each item.
 struct Items {
   int64_t count;
-  size_t token, batch, rows, all, position;  // where each list begins, among the numbers of Tables
+  // where each list begins, among the numbers of Tables
+  size_t token, batch, rows, all, position, skipped;
 };
 
 // The sequences that are over after so many chunks, among all: of others no row of a state is meant.
@@ -33,6 +34,13 @@ class Tables {
                          int64_t rows);
   // Those chunks from the last to the first, as items of a tile that has them in their order.
   Items mirrored(const Problem& problem, uint32_t role, int64_t chunk);
+  // What those meet of numbers of tokens that are read from the last to the first: each row that of the token after its
+  // own, where there is one.
+  Items mirrored_gates(const Problem& problem, int64_t chunk);
+  // The first token of each sequence.
+  Items first_tokens(const Problem& problem);
+  // As many items as sequences, each a row.
+  Items numbered(const Problem& problem);
   // One item that is `rows` rows.
   Items alone(int64_t rows);
 
@@ -44,10 +52,16 @@ class Tables {
             halide_type_t(halide_type_int, 32),
             {{items.count, 1}, {heads, 0}}};
   }
+  // The rows that count, of the items that are the chunks of so many sequences.
+  DeviceBuffer rows_of_chunks(const Items& items, int64_t sequences, int64_t heads) const {
+    return {{place_.memory, place_.offset + items.rows * sizeof(int32_t), sizeof(int32_t)},
+            halide_type_t(halide_type_int, 32),
+            {{items.count / sequences, sequences}, {sequences, 1}, {heads, 0}}};
+  }
 
  private:
   struct Item {
-    int64_t token, batch, rows, all, position;
+    int64_t token, batch, rows, all, position, skipped = 0;
   };
   // Of `rows` tokens of sequence n, from its first one on, those that there are.
   static Item stretch(const Problem& p, int64_t n, uint32_t role, int64_t first, int64_t rows);

@@ -290,7 +290,7 @@ class Tiles {
   struct Decays {
     Tile sums, left, steps;
   };
-  Decays decays(const Items& items);
+  Decays decays(const Items& items, bool mirrored = false);  // from the last token to the first
   // A number of each head, again for each item.
   Tile numbers(uint32_t role);
   static DeviceBuffer number_again(const Tile& t, const Heads& h, int64_t items) {
@@ -311,15 +311,15 @@ class Tiles {
   }
 
   // A sum of keys is a state of columns for keys, with one row.
-  void carry(const Tile& each, DeviceBuffer&& first, const Decays& decays, const Tile& to) {
+  void carry(const Tile& each, DeviceBuffer&& first, const Decays& decays, const Heads& of_decays, const Tile& to) {
     const bool decayed = decays.left.heads > 0;
     const Tile& left = decayed ? decays.left : ones_;
     launcher_.call(*k_.carry, by_chunks(each, all(each)),
-                   DeviceBuffer(left.place, kFloat,
+                   DeviceBuffer(decayed ? part(left, of_decays, 0) : left.place, kFloat,
                                 {{each.rows, 0},
                                  {each.items / s_.N, decayed ? s_.N * left.item() : 0},
                                  {s_.N, decayed ? left.item() : 0},
-                                 {each.heads, decayed ? left.head() : 0}}),
+                                 {each.heads, decayed ? left.head() * of_decays.step : 0}}),
                    first, by_chunks(to, all(to)));
   }
 

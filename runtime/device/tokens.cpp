@@ -3,7 +3,7 @@
 
 namespace lathe {
 
-Tiles::Decays Tiles::decays(const Items& items) {
+Tiles::Decays Tiles::decays(const Items& items, bool mirrored) {
   const Variant& variant = *plan_.meaning.variant;
   if (!variant.decays() || variant.keyed()) return {};
   const bool steps = variant.steps();
@@ -13,15 +13,18 @@ Tiles::Decays Tiles::decays(const Items& items) {
   const Decays made{tile(d_.C, 2, items.count, heads), tile(kRows, kSpaced, items.count, heads),
                     steps ? tile(d_.C, 1, items.count, heads) : Tile{}};
   const auto sums_by = [&](const Entry* const* kernels, auto&&... more) {
-    launcher_.call(*kernels[static_cast<int>(x.storage)],
-                   DeviceBuffer(Place{x.memory}, type_of(x),
-                                {{1, 1},
-                                 of_tokens ? dimension(x, 1) : Dimension{s_.Tk, 0},
-                                 of_tokens ? dimension(x, 0) : Dimension{s_.B, 0},
-                                 {items.count, 0},
-                                 dimension(x, x.rank - 1)}),
-                   from(x), tables_.list(items, items.token, heads), tables_.list(items, items.batch, heads),
-                   tables_.list(items, items.rows, heads), more..., rows(made.sums), row(made.left));
+    launcher_.call(
+        *kernels[static_cast<int>(x.storage)],
+        DeviceBuffer(Place{x.memory}, type_of(x),
+                     {{1, 1},
+                      of_tokens ? Dimension{x.shape[1], mirrored ? -x.stride[1] : x.stride[1]} : Dimension{s_.Tk, 0},
+                      of_tokens ? dimension(x, 0) : Dimension{s_.B, 0},
+                      {items.count, 0},
+                      dimension(x, x.rank - 1)}),
+        static_cast<int32_t>(from(x) + (mirrored && of_tokens ? (x.shape[1] - 1) * x.stride[1] : 0)),
+        tables_.list(items, items.token, heads), tables_.list(items, items.batch, heads),
+        tables_.list(items, items.rows, heads), tables_.list(items, items.skipped, heads), more..., rows(made.sums),
+        row(made.left));
   };
   const int32_t clamped = plan_.meaning.clamps();
   if (!steps) {

@@ -28,7 +28,7 @@ class Scan : public Tiles {
                        rows(added, heads));
       });
     }
-    carry(added, rows(before), decays, e.states);
+    carry(added, rows(before), decays, all(added), e.states);
     if (!normalise()) return e;
     // rows but the first are none, and are carried with it
     const Tile sums = entering_sums(), added_sums = zeros(d_.K, kRows, k.items, s_.HK);
@@ -36,7 +36,7 @@ class Scan : public Tiles {
     with_sums(decays, all(k), [&](auto&... b) {
       launcher_.call(*k_.key_sum, rows(k), row_of_all(no_keys_, d_.K, k.items, s_.HK), b..., row(added_sums));
     });
-    carry(added_sums, rows(sums), decays, e.sums);
+    carry(added_sums, rows(sums), decays, all(added_sums), e.sums);
     return e;
   }
   void save(const Entering& e) {
@@ -137,7 +137,9 @@ void check_device(const Meaning& m, const Problem& p) {
   const auto refuse = [](const char* what) {
     fail(LATHE_UNSUPPORTED, "device tensors: expected a call without {}, which devices do not compute yet", what);
   };
-  if (m.op->backward() && m.variant->directed()) refuse("gradients of other variants than plain");
+  const bool scans = !m.variant->directed() || (m.variant->transition == "decay" && !m.variant->weighs());
+  if (m.op->backward() && (!scans || m.variant->corrects())) refuse("gradients of this variant");
+  if (m.op->backward() && m.clamps()) refuse("CLAMP_GATES beside gradients");
   if (m.op->backward() && p.mixes()) refuse("gradients of mixtures");
   // a sequence that has ended moves on by it, among others that have not
   if (m.variant->brings_step_size()) refuse("momentum");
