@@ -96,6 +96,13 @@ Expr exponential_of_negative(const Expr& x) {
   return select(less(x, -87.33654f), 0.f, p * with_exponent(n));
 }
 
+// Near 0 by the series, since the difference cancels there.
+Expr exponential_less_one(const Expr& x) {
+  Expr series = 1.f;
+  for (float n : {11.f, 10.f, 9.f, 8.f, 7.f, 6.f, 5.f, 4.f, 3.f, 2.f}) series = 1.f + x * (1.f / n) * series;
+  return select(less(x, -1.f), exponential_of_negative(x) - 1.f, x * series);
+}
+
 // Not by way of 1 + e^x, which loses a small e^x: log(1 + e) = 2 artanh(e / (2 + e)).
 Expr softplus(const Expr& x) {
   Expr e = exponential_of_negative(select(less(x, 0.f), x, -x)), r = e / (2.f + e), square = r * r;

@@ -12,6 +12,8 @@ Halide::Expr less(const Halide::Expr& a, const Halide::Expr& b);
 Halide::Expr exponential(const Halide::Expr& x);
 // The same for x <= 0 or NaN; garbage but never a trap above 0, for callers that discard it.
 Halide::Expr exponential_of_negative(const Halide::Expr& x);
+// e^x - 1 for x <= 0 or NaN.
+Halide::Expr exponential_less_one(const Halide::Expr& x);
 // log(1 + e^x).
 Halide::Expr softplus(const Halide::Expr& x);
 // 2^x for |x| <= 1/2 or NaN.

@@ -124,13 +124,14 @@ Kernels choose_kernels(const Meaning& meaning, const char* row) {
   for (const auto& [kernel, name] : {std::pair{&k.carry, "carry"},
                                      {&k.later_sums, "later_sums"},
                                      {&k.unit_rows, "unit_rows"},
-                                     {&k.clamp_rows, "clamp_rows"}})
+                                     {&k.clamp_rows, "clamp_rows"},
+                                     {&k.momentum_weights, "momentum_weights"},
+                                     {&k.adaptive_rows, "adaptive_rows"},
+                                     {&k.adaptive_moved, "adaptive_moved"}})
     *kernel = find_kernel(row, name, "");
   // on a device, where the host computes no number itself
-  if (k.carry && meaning.sigmoid()) {
-    k.softplus = need(row, "softplus", "");
-    k.exponentials = need(row, "exponentials", "");
-  }
+  if (k.carry && meaning.sigmoid()) k.softplus = need(row, "softplus", "");
+  if (k.carry && (meaning.sigmoid() || meaning.variant->moves())) k.exponentials = need(row, "exponentials", "");
   return k;
 }
 

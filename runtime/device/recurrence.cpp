@@ -23,6 +23,7 @@ void Recurrence::run() {
     if (normalise()) sums(first);
     outputs(first);
     std::swap(state_, next_state_);
+    std::swap(momentum_, next_momentum_);
     save(first / s_.N + 1);
   }
   scatter(finished(o_, as_came, items_), 0, p_[LATHE_O], of_tokens(p_[LATHE_O]), items_, s_.V);
@@ -30,7 +31,10 @@ void Recurrence::run() {
 
 void Recurrence::save(int64_t tokens) {
   for (const Ends& ends : ends_)
-    if (ends.chunks == tokens) Tiles::save(ends, state_, sums_, 0);
+    if (ends.chunks == tokens) {
+      Tiles::save(ends, state_, sums_, 0);
+      save_momentum(ends, tokens);
+    }
 }
 
 // What variants have besides, of all tokens.
@@ -51,6 +55,7 @@ void Recurrence::load() {
   }
   if (variant().corrects() || variant().rank_one()) read_ = tile(d_.V, kRows, s_.N, heads), met_keys_ = met(keys_);
   if (variant().reads_before()) load_own();
+  if (variant().moves()) load_momentum();
 }
 
 // What a token itself counts for, by its bonus: its keys to a sum of keys, and its values to each query.
@@ -150,6 +155,7 @@ void Recurrence::read_before(const OutputHeads& of, int64_t first, bool moves_on
 void Recurrence::move_on(const OutputHeads& of, int64_t first) {
   const auto state = [&] { return rows(state_, of.values); };
   const auto next = [&] { return rows(next_state_, of.values); };
+  if (variant().moves()) return move_by_momentum(of, first);
   const auto with_keys = [&] { return number(met_keys_, of.outputs, first, s_.N); };
   if (variant().corrects())
     launcher_.call(*k_.decode_delta, q(of, first), k(first), v(of, first), state(), left(of.values, first),

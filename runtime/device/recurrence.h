@@ -11,7 +11,7 @@ class Recurrence : public Tiles {
   using Tiles::Tiles;
   static bool takes(const Meaning& meaning) {
     const Variant& v = *meaning.variant;
-    return meaning.op->op == Op::kDecode || v.keyed() || v.corrects();
+    return meaning.op->op == Op::kDecode || v.keyed() || v.corrects() || v.moves();
   }
   void run();
 
@@ -21,6 +21,11 @@ class Recurrence : public Tiles {
   void save(int64_t tokens);
   void load();
   void load_own();
+  void load_momentum();
+  void save_momentum(const Ends& ends, int64_t tokens);
+  void move_by_momentum(const OutputHeads& of, int64_t first);
+  // What the token from item `first` on leaves of momenta that adapt to it, and what they take of it.
+  void adapt(const OutputHeads& of, int64_t first);
   Tile betas();
   Tile of_each_key(uint32_t role);
   // What the queries of each token have of its keys, or of others like them for each state.
@@ -53,6 +58,9 @@ class Recurrence : public Tiles {
   Tile state_{}, next_state_{}, sums_{}, next_sums_{};
   Decays decays_{};
   Tile kept_{}, a_{}, b_{}, beta_{};
+  // Of the momenta what a token leaves and what they take of it, and what was there before the first one.
+  Tile momentum_{}, next_momentum_{}, left_of_it_{}, taken_{}, step_size_{}, last_key_{}, last_value_{}, apart_{},
+      length_{};
   Tile own_keys_{}, seen_sums_{}, own_{}, read_{}, met_keys_{}, met_b_{};
 };
 

@@ -45,7 +45,8 @@ Items Tables::add(const std::vector<Item>& items) {
           list(&Item::rows),
           list(&Item::all),
           list(&Item::position),
-          list(&Item::skipped)};
+          list(&Item::skipped),
+          list(&Item::left)};
 }
 
 Tables::Item Tables::stretch(const Problem& p, int64_t n, uint32_t role, int64_t first, int64_t rows) {
@@ -53,8 +54,13 @@ Tables::Item Tables::stretch(const Problem& p, int64_t n, uint32_t role, int64_t
   const Tokens tokens = tokens_of(p, s, role);
   const int64_t all = std::clamp<int64_t>(tokens.count + tokens.padding - first, 0, rows);
   // where there is no token there is none to be read
-  return {all > 0 ? s.first + first : 0, all > 0 ? s.batch : 0, std::clamp<int64_t>(tokens.count - first, 0, rows), all,
-          s.position + first};
+  return {all > 0 ? s.first + first : 0,
+          all > 0 ? s.batch : 0,
+          std::clamp<int64_t>(tokens.count - first, 0, rows),
+          all,
+          s.position + first,
+          0,
+          std::max<int64_t>(tokens.count - first, 0)};
 }
 
 Items Tables::chunks(const Problem& p, uint32_t role, int64_t chunk) {

@@ -12,8 +12,8 @@ namespace lathe {
 // What gather and scatter ask about each item.
 struct Items {
   int64_t count;
-  // where each list begins, among the numbers of Tables
-  size_t token, batch, rows, all, position, skipped;
+  // Where each list begins, among the numbers of Tables; `left` are the tokens that its sequence has from there on.
+  size_t token, batch, rows, all, position, skipped, left;
 };
 
 // The sequences that are over after so many chunks, among all: of others no row of a state is meant.
@@ -61,7 +61,7 @@ class Tables {
 
  private:
   struct Item {
-    int64_t token, batch, rows, all, position, skipped = 0;
+    int64_t token, batch, rows, all, position, skipped = 0, left = 0;
   };
   // Of `rows` tokens of sequence n, from its first one on, those that there are.
   static Item stretch(const Problem& p, int64_t n, uint32_t role, int64_t first, int64_t rows);

@@ -157,7 +157,11 @@ class Tiles {
   }
   // Of the items of a tile from one on.
   void scatter(const Tile& t, int64_t first, const Tensor& x, const Shape& shape, const Items& items, int64_t width) {
-    launcher_.call(*k_.scatter[static_cast<int>(x.storage)], rows(t, all(t), first, items.count), from(x),
+    scatter(t, first, x, shape, from(x), items, width);
+  }
+  void scatter(const Tile& t, int64_t first, const Tensor& x, const Shape& shape, int32_t begin, const Items& items,
+               int64_t width) {
+    launcher_.call(*k_.scatter[static_cast<int>(x.storage)], rows(t, all(t), first, items.count), int32_t{begin},
                    tables_.list(items, items.token, t.heads), tables_.list(items, items.batch, t.heads),
                    tables_.list(items, items.rows, t.heads), static_cast<int32_t>(width),
                    tables_.list(items, items.all, t.heads), callers(x, shape, items.count, t.heads));
@@ -246,8 +250,8 @@ class Tiles {
   }
 
   // Of each sequence, from the caller or zero.
-  Tile entering_states() {
-    const Tensor& x = p_[LATHE_STATE_IN];
+  Tile entering_states(uint32_t role = LATHE_STATE_IN) {
+    const Tensor& x = p_[role];
     if (x.present()) return gather(x, of_states(x), of_states_, s_.V, d_.V, d_.K, s_.state_heads());
     return zeros(d_.V, d_.K, s_.N, s_.state_heads());
   }
@@ -291,8 +295,9 @@ class Tiles {
     Tile sums, left, steps;
   };
   Decays decays(const Items& items, bool mirrored = false);  // from the last token to the first
-  // A number of each head, again for each item.
+  // A number of each head, again for each item; a log decay clamped where that is asked for.
   Tile numbers(uint32_t role);
+  Tile log_decays_of_heads();
   static DeviceBuffer number_again(const Tile& t, const Heads& h, int64_t items) {
     return {part(t, h, 0), kFloat, {{items, 0}, {h.count, t.head() * h.step}}};
   }
@@ -300,6 +305,8 @@ class Tiles {
   Tile clamped(const Tile& x, float least, float most);
   // Each row by a number of its own.
   Tile weighed(const Tile& x, const Tile& by);
+  // What values of tokens count for that have no momentum, by how many are still to come: a number for each.
+  Tile weights_to_come(const Items& items);
   // What comes after the recurrence, of outputs: SKIP of values as they came, then OUT_GATE.
   Tile finished(const Tile& outputs, const Tile& values, const Items& items);
   // The argument that kernels take where states decay.

@@ -1,4 +1,6 @@
 // What tokens have besides queries, keys and values, and what it makes of those.
+#include <limits>
+
 #include "tiles.h"
 
 namespace lathe {
@@ -41,6 +43,19 @@ Tiles::Decays Tiles::decays(const Items& items, bool mirrored) {
 Tile Tiles::numbers(uint32_t role) {
   const Tensor& x = p_[role];
   return gather(x, {{1, 0}, {1, 0}, {1, 0}, dimension(x, 0)}, once_, 1, kRows, 1, x.shape[0]);
+}
+
+Tile Tiles::log_decays_of_heads() {
+  const Tile came = numbers(LATHE_DECAY);
+  return plan_.meaning.clamps() ? clamped(came, -std::numeric_limits<float>::infinity(), 0) : came;
+}
+
+Tile Tiles::weights_to_come(const Items& items) {
+  const int64_t heads = s_.state_heads();
+  const Tile made = tile(d_.C, 1, items.count, heads), decay = log_decays_of_heads(), taken = numbers(LATHE_STEP_SIZE);
+  launcher_.call(*k_.momentum_weights, tables_.list(items, items.left, heads),
+                 number_again(decay, all(decay), items.count), number_again(taken, all(taken), items.count), row(made));
+  return made;
 }
 
 Tile Tiles::units(uint32_t role, const Tile& x) {

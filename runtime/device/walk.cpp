@@ -50,7 +50,9 @@ class Scan : public Tiles {
     const Tile kt = tile(d_.C, d_.K, items.count, s_.HK), o = tile(d_.V, d_.C, items.count, s_.out_heads());
     launcher_.call(*k_.transpose, rows(k), rows(kt));
     const Decays decays = this->decays(items);
-    const Tile v = decays.steps.heads > 0 ? weighed(as_came, decays.steps) : as_came;
+    const Variant& variant = *plan_.meaning.variant;
+    const Tile v =
+        variant.weighs() ? weighed(as_came, variant.foresees() ? weights_to_come(items) : decays.steps) : as_came;
     const Entering e = scan(k, v, decays);
     for (int64_t l = 0; l < group_.outputs(); l++) {
       const OutputHeads of = heads_of_output(l);
@@ -141,8 +143,6 @@ void check_device(const Meaning& m, const Problem& p) {
   if (m.op->backward() && (!scans || m.variant->corrects())) refuse("gradients of this variant");
   if (m.op->backward() && m.clamps()) refuse("CLAMP_GATES beside gradients");
   if (m.op->backward() && p.mixes()) refuse("gradients of mixtures");
-  // a sequence that has ended moves on by it, among others that have not
-  if (m.variant->brings_step_size()) refuse("momentum");
   if (m.stabilise()) refuse("the flag STABILISE");
   if (p[LATHE_SNAPSHOTS].present()) refuse("SNAPSHOTS");
 }

@@ -38,9 +38,10 @@ TEST_F(Device, WantsHandlesAndWholeElements) {
 }
 
 TEST_F(Device, SaysWhatItDoesNotComputeYet) {
-  for (const auto& [variant, what] :
-       {std::pair{"momentum", "momentum"}, {"adaptive_momentum", "momentum"}, {"momentum_training", "momentum"}})
-    refused(small(variant), LATHE_UNSUPPORTED, what, [](auto&, lathe_exec&) {});
+  Problem stabilised =
+      support::reals(support::with_map(support::two_heads("plain", 5), "favor_performer"), support::Type::F32, 5);
+  stabilised.stabilise = true;
+  refused(stabilised, LATHE_UNSUPPORTED, "STABILISE", [](auto&, lathe_exec&) {});
 }
 
 // Keys or queries, under a scale and with an eps that count; heads share keys.
