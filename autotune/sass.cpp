@@ -49,12 +49,13 @@ struct Line {
 };
 
 // A loop is what a branch goes back over.
-Mix hottest(const std::vector<Line>& lines, const std::map<std::string, size_t>& labels) {
+std::vector<Mix> innermost(const std::vector<Line>& lines, const std::map<std::string, size_t>& labels) {
   std::vector<std::pair<size_t, size_t>> loops;
   for (size_t i = 0; i < lines.size(); i++)
     if (const auto label = labels.find(lines[i].target); label != labels.end() && label->second < i)
       loops.emplace_back(label->second, i);
-  Mix best;
+  std::sort(loops.begin(), loops.end());
+  std::vector<Mix> mixes;
   for (const auto& [begin, end] : loops) {
     const bool around = std::any_of(loops.begin(), loops.end(), [&, first = begin, last = end](const auto& other) {
       return other != std::pair{first, last} && other.first >= first && other.second <= last;
@@ -62,9 +63,15 @@ Mix hottest(const std::vector<Line>& lines, const std::map<std::string, size_t>&
     if (around) continue;
     Mix mix;
     for (size_t i = begin; i <= end; i++) mix += mix_of(lines[i].text);
-    if (mix.flops > best.flops) best = mix;
+    mixes.push_back(mix);
   }
-  return best;
+  return mixes;
+}
+
+const Multiprocessor* find_multiprocessor(int architecture) {
+  const auto* const found = std::find_if(std::begin(kMultiprocessors), std::end(kMultiprocessors),
+                                         [&](const Multiprocessor& l) { return l.architecture == architecture; });
+  return found == std::end(kMultiprocessors) ? nullptr : found;
 }
 
 }  // namespace
@@ -113,7 +120,7 @@ std::map<std::string, Listed> read_listing(const std::string& text) {
     if (!entry.empty()) {
       Listed& listed = all[entry];
       for (const Line& line : lines) listed.whole += mix_of(line.text);
-      listed.hot = hottest(lines, labels);
+      listed.loops = innermost(lines, labels);
     }
     lines.clear();
     labels.clear();
@@ -136,16 +143,32 @@ std::map<std::string, Listed> read_listing(const std::string& text) {
   return all;
 }
 
+Mix Listed::hot() const {
+  Mix best;
+  for (const Mix& mix : loops)
+    if (mix.flops > best.flops) best = mix;
+  return best;
+}
+
+int resident_blocks(int architecture, int registers, int threads, int64_t shared) {
+  const Multiprocessor* l = find_multiprocessor(architecture);
+  if (!l) return -1;
+  const int warps = up(threads, kWarp) / kWarp;
+  const int by_registers = kRegisters / (up(std::max(registers, 1) * kWarp, kRegisterGrain) * warps);
+  const int64_t by_shared = int64_t{l->shared_kib} * 1024 / std::max<int64_t>(1, shared + l->reserved);
+  return static_cast<int>(std::min<int64_t>({l->blocks, l->warps / warps, by_registers, by_shared}));
+}
+
 double occupancy(int architecture, int registers, int threads, int64_t shared) {
-  for (const Multiprocessor& l : kMultiprocessors) {
-    if (l.architecture != architecture) continue;
-    const int warps = up(threads, kWarp) / kWarp;
-    const int by_registers = kRegisters / (up(std::max(registers, 1) * kWarp, kRegisterGrain) * warps);
-    const int64_t by_shared = int64_t{l.shared_kib} * 1024 / std::max<int64_t>(1, shared + l.reserved);
-    const int64_t blocks = std::min<int64_t>({l.blocks, l.warps / warps, by_registers, by_shared});
-    return static_cast<double>(blocks * warps) / l.warps;
-  }
-  return -1;
+  const Multiprocessor* l = find_multiprocessor(architecture);
+  if (!l) return -1;
+  const int warps = up(threads, kWarp) / kWarp;
+  return static_cast<double>(resident_blocks(architecture, registers, threads, shared) * warps) / l->warps;
+}
+
+int reserved_shared(int architecture) {
+  const Multiprocessor* l = find_multiprocessor(architecture);
+  return l ? l->reserved : 0;
 }
 
 }  // namespace lathe::tune

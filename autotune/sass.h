@@ -28,13 +28,18 @@ struct Mix {
   double flops_each() const { return all == 0 ? 0 : static_cast<double>(flops) / all; }
 };
 struct Listed {
-  Mix whole;  // every instruction, counted once
-  Mix hot;    // of the innermost loop with most flops; nothing where there is no loop
+  Mix whole;               // every instruction, counted once
+  std::vector<Mix> loops;  // innermost ones, in the order of the code
+  Mix hot() const;         // of those the one with most flops; nothing where there is no loop
 };
 // By entry, from what `nvdisasm -c` prints.
 std::map<std::string, Listed> read_listing(const std::string& text);
 
-// How much of an architecture's warps a block's size lets run at once, from 0 to 1; -1 where its limits are not known.
+// Blocks that a multiprocessor of an architecture runs at once, and how much of its warps those are, from 0 to 1; -1
+// where its limits are not known.
+int resident_blocks(int architecture, int registers, int threads, int64_t shared);
 double occupancy(int architecture, int registers, int threads, int64_t shared);
+// Bytes of shared memory that the system takes of each block.
+int reserved_shared(int architecture);
 
 }  // namespace lathe::tune

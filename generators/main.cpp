@@ -21,6 +21,7 @@
 #include "autoschedulers.h"
 #include "compile_errors.h"
 #include "estimates.h"
+#include "grids.h"
 #include "kernel.h"
 #include "launches.h"
 #include "trips.h"
@@ -135,6 +136,13 @@ std::string launches_text(const Halide::Internal::Stmt& body) {
   return text;
 }
 
+// For each problem its launches, then an empty line.
+std::string grids_text(const Halide::Internal::LoweredFunc& function, const std::vector<std::string>& problems) {
+  std::string text;
+  for (const std::string& problem : problems) text += text_of(grids_of(function, parse_estimates(problem))) + "\n";
+  return text;
+}
+
 // What is told of the kernel as it is lowered, in words of ours.
 void write_told(const std::string& stem, const std::set<std::string>& told, const Halide::Module& module,
                 const std::vector<std::string>& problems) {
@@ -142,7 +150,9 @@ void write_told(const std::string& stem, const std::set<std::string>& told, cons
     if (function.name != module.name()) continue;
     for (const std::string& kind : told) {
       std::ofstream out(stem + "." + kind);
-      out << (kind == "trips" ? trips_text(function.body, problems) : launches_text(function.body));
+      out << (kind == "trips"   ? trips_text(function.body, problems)
+              : kind == "grids" ? grids_text(function, problems)
+                                : launches_text(function.body));
       if (!out.flush()) throw std::runtime_error("cannot write " + stem + "." + kind);
     }
   }
@@ -180,13 +190,13 @@ void generate(const Options& options) {
   std::map<Output, std::string> files;
   std::set<std::string> told;
   for (const std::string& kind : options.emit) {
-    if (kind == "trips" || kind == "launches") {
+    if (kind == "trips" || kind == "launches" || kind == "grids") {
       told.insert(kind);
       continue;
     }
     const auto found = kinds.find(kind);
     if (found == kinds.end()) {
-      std::vector<std::string> names{"trips", "launches"};
+      std::vector<std::string> names{"trips", "launches", "grids"};
       for (const auto& [name, file] : kinds) names.push_back(name);
       throw std::invalid_argument(
           fmt::format("unknown output kind '{}': expected one of {}", kind, fmt::join(names, ", ")));
@@ -301,12 +311,13 @@ int main(int argc, char** argv) {
   app.add_option("--records", options.records, "directory of tuned records");
   app.add_option("--tune-for", options.tune_for, "micro-architecture whose records to prefer");
   app.add_option("--out", options.directory, "directory for the outputs");
-  app.add_option("--emit", options.emit, "object, assembly, stmt, header, device_code, trips, launches")
+  app.add_option("--emit", options.emit, "object, assembly, stmt, header, device_code, trips, launches, grids")
       ->delimiter(',');
   app.add_option("--set", options.set, "knob=value, instead of the record's");
-  auto* problems = app.add_option("--problem", options.problems,
-                                  "the arguments to expect, for an autoscheduler and for trips: words NAME=W, NAME=WxH "
-                                  "or NAME=N");
+  auto* problems =
+      app.add_option("--problem", options.problems,
+                     "the arguments to expect, for an autoscheduler, trips and grids: words NAME=W, NAME=WxH "
+                     "or NAME=N");
   app.add_option("--autoscheduler", options.autoscheduler, "in place of the schedule, for comparison")
       ->check(CLI::IsMember({"Adams2019", "Li2018", "Mullapudi2016"}))
       ->needs(problems);

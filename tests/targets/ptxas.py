@@ -5,7 +5,7 @@ import pathlib
 import subprocess
 import sys
 
-BEGIN, END = "<!-- ptxas:begin -->\n", "<!-- ptxas:end -->\n"
+FUNCTIONS, OPERATORS = "ptxas", "operators"  # the tables, each between its marks
 # those in which the time of a call goes
 SHOWN = ("causal:plain", "causal:decay", "causal_normalised:plain", "state:plain", "state:decay", "readout", "decode",
          "map:elu1", "map:favor")
@@ -31,6 +31,23 @@ def table_of(functions):
         for a in work["architectures"].values():
             share = "" if a["occupancy"] is None else f", {100 * a['occupancy']:.0f} %"
             cells.append(f"{a['registers']}{share}")
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def operators_of(operators):
+    """The launches of the causal forward down, GPUs and widths across."""
+    heads = ["launch", *(f"{o['gpu']}, K = V = {o['K']}" for o in operators)]
+    lines = ["| " + " | ".join(heads) + " |", "|---" * len(heads) + "|"]
+    for launches in zip(*(o["launches"] for o in operators)):
+        times = launches[0]["times"]
+        cells = [(f"{times} times " if times > 1 else "") + f"`{launches[0]['kernel']}`"]
+        for one in launches:
+            cells.append(f"{1e6 * times * one['seconds']:.0f} us, {100 * one['share']:.0f} %, {one['binds']}")
+        lines.append("| " + " | ".join(cells) + " |")
+    for name, limit in (("(a) all, of the sum of their limits", "sum_of_limits"),
+                        ("(b) all, of the operator's limit", "own_limit")):
+        cells = [name, *(f"{1e6 * o['seconds']:.0f} us, {100 * o[limit] / o['seconds']:.0f} %" for o in operators)]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 
@@ -64,7 +81,8 @@ def main():
     parser.add_argument("--mcpu", help="architectures, all if not given")
     parser.add_argument("--brief", action="store_true", help="without listings of instructions")
     parser.add_argument("--table", type=pathlib.Path, help="the document whose table must be this one")
-    parser.add_argument("--write", action="store_true", help="... and is written instead")
+    parser.add_argument("--operators", type=pathlib.Path, help="the same for the table of the operator's launches")
+    parser.add_argument("--write", action="store_true", help="tables are written instead")
     options = parser.parse_args()
     options.folder.mkdir(parents=True, exist_ok=True)
     file = options.folder / f"{options.row}.json"
@@ -76,16 +94,20 @@ def main():
     code = subprocess.run(command, check=False, stdout=subprocess.DEVNULL).returncode
     if code != 0:
         sys.exit(code)
-    functions = json.loads(file.read_text())["functions"]
+    made = json.loads(file.read_text())
+    functions = made["functions"]
     wrong = list(faults_of(functions, not options.brief))
-    if options.table:
-        before, rest = options.table.read_text().split(BEGIN)
-        shown, after = rest.split(END)
-        made = table_of(functions)
+    for document, name, table in ((options.table, FUNCTIONS, lambda: table_of(functions)),
+                                  (options.operators, OPERATORS, lambda: operators_of(made["operators"]))):
+        if not document:
+            continue
+        begin, end = f"<!-- {name}:begin -->\n", f"<!-- {name}:end -->\n"
+        before, rest = document.read_text().split(begin)
+        shown, after = rest.split(end)
         if options.write:
-            options.table.write_text(before + BEGIN + made + END + after)
-        elif shown != made:
-            wrong.append(f"{options.table} shows another table; with --write it is written:\n{made}")
+            document.write_text(before + begin + table() + end + after)
+        elif shown != table():
+            wrong.append(f"{document} shows another table; with --write it is written:\n{table()}")
     print("\n".join(wrong) or f"{len(functions)} functions are as they should be")
     sys.exit(bool(wrong))
 

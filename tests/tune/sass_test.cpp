@@ -59,12 +59,12 @@ TEST(Listing, FindsTheInnermostLoopWithMostFlops) {
   const Listed& o = all.at("_kernel_o");
   EXPECT_EQ(o.whole.all, 12);
   EXPECT_EQ(o.whole.barriers, 1);
-  EXPECT_EQ(o.hot.all, 4);
-  EXPECT_EQ(o.hot.fma, 1);
-  EXPECT_EQ(o.hot.flops, 2);
-  EXPECT_EQ(o.hot.shared, 1);
-  EXPECT_EQ(o.hot.global, 1);
-  EXPECT_DOUBLE_EQ(o.hot.flops_each(), 0.5);
+  EXPECT_EQ(o.hot().all, 4);
+  EXPECT_EQ(o.hot().fma, 1);
+  EXPECT_EQ(o.hot().flops, 2);
+  EXPECT_EQ(o.hot().shared, 1);
+  EXPECT_EQ(o.hot().global, 1);
+  EXPECT_DOUBLE_EQ(o.hot().flops_each(), 0.5);
 }
 
 TEST(Occupancy, IsBoundByWhatRunsOutFirst) {

@@ -1,0 +1,60 @@
+#include "device_problem.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <sstream>
+#include <stdexcept>
+
+#include "measurer.h"
+
+namespace lathe::tune {
+
+namespace {
+
+// Kernels that only devices have. Of the caller's tensors each item has its own stretch, and each head.
+std::string device_only(const std::string& kernel, int chunk, const Shape& shape) {
+  const auto all = [](const std::string& rows) { return fmt::format("{}x{}x{}", rows, kItems, kHeads); };
+  const std::string rows = all(fmt::format("{}x{}", shape.D, chunk));
+  const std::string tensor = all(fmt::format("1x{}x{}x1", shape.D, chunk));
+  const std::string place = fmt::format("from=0 token=0 batch=0 rows={} width={}", chunk, shape.D);
+  if (kernel == "gather") return fmt::format("x={} y={} {}", tensor, rows, place);
+  if (kernel == "scatter") return fmt::format("y={} x={} all={} {}", rows, tensor, chunk, place);
+  if (kernel != "carry") return "";
+  const std::string state = fmt::format("{}x{}", shape.V, shape.D), many = fmt::format("{}x{}", kSequences, kHeads);
+  return fmt::format("u={0}x{2}x{1} left=1x{2}x{1} h={0}x{1} states={0}x{3}x{1}", state, many, kChunks, kChunks + 1);
+}
+
+// One for all items and heads: the state of zeros that a chunk adds to, the rows that a map projects on.
+bool shared(const std::string& kernel, const std::string& argument) {
+  return (kernel == "state" && argument == "h") || (is_map(kernel) && argument == "w");
+}
+
+}  // namespace
+
+std::string device_problem(const std::string& runner, const Limits& limits, const Space& space, int chunk,
+                           const Shape& shape) {
+  if (const std::string known = device_only(space.kernel, chunk, shape); !known.empty()) return known;
+  Job job;
+  job.kernel = space.kernel;
+  job.axis = space.axis;
+  job.arguments = space.arguments;
+  job.candidate.chunk = job.incumbent.chunk = chunk;
+  job.shapes = {shape};
+  job.extents = true;
+  job.verify = job.race = false;
+  const Outcome told = read_runner(run_child({runner}, nlohmann::json(job).dump(), limits), false);
+  if (!told.usable()) throw std::invalid_argument(told.detail);
+  std::string problem;
+  std::istringstream words(told.detail);
+  for (std::string word; words >> word;) {
+    const std::string name = word.substr(0, word.find('='));
+    const bool buffer = std::any_of(job.arguments.begin(), job.arguments.end(),
+                                    [&](const Argument& a) { return a.name == name && a.dimensions > 0; });
+    problem += (problem.empty() ? "" : " ") + word;
+    if (buffer) problem += shared(space.kernel, name) ? "x1x1" : fmt::format("x{}x{}", kItems, kHeads);
+  }
+  return problem;
+}
+
+}  // namespace lathe::tune
