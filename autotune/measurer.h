@@ -12,7 +12,7 @@ namespace lathe::tune {
 class Measurer {
  public:
   virtual ~Measurer() = default;
-  // "native", "emulated", "static-mca": what its figures may be used for.
+  // "native", "emulated", "static-mca", "static-sass": what its figures may be used for.
   virtual std::string fidelity() const = 0;
   // Whether candidates must answer rightly to be rated at all.
   virtual bool verifies() const { return true; }

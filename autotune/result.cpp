@@ -54,9 +54,10 @@ Json as_json(const Result& result, const Space& space, const Circumstances& c) {
            {timed ? "vs_default" : "cost", timed ? ratio_json(entry.outcome) : Json(entry.outcome.cost)}});
   Json evidence = {
       {"fidelity", c.fidelity},
-      {"metric", timed                      ? "ns_per_token"
-                 : c.fidelity == "emulated" ? "none"
-                                            : "cycles"},
+      {"metric", timed                         ? "ns_per_token"
+                 : c.fidelity == "emulated"    ? "none"
+                 : c.fidelity == "static-sass" ? "modelled_ps_per_token"
+                                               : "cycles"},
       {"problem", {{"text", c.problem}, {"shapes", c.shapes}}},
       {"machine", c.machine},
       {"date", c.date},

@@ -17,6 +17,7 @@
 #include "../files.h"
 #include "../hash.h"
 #include "../mca.h"
+#include "../sass_measurer.h"
 #include "maps.h"
 #include "registry.h"
 #include "rows.h"
@@ -125,6 +126,9 @@ std::unique_ptr<Measurer> measurer_of(const Request& request, const Tools& tools
   }
   if (!request.push.empty()) runner.push = wrapped_words(request.push);
   const Mca model{request.mca, request.mcpu, cli::program_folder() + "/lathe-runner"};
+  if (request.measure == "sass")
+    return sass_measurer(find_cuda_tools(cli::program_folder() + "/.."), request.mcpu, tools,
+                         cli::program_folder() + "/lathe-runner");
   if (request.measure == "native") {
     if (!request.rate) return runner_measurer(runner);
     return rated_measurer(runner_measurer(runner), mca_measurer(model, tools, nullptr));
@@ -221,7 +225,7 @@ Circumstances circumstances_of(const Request& request, const Tools& tools, const
                                const SweepOptions& options) {
   return {instance.key,
           uarch_of(request),
-          request.measure == "native" ? (request.emulated ? "emulated" : "native") : "static-mca",
+          request.measure == "native" ? (request.emulated ? "emulated" : "native") : "static-" + request.measure,
           shapes_text(options.shapes),
           generator_name(tools),
           request.command,

@@ -25,9 +25,10 @@ void add_options(CLI::App& app, Request& r) {
   app.add_option("--pin", r.pins,
                  "knob=value or knob=value,value; knob=any frees the chunk, which else stays as the row has it")
       ->take_all();
-  app.add_option("--measure", r.measure, "native, or mca: a static model that ranks and claims no time")
-      ->check(CLI::IsMember({"native", "mca"}));
-  app.add_option("--mcpu", r.mcpu, "llvm-mca's name of the processor to model");
+  app.add_option("--measure", r.measure,
+                 "native, or a static model that ranks and claims no time: mca, or sass for CUDA")
+      ->check(CLI::IsMember({"native", "mca", "sass"}));
+  app.add_option("--mcpu", r.mcpu, "the processor to model, as llvm-mca names it; of sass: sm_80 or sm_90");
   app.add_option("--mca", r.mca, "llvm-mca (default: llvm-mca-19)");
   app.add_flag("--rate", r.rate, "measure, and rate by the static model beside: how well does it rank?");
   app.add_option("--strategy", r.strategy, "exhaustive, random or ils")
