@@ -60,6 +60,21 @@ struct Roles {
     f.compute_root().gpu_tile(f.args()[0], f.args()[1], block_x, block_i, x, i, kSide, kSide, TailStrategy::RoundUp);
     batched(f, f, {block_x, block_i});
   }
+  // The same by threads that own four columns of a row each, where rows are the workspace's: to find an item and its
+  // head takes two divisions, which all four share.
+  void quads(Func f) const {
+    Var column = f.args()[0], row = f.args()[1];
+    f.compute_root()
+        .split(column, block_x, x, kSide, TailStrategy::RoundUp)
+        .split(x, x, xi, kVector, TailStrategy::RoundUp)
+        .split(row, block_i, i, kSide, TailStrategy::RoundUp)
+        .reorder(xi, x, i, block_x, block_i)
+        .gpu_threads(x, i)
+        .gpu_blocks(block_x, block_i);
+    // Halide 21 has no vectors of strict comparisons for OpenCL, and says so in an internal error
+    opencl ? f.unroll(xi) : f.vectorize(xi);
+    batched(f, f, {block_x, block_i});
+  }
   void line(Func f) const {
     f.compute_root().gpu_tile(f.args()[0], block_x, x, kSide, TailStrategy::RoundUp);
     batched(f, f, {block_x});
@@ -222,10 +237,12 @@ struct Roles {
   void placed(Func f) const {
     f.compute_root();
     const std::vector<RVar> r = f.rvars(0);
-    RVar element("element"), block("block"), thread("thread");
+    RVar element("element"), next("next"), block("block"), thread("thread");
     Stage stage = f.update().allow_race_conditions();
     stage.fuse(r[0], r[1], element)
-        .split(element, block, thread, kSide * kSide, TailStrategy::GuardWithIf)
+        .split(element, element, next, kVector, TailStrategy::GuardWithIf)
+        .split(element, block, thread, kSide * kSide / kVector, TailStrategy::GuardWithIf)
+        .unroll(next)
         .gpu_threads(thread)
         .gpu_blocks(block);
     const std::vector<Var> args = f.args();
@@ -282,7 +299,9 @@ struct Roles {
 void apply(Kernel& kernel, const Numbers& numbers, const Target& target) {
   batch(kernel);
   const Roles roles{kernel, numbers, target.has_feature(Target::OpenCL)};
-  if (numbers.contains("row_tile")) roles.align();
+  const bool copies =
+      roles.find(Role::copy).defined() || roles.find(Role::columns).defined() || roles.find(Role::recurrence).defined();
+  if (numbers.contains("row_tile") || copies) roles.align();
   roles.each({Role::output}, [&](Func f) { roles.output(f); });
   roles.each({Role::state, Role::projected}, [&](Func f) { roles.product(f); });
   roles.each({Role::system}, [&](Func f) {
@@ -290,7 +309,7 @@ void apply(Kernel& kernel, const Numbers& numbers, const Target& target) {
     roles.accumulate(roles.find(Role::outer), f);
   });
   roles.each({Role::copy, Role::columns, Role::recurrence},
-             [&](Func f) { Roles::rank(f) == 1 ? roles.line(f) : roles.squares(f); });
+             [&](Func f) { Roles::rank(f) == 1 ? roles.line(f) : roles.quads(f); });
   roles.each({Role::carried, Role::solve}, [&](Func f) {
     roles.squares(f);
     roles.updates(f, 0);
