@@ -21,7 +21,10 @@ if(TARGET lathe AND Python3_FOUND)
   target_link_libraries(lathe_sgemm_test PRIVATE lathe_tuner GTest::gtest fmt::fmt)
   add_test(NAME cuda/model COMMAND ${LATHE_SH} ${CMAKE_CURRENT_SOURCE_DIR}/ptxas.sh ${PROJECT_SOURCE_DIR}
                                    ${PROJECT_BINARY_DIR}/cuda $<TARGET_FILE:lathe_sgemm_test>)
-  set_tests_properties(cuda/model PROPERTIES SKIP_RETURN_CODE 77)
+  add_test(NAME cuda/sweep COMMAND ${LATHE_SH} ${CMAKE_CURRENT_SOURCE_DIR}/ptxas.sh ${PROJECT_SOURCE_DIR}
+                                   ${PROJECT_BINARY_DIR}/cuda ${LATHE_SH} ${CMAKE_CURRENT_SOURCE_DIR}/sass_sweep.sh
+                                   $<TARGET_FILE:lathe> ${CMAKE_CURRENT_BINARY_DIR}/sass_sweep)
+  set_tests_properties(cuda/model cuda/sweep PROPERTIES SKIP_RETURN_CODE 77)
 endif()
 
 # The C functions with tensors on a CUDA device: the machine's, if it has a driver, else one of our own, which interprets PTX
