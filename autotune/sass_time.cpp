@@ -92,7 +92,7 @@ class Multiprocessor {
     for (int n = 0; n < resident_; n++) begin(0);
     while (!blocks_.empty()) {
       int64_t next = kNever;
-      for (size_t s = 0; s < kSchedulers; s++) next = std::min(next, schedule(s));
+      for (Scheduler& s : schedulers_) next = std::min(next, schedule(s));
       now_ = std::max(now_ + 1, next);
     }
     return ended_;
@@ -102,7 +102,8 @@ class Multiprocessor {
   static constexpr int64_t kNever = INT64_MAX;
 
   struct Scheduler {
-    std::list<Running> warps;
+    std::list<Running> warps;  // the oldest first
+    std::list<Running>::iterator last = warps.end();
     std::array<int64_t, 2> fma{};  // when each pipe is free
     int64_t alu = 0, special = 0, uniform = 0, address = 0;
     std::deque<int64_t> accesses;  // when those that wait go on
@@ -125,28 +126,30 @@ class Multiprocessor {
     return program_.code()[static_cast<size_t>(w.trace->steps[w.at].at)];
   }
 
-  // Issues from the scheduler if it can now; when it next might.
-  int64_t schedule(size_t s) {
-    Scheduler& scheduler = schedulers_[s];
+  // Issues from the scheduler if it can now; when it next might. The warp that issued last goes first, then the oldest.
+  int64_t schedule(Scheduler& s) {
     int64_t soonest = kNever;
-    for (auto at = scheduler.warps.begin(); at != scheduler.warps.end(); ++at) {
-      if (at->waits) continue;
-      const int64_t when = could_issue(scheduler, *at);
-      if (when > now_) {
+    auto chosen = s.warps.end();
+    const auto consider = [&](std::list<Running>::iterator at) {
+      if (chosen != s.warps.end() || at->waits) return;
+      const int64_t when = could_issue(s, *at);
+      if (when > now_)
         soonest = std::min(soonest, when);
-        continue;
-      }
-      issue(scheduler, *at);
-      if (at->at == at->trace->steps.size()) {
-        end(*at->block);
-        scheduler.warps.erase(at);
-      } else if (at != scheduler.warps.begin() && !at->waits) {
-        // the warp that issued last goes first, then the oldest
-        scheduler.warps.splice(scheduler.warps.begin(), scheduler.warps, at);
-      }
-      return now_ + 1;
+      else
+        chosen = at;
+    };
+    if (s.last != s.warps.end()) consider(s.last);
+    for (auto at = s.warps.begin(); at != s.warps.end() && chosen == s.warps.end(); ++at)
+      if (at != s.last) consider(at);
+    if (chosen == s.warps.end()) return soonest;
+    issue(s, *chosen);
+    s.last = chosen;
+    if (chosen->at == chosen->trace->steps.size()) {
+      end(*chosen->block);
+      s.warps.erase(chosen);
+      s.last = s.warps.end();
     }
-    return soonest;
+    return now_ + 1;
   }
 
   int64_t could_issue(Scheduler& s, const Running& w) const {

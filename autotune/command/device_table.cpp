@@ -139,7 +139,9 @@ class DeviceTable {
   static std::string in_short(const Figures& f) {
     std::string text = std::to_string(f.assembled.registers);
     if (f.occupancy >= 0) text += fmt::format(", {:.0f} %", 100 * f.occupancy);
-    if (f.model) text += fmt::format(", {} {:.0f} %", f.model->parts.binds(), 100 * f.model->share());
+    // what fills only memory of the kernel's own has no limit to be held against
+    if (f.model && f.model->limit_seconds > 0)
+      text += fmt::format(", {} {:.0f} %", f.model->parts.binds(), 100 * f.model->share());
     return text;
   }
 
