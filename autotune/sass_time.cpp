@@ -8,9 +8,9 @@
 #include <map>
 #include <stdexcept>
 #include <tuple>
-#include <unordered_map>
 #include <utility>
 
+#include "sass_cache.h"
 #include "sass_values.h"
 
 namespace lathe::tune::sass {
@@ -24,38 +24,8 @@ constexpr int kAddressCycles = 4;   // a scheduler's accesses to memory are that
 constexpr int kAccessCycles = 2;    // and all schedulers' together at least that far
 constexpr size_t kAccessQueue = 5;  // of accesses that wait
 constexpr int kSpecialLatency = 20, kConstantLatency = 30, kReadLatency = 10, kBarrierCycles = 8;
-constexpr int kSector = 32;
 constexpr double kPortBytes = 64;  // from the second-level cache in a cycle
 constexpr int kRounds = 4;  // of as many blocks as run at once: the first fills the multiprocessor, the last empties it
-
-// What the first level holds, by lines, the one that was used last in front.
-class Cache {
- public:
-  explicit Cache(int64_t bytes) : lines_(static_cast<size_t>(std::max<int64_t>(bytes / 128, 1))) {}
-
-  // How many of the sectors were not there.
-  int take(uint64_t line, uint8_t sectors) {
-    if (const auto found = places_.find(line); found != places_.end()) {
-      used_.splice(used_.begin(), used_, found->second);
-    } else {
-      used_.push_front({line, 0});
-      places_[line] = used_.begin();
-      if (used_.size() > lines_) {
-        places_.erase(used_.back().line);
-        used_.pop_back();
-      }
-    }
-    uint8_t& held = used_.front().sectors;
-    const auto missing = static_cast<uint8_t>(sectors & ~held);
-    held |= sectors;
-    return std::popcount(missing);
-  }
-
- private:
-  size_t lines_;
-  std::list<Touched> used_;
-  std::unordered_map<uint64_t, std::list<Touched>::iterator> places_;
-};
 
 struct BlockTrace {
   std::vector<Trace> warps;
@@ -231,8 +201,12 @@ class Multiprocessor {
     // a mask of barriers that were waited for says that nothing is under them now
     for (int b = 0; b < kBarriers; b++)
       if (i.control.waits >> b & 1) w.clears[static_cast<size_t>(b)].clear();
-    if (i.control.sets < kBarriers) w.clears[static_cast<size_t>(i.control.sets)].push_back(done);
-    if (i.control.read_sets < kBarriers) w.clears[static_cast<size_t>(i.control.read_sets)].push_back(read);
+    for (const auto& [b, when] : {std::pair{i.control.sets, done}, std::pair{i.control.read_sets, read}}) {
+      if (b >= kBarriers) continue;
+      auto& clears = w.clears[static_cast<size_t>(b)];
+      std::erase_if(clears, [&](int64_t clear) { return clear <= now_; });
+      clears.push_back(when);
+    }
     w.ready = now_ + std::max(1, i.control.stall);
     w.at++;
     if (i.code == "BAR") meet(w);

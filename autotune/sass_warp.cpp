@@ -4,8 +4,7 @@
 
 #include <algorithm>
 #include <bit>
-#include <cmath>
-#include <cstring>
+#include <map>
 #include <set>
 #include <stdexcept>
 #include <string_view>
