@@ -46,10 +46,12 @@ Expr length(Kernel& kernel, const Var& i, const RDom& r, const std::function<Exp
 }  // namespace
 
 // How far a token's k^T v lies from that of the one before it, and how long the momentum is: the lengths of their rows.
-// k(K), k_last(K), v(V), v_last(V), p(V, K). Tokens that are the same lie exactly nowhere apart.
+// k(K), k_last(K), v(V), v_last(V), p(V, K), of which `keys` and `values` are no padding: zero times an infinity is
+// NaN. Tokens that are the same lie exactly nowhere apart.
 LATHE_KERNEL(adaptive_rows, device) {
   auto k = kernel.buffer("k", 1), k_last = kernel.buffer("k_last", 1), v = kernel.buffer("v", 1),
        v_last = kernel.buffer("v_last", 1), p = kernel.buffer("p");
+  auto keys = kernel.number<int32_t>("keys"), values = kernel.number<int32_t>("values");
   Var key("key");
   RDom x(0, v.dim(0).extent(), "x");
   Func rows("rows");
@@ -59,8 +61,10 @@ LATHE_KERNEL(adaptive_rows, device) {
     return select(less(abs(difference), std::numeric_limits<float>::infinity()), difference,
                   k(key) * v(c) - k_last(key) * v_last(c));
   };
-  Expr distance = length(kernel, key, x, apart), size = length(kernel, key, x, [&](const Expr&c) { return p(c, key); });
-  rows(key) = Tuple(distance, size);
+  const auto within = [&](const std::function<Expr(Expr)>& f) {
+    return length(kernel, key, x, [&](const Expr& c) { return select(key < keys && c < values, f(c), 0.f); });
+  };
+  rows(key) = Tuple(within(apart), within([&](const Expr& c) { return p(c, key); }));
   kernel.output(Role::per_token, rows);
 }
 

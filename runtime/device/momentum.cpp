@@ -48,7 +48,8 @@ void Recurrence::adapt(const OutputHeads& of, int64_t first) {
   const int64_t before = first - s_.N;
   const auto find = [&](auto&& last_key, auto&& last_value) {
     launcher_.call(*k_.adaptive_rows, k(first), last_key, v(of, first), last_value, rows(momentum_, of.values),
-                   row(apart_, of.values, 0, s_.N), row(length_, of.values, 0, s_.N));
+                   static_cast<int32_t>(s_.K), static_cast<int32_t>(s_.V), row(apart_, of.values, 0, s_.N),
+                   row(length_, of.values, 0, s_.N));
   };
   if (first == 0)
     find(row(last_key_, of.values, 0, s_.N), row(last_value_, of.values, 0, s_.N));
