@@ -275,12 +275,15 @@ Plan make_plan(const lathe_desc& desc, const lathe_arg* args, size_t n_args, int
   if (plan.device != kCpu) check_device(plan.meaning, problem);
   plan.row = plan.device == kCpu ? choose_row() : device_row(plan.device);
   plan.kernels = choose_kernels(plan.meaning, plan.row.row);
+  const bool device = plan.device != kCpu;
+  // numbers of tokens, which the host of a CPU row widens itself
+  for (uint32_t role : {uint32_t{LATHE_GATE}, uint32_t{LATHE_DT}, uint32_t{LATHE_BETA}})
+    if (device && plan.present[role]) need(plan.row.row, "gather", name_of(plan.storage[role]));
   for (uint32_t role : {uint32_t{LATHE_Q}, uint32_t{LATHE_K}, uint32_t{LATHE_V}, uint32_t{LATHE_O},
                         uint32_t{LATHE_OUT_GATE}, uint32_t{LATHE_A}, uint32_t{LATHE_B}, gradient_of(LATHE_Q),
                         gradient_of(LATHE_K), gradient_of(LATHE_V), gradient_of(LATHE_O), gradient_of(LATHE_GATE),
                         gradient_of(LATHE_DT), gradient_of(LATHE_BETA), gradient_of(LATHE_OUT_GATE)})
     if (plan.present[role] && plan.storage[role] != Storage::kF32) {
-      const bool device = plan.device != kCpu;
       need(plan.row.row, device ? "gather" : "widen", name_of(plan.storage[role]));
       need(plan.row.row, device ? "scatter" : "narrow", name_of(plan.storage[role]));
     }

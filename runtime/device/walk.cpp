@@ -133,6 +133,19 @@ class Nowhere : public Device {
   void launch(const Launch&) override {}
 };
 
+// What the formula of a variant makes of a gate, or of a decay and a step, is all that devices know of it.
+bool known_formula(const Variant& v) {
+  const float g = -0.75F, dt = 0.5F;
+  float left = 0;
+  v.log_decays({{reinterpret_cast<const char*>(&g), 0, Storage::kF32},
+                {reinterpret_cast<const char*>(&dt), 0, Storage::kF32},
+                0,
+                1},
+               1, &left);
+  const bool brings_one = (v.inputs & bits({LATHE_GATE, LATHE_DECAY})) != 0;
+  return !v.decays() || (brings_one && left == (v.steps() ? g * dt : g));
+}
+
 }  // namespace
 
 void check_device(const Meaning& m, const Problem& p) {
@@ -140,6 +153,7 @@ void check_device(const Meaning& m, const Problem& p) {
     fail(LATHE_UNSUPPORTED, "device tensors: expected a call without {}, which devices do not compute yet", what);
   };
   const bool scans = !m.variant->directed() || (m.variant->transition == "decay" && !m.variant->weighs());
+  if (!known_formula(*m.variant)) refuse("a formula of its own for what tokens leave of a state");
   if (m.op->backward() && (!scans || m.variant->corrects())) refuse("gradients of this variant");
   if (m.op->backward() && m.clamps()) refuse("CLAMP_GATES beside gradients");
   if (m.op->backward() && p.mixes()) refuse("gradients of mixtures");
