@@ -2,6 +2,8 @@
 // the CPU's walks (docs/operators.md), all chunks of all sequences at once.
 #pragma once
 
+#include <numeric>
+
 #include "tiles.h"
 
 namespace lathe {
@@ -54,9 +56,10 @@ class Gradients : public Tiles {
   Items of_turned_{};
 
  private:
+  // So many rows that the next item begins where a part of memory may.
   static int64_t spaced(int64_t rows) {
-    const int64_t floats = kDeviceAlignment / sizeof(float);
-    return rows % floats == 0 ? 1 : floats;
+    constexpr int64_t floats = kDeviceAlignment / sizeof(float);
+    return floats / std::gcd(rows, floats);
   }
   Tile through_map(uint32_t role, const Tile& dy, const Items& items);
   void add_projection(const Tile& du, const Tile& x);
