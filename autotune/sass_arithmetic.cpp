@@ -45,7 +45,7 @@ void Values::multiply_add(const Instruction& i, uint32_t active) {
       for (const Operand* o : p.sets) set(*o, lane, sum < added);
       return;
     }
-    const uint64_t sum = uint64_t{a * b} + get(c, lane) + (i.has("X") ? carried(p, 0, lane) : 0);
+    const uint64_t sum = uint64_t{static_cast<uint32_t>(a * b)} + get(c, lane) + (i.has("X") ? carried(p, 0, lane) : 0);
     put(*p.to, lane, static_cast<uint32_t>(sum));
     for (const Operand* o : p.sets) set(*o, lane, sum >> 32);
   });

@@ -51,12 +51,12 @@ Operand memory(std::string_view text) {
   while (!text.empty()) {
     const size_t plus = text.find('+');
     std::string_view part = text.substr(0, plus);
-    text.remove_prefix(plus == text.npos ? text.size() : plus + 1);
+    text.remove_prefix(plus == std::string_view::npos ? text.size() : plus + 1);
     const std::string_view name = before_dot(part);
     if (const int reg = numbered(name, "R", "Z", kZero); reg >= 0) {
       operand.index = reg;
-      operand.wide = part.find(".64") != part.npos;
-      if (const size_t scale = part.find(".X"); scale != part.npos)
+      operand.wide = part.find(".64") != std::string_view::npos;
+      if (const size_t scale = part.find(".X"); scale != std::string_view::npos)
         operand.scale = static_cast<int>(whole(part.substr(scale + 2)));
     } else if (const int uniform = numbered(name, "UR", "Z", kUniformZero); uniform >= 0) {
       operand.uniform = uniform;
@@ -79,9 +79,9 @@ Operand operand_of(std::string_view text) {
   }
   if (take(text, "c[0x0][") || take(text, "c[0x3][") || take(text, "c[0x4][")) {
     operand.kind = Kind::constant;
-    if (whole_text.find("c[0x0]") == whole_text.npos) operand.index = 1;  // of another bank than arguments
+    if (whole_text.find("c[0x0]") == std::string_view::npos) operand.index = 1;  // of another bank than arguments
     std::string_view at = text.substr(0, text.find(']'));
-    if (const size_t plus = at.find('+'); plus != at.npos) at = at.substr(plus + 1);
+    if (const size_t plus = at.find('+'); plus != std::string_view::npos) at = at.substr(plus + 1);
     operand.number = whole(at);
     return operand;
   }
@@ -124,7 +124,7 @@ Instruction instruction_of(std::string_view text, const std::map<std::string, in
   const size_t end = std::min(text.find(' '), text.size());
   std::string_view code = text.substr(0, end);
   made.code = before_dot(code);
-  while (code.find('.') != code.npos) {
+  while (code.find('.') != std::string_view::npos) {
     code.remove_prefix(code.find('.') + 1);
     made.modifiers.emplace_back(before_dot(code));
   }
@@ -132,7 +132,7 @@ Instruction instruction_of(std::string_view text, const std::map<std::string, in
     const size_t comma = std::min(rest.find(", "), rest.size());
     const std::string_view one = trimmed(rest.substr(0, comma));
     rest.remove_prefix(std::min(comma + 2, rest.size()));
-    if (const size_t label = one.find("`("); label != one.npos) {
+    if (const size_t label = one.find("`("); label != std::string_view::npos) {
       const auto found = labels.find(one.substr(label + 2, one.find(')') - label - 2));
       if (found != labels.end()) made.target = found->second;
     } else {
@@ -198,7 +198,7 @@ std::map<std::string, Code> read_code(const std::string& listing) {
     }
     line = trimmed(line);
     const size_t words = line.rfind("/* 0x");
-    if (section.name.empty() || words == line.npos) continue;
+    if (section.name.empty() || words == std::string_view::npos) continue;
     const auto encoded = static_cast<uint64_t>(whole(line.substr(words + 3, 18)));
     if (words == 0) {  // the second word has a line of its own
       if (!section.lines.empty()) section.lines.back().high = encoded;

@@ -340,7 +340,7 @@ Modelled model_time(const Program& program, const Grid& grid, const Gpu& gpu, in
   std::vector<BlockTrace> traces;
   for (int n = 0; n < resident; n++) {
     BlockTrace block;
-    const int64_t number = (2 * n + 1) * blocks / (2 * resident);
+    const int64_t number = (int64_t{2} * n + 1) * blocks / (int64_t{2} * resident);
     for (int warp = 0; warp < grid.warps(); warp++) block.warps.push_back(follow(program, grid, number, warp));
     traces.push_back(std::move(block));
   }

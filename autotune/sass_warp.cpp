@@ -8,6 +8,7 @@
 #include <set>
 #include <stdexcept>
 #include <string_view>
+#include <utility>
 
 #include "sass_values.h"
 
@@ -190,7 +191,7 @@ constexpr Meaning kMeanings[] = {
 
 }  // namespace
 
-Program::Program(const Code& code, int architecture) : code_(code), architecture_(architecture) {
+Program::Program(Code code, int architecture) : code_(std::move(code)), architecture_(architecture) {
   for (const Instruction& i : code_) {
     const auto* const found =
         std::find_if(std::begin(kMeanings), std::end(kMeanings), [&](const Meaning& m) { return m.code == i.code; });

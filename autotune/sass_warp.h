@@ -50,7 +50,7 @@ struct Meaning;
 // A function's code, and what its instructions mean. One that is unknown is refused where it is reached.
 class Program {
  public:
-  Program(const Code& code, int architecture);
+  Program(Code code, int architecture);
   const Code& code() const { return code_; }
   Pipe pipe(int at) const;
   const Meaning& meaning(int at) const;  // throws std::invalid_argument naming an instruction that is unknown

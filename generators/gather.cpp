@@ -83,13 +83,16 @@ void sum_decays(Kernel& kernel, const std::function<Expr(Expr)>& log_decay) {
   Var i("i"), part("part"), lane("lane");
   // as in gate_sums
   constexpr float least = -288;
-  Expr doublings = log_decay(token) * 1.44269504088896341f;
+  const Expr log = log_decay(token), doublings = log * 1.44269504088896341f, none = less(doublings, least);
+  const Expr kept = select(none, least, doublings);
   Func b("b"), left("left");
   b(i, part) = undef<float>();
   Expr before = max(token - 1, 0);
-  Expr sum = select(token > 0, b(before, 1), 0.f) + select(less(doublings, least), least, doublings);
+  // fractions alone are added, which as a part of larger sums would lose more; and what a float32 lacks of log2(e)
+  Expr fraction = strict_float(kept - nearest_whole(kept)) + select(none, 0.f, log * 1.925963033500e-8f);
+  Expr sum = select(token > 0, b(before, 1), 0.f) + fraction;
   b(token, 1) = sum - nearest_whole(sum);
-  b(token, 0) = select(token > 0, b(before, 0), 0.f) + nearest_whole(sum);
+  b(token, 0) = select(token > 0, b(before, 0), 0.f) + (nearest_whole(kept) + nearest_whole(sum));
   Expr last = kernel.chunk() - 1;
   left(lane) = power_of_fraction(b(last, 1)) * power_of_whole(b(last, 0));
   kernel.output(Role::serial, b);

@@ -36,6 +36,7 @@ size_t Tables::append(const std::vector<int64_t>& list) {
 Items Tables::add(const std::vector<Item>& items) {
   const auto list = [&](int64_t Item::*part) {
     std::vector<int64_t> numbers;
+    numbers.reserve(items.size());
     for (const Item& item : items) numbers.push_back(item.*part);
     return append(numbers);
   };
@@ -86,6 +87,7 @@ std::vector<Ends> Tables::ends(const Problem& p, uint32_t role, int64_t chunk, c
   for (const int64_t end : std::set<int64_t>(chunks.begin(), chunks.end())) {
     const auto of_those = [&](Items items, int64_t each) {
       std::vector<int64_t> list;
+      list.reserve(chunks.size());
       for (const int64_t count : chunks) list.push_back(count == end ? each : 0);
       items.rows = items.all = append(list);
       return items;
