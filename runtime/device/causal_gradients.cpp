@@ -87,16 +87,10 @@ Tile CausalGradients::turned(const Tile& x) {
 void CausalGradients::forth() {
   const bool normalises = normalise();
   const Tile entering = turned_states(LATHE_STATE_IN), vt = turned(v_), dq = like(q_), more = like(keys_);
-  if (normalises) sums_ = scan_sums(keys_, sums_of_keys(LATHE_Z_IN), forth_);
+  if (normalises) sums_ = scan_sums(keys_, entering_sums(LATHE_Z_IN), forth_);
   const Tile z = normalises ? running_sums(keys_, sums_, forth_) : nothing_;
-  Tile inverses = nothing_;
-  if (normalises) {
-    inverses = numbers_of_rows(q_), slopes_ = numbers_of_rows(q_);
-    for (int64_t query = 0; query < s_.HQ / s_.HK; query++) {
-      const Heads of = heads_of(s_.HQ, query);
-      denominators(rows(q_, of), rows(z), row(inverses, of, 0, items_.count));
-    }
-  }
+  const Tile inverses = normalises ? inverses_of(q_, [&] { return rows(z); }) : nothing_;
+  if (normalises) slopes_ = numbers_of_rows(q_);
   g_ = outputs_weighed(items_, d_.C, inverses);
   for (int64_t value = 0; value < group_.values(); value++) {
     const Heads of = heads_of(s_.HV, value);
@@ -131,7 +125,8 @@ void CausalGradients::forth() {
 
 void CausalGradients::back() {
   const Tile q = mirrored(q_), k = mirrored(keys_), v = mirrored(v_), g = mirrored(g_), qt = turned(q), gt = turned(g);
-  const Tile state = states(gradient_of(LATHE_STATE_OUT)), turned_state = turned_states(gradient_of(LATHE_STATE_OUT));
+  const Tile state = entering_states(gradient_of(LATHE_STATE_OUT)),
+             turned_state = turned_states(gradient_of(LATHE_STATE_OUT));
   const Tile dk = like(k), dv = like(v), dstate = tile(d_.V, d_.K, s_.N, s_.HV), more_k = like(k),
              more_v = tile(d_.V, d_.C, k.items, s_.HK);
   for (int64_t value = 0; value < group_.values(); value++) {
@@ -176,7 +171,7 @@ void CausalGradients::add_normaliser(const Tile& dk) {
     else
       add(weighed, all(weighed), rows(q_, of), row(slopes_, of, 0, items_.count));
   }
-  const Tile keys = mirrored(weighed), entering = scan_sums(keys, sums_of_keys(gradient_of(LATHE_Z_OUT)), back_);
+  const Tile keys = mirrored(weighed), entering = scan_sums(keys, entering_sums(gradient_of(LATHE_Z_OUT)), back_);
   sum(dk, all(dk), rows(running_sums(keys, entering, back_)), false);
   const Tensor& x = p_[gradient_of(LATHE_Z_IN)];
   if (!x.present()) return;
@@ -221,7 +216,7 @@ void CausalGradients::finish_gates() {
   Tile last = later_sums(dots, no_numbers(dots), of_turned_, number_of_all(nothing_, s_.N, s_.HV), d_.V, s_.N);
   if (normalise()) {
     const Tile of_sums = tile(kRows, kRows, s_.N, s_.HK);
-    const Tile gradient = sums_of_keys(gradient_of(LATHE_Z_OUT));
+    const Tile gradient = entering_sums(gradient_of(LATHE_Z_OUT));
     launcher_.call(*k_.row_dots, rows(sums_, all(sums_), items_.count, s_.N), rows(gradient), row(of_sums));
     last = later_sums(of_sums, no_numbers(of_sums), of_turned_, start(last), kRows, s_.N);
   }

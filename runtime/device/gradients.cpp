@@ -22,23 +22,11 @@ void Gradients::add(const Tile& x, const Heads& h, DeviceBuffer&& y, DeviceBuffe
   launcher_.call(*k_.add_rows, rows(x, h), y, by, rows(x, h));
 }
 
-Tile Gradients::states(uint32_t role) {
-  const Tensor& x = p_[role];
-  if (!x.present()) return zeros(d_.V, d_.K, s_.N, s_.HV);
-  return gather(x, of_states(x), of_states_, s_.V, d_.V, d_.K, s_.HV);
-}
-
 Tile Gradients::turned_states(uint32_t role) {
   const Tensor& x = p_[role];
   if (!x.present()) return zeros(d_.K, d_.V, s_.N, s_.HV);
   const Shape s = of_states(x);
   return gather(x, {s.row, s.column, s.batch, s.head}, of_turned_, s_.K, d_.K, d_.V, s_.HV);
-}
-
-Tile Gradients::sums_of_keys(uint32_t role) {
-  const Tensor& x = p_[role];
-  if (!x.present()) return zeros(d_.K, kRows, s_.N, s_.HK);
-  return gather(x, of_sums(x), of_sums_, s_.K, d_.K, kRows, s_.HK);
 }
 
 Tile Gradients::outputs_weighed(const Items& items, int64_t tile_rows, const Tile& inverses) {
@@ -102,10 +90,8 @@ Tile Gradients::through_map(uint32_t role, const Tile& dy, const Items& items) {
 
   // dx += du W, of W as it comes
   const Tensor& w = p_[LATHE_PROJECTION];
-  const int r = w.rank;
   const Tile as_it_comes =
-      gather(w, {dimension(w, r - 1), dimension(w, r - 2), {1, 0}, r == 3 ? dimension(w, 0) : Dimension{1, 0}},
-             of_rows_of_projection_, s_.D, d_.D, d_.M, r == 3 ? w.shape[0] : 1);
+      gather(w, of_projection(w), of_rows_of_projection_, s_.D, d_.D, d_.M, w.rank == 3 ? w.shape[0] : 1);
   const Tile more = like(dx);
   read_out(rows(du),
            {as_it_comes.place,
@@ -143,12 +129,9 @@ void Gradients::add_projection(const Tile& du, const Tile& x) {
 void Gradients::finish_projection() {
   const Tensor& w = p_[gradient_of(LATHE_PROJECTION)];
   if (!w.present()) return;
-  const int r = w.rank;
   // of no tokens it is zero
-  if (projection_gradient_.heads == 0) projection_gradient_ = zeros(d_.D, d_.M, 1, r == 3 ? s_.HK : 1);
-  scatter(projection_gradient_, 0, w,
-          {dimension(w, r - 1), dimension(w, r - 2), {1, 0}, r == 3 ? dimension(w, 0) : Dimension{1, 0}},
-          of_rows_of_projection_, s_.D);
+  if (projection_gradient_.heads == 0) projection_gradient_ = zeros(d_.D, d_.M, 1, w.rank == 3 ? s_.HK : 1);
+  scatter(projection_gradient_, 0, w, of_projection(w), of_rows_of_projection_, s_.D);
 }
 
 }  // namespace lathe

@@ -37,10 +37,18 @@ class Gradients : public Tiles {
     return {nothing_.place, kFloat, {{x.columns, 1}, {x.rows, x.columns}, {x.items, 0}, {x.heads, 0}}};
   }
 
-  // Of the sequences, from the caller or zero: states and their gradients, and the same transposed; sums of keys.
-  Tile states(uint32_t role);
+  // entering_states(), transposed.
   Tile turned_states(uint32_t role);
-  Tile sums_of_keys(uint32_t role);
+  // One over the denominators of queries, which have `sums()` of keys.
+  template <typename Sums>
+  Tile inverses_of(const Tile& q, Sums sums) {
+    const Tile to = numbers_of_rows(q);
+    for (int64_t query = 0; query < s_.HQ / s_.HK; query++) {
+      const Heads of = heads_of(s_.HQ, query);
+      denominators(rows(q, of), sums(), row(to, of, 0, q.items));
+    }
+    return to;
+  }
   // OUT's gradient, by the inverse denominators of its rows where there are such.
   Tile outputs_weighed(const Items& items, int64_t tile_rows, const Tile& inverses);
   // dq = dq + dden z, where dden, which comes of dq as it was, is what the denominators' gradients are.
@@ -60,6 +68,11 @@ class Gradients : public Tiles {
   static int64_t spaced(int64_t rows) {
     constexpr int64_t floats = kDeviceAlignment / sizeof(float);
     return floats / std::gcd(rows, floats);
+  }
+  // [M,D] of each head, as it comes.
+  static Shape of_projection(const Tensor& w) {
+    const int r = w.rank;
+    return {dimension(w, r - 1), dimension(w, r - 2), {1, 0}, r == 3 ? dimension(w, 0) : Dimension{1, 0}};
   }
   Tile through_map(uint32_t role, const Tile& dy, const Items& items);
   void add_projection(const Tile& du, const Tile& x);

@@ -11,9 +11,9 @@ void NoncausalGradients::run() {
   if (reads) of_queries_ = tables_.chunks(p_, LATHE_Q, query_rows_);
   if (adds) of_keys_ = tables_.chunks(p_, gradient_of(LATHE_K), key_rows_);
   begin_gradients(LATHE_K, d_.C, std::max(query_rows_, key_rows_));
-  state_ = states(gradient_of(LATHE_STATE_OUT)), z_ = sums_of_keys(gradient_of(LATHE_Z_OUT));
+  state_ = entering_states(gradient_of(LATHE_STATE_OUT)), z_ = entering_sums(gradient_of(LATHE_Z_OUT));
   // what all queries read, the state transposed
-  Tile turned = turned_states(LATHE_STATE_IN), sums = sums_of_keys(LATHE_Z_IN);
+  Tile turned = turned_states(LATHE_STATE_IN), sums = entering_sums(LATHE_Z_IN);
   if (adds) sum_keys(turned, sums);
   if (reads) of_queries(turned, sums);
   if (adds) of_keys(turned);
@@ -40,12 +40,9 @@ void NoncausalGradients::of_queries(const Tile& turned, const Tile& sums) {
   const bool normalises = normalise();
   const Tile q = mapped(LATHE_Q, of_queries_, query_rows_), dq = like(q);
   const Tile more = tile(d_.K, query_rows_, s_.N, s_.HK);
-  const Tile inverses = normalises ? numbers_of_rows(q) : nothing_, slopes = normalises ? numbers_of_rows(q) : nothing_;
   const auto again = [&] { return row_again(sums, all(sums), query_rows_, 0, s_.N); };
-  for (int64_t query = 0; normalises && query < s_.HQ / s_.HK; query++) {
-    const Heads of = heads_of(s_.HQ, query);
-    denominators(rows(q, of), again(), row(inverses, of, 0, s_.N));
-  }
+  const Tile inverses = normalises ? inverses_of(q, again) : nothing_,
+             slopes = normalises ? numbers_of_rows(q) : nothing_;
   const Tile g = outputs_weighed(of_queries_, query_rows_, inverses);
   for (int64_t query = 0; query < s_.HQ / s_.HK; query++) {
     const Heads of_query = heads_of(s_.HQ, query);

@@ -255,8 +255,8 @@ class Tiles {
     if (x.present()) return gather(x, of_states(x), of_states_, s_.V, d_.V, d_.K, s_.state_heads());
     return zeros(d_.V, d_.K, s_.N, s_.state_heads());
   }
-  Tile entering_sums() {
-    const Tensor& x = p_[LATHE_Z_IN];
+  Tile entering_sums(uint32_t role = LATHE_Z_IN) {
+    const Tensor& x = p_[role];
     if (x.present()) return gather(x, of_sums(x), of_sums_, s_.K, d_.K, kRows, s_.HK);
     return zeros(d_.K, kRows, s_.N, s_.HK);
   }
