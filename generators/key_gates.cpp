@@ -29,21 +29,19 @@ LATHE_KERNEL(gate_sums, once) {
   Var key("key"), i("i");
   Expr tokens = g.dim(1).extent();
   RDom token(0, tokens, "token");
-  Func rest("rest"), whole("whole"), left("left"), rise("rise");
+  Func sums("sums"), left("left"), rise("rise");
   // what is below it leaves nothing, even of the largest number, while sums of infinities would end in NaN
   constexpr float least = -288;
   Expr doublings = g(key, token) * 1.44269504088896341f;
-  rest(key, i) = undef<float>();
-  Expr sum = rest(key, token) + select(less(doublings, least), least, doublings);
-  rest(key, 0) = 0.f;
-  rest(key, token + 1) = sum - nearest_whole(sum);
-  whole(key, i) = undef<float>();
-  whole(key, 0) = 0.f;
-  whole(key, token + 1) = whole(key, token) + nearest_whole(sum);
-  rise(key) = power_of_fraction(rest(key, tokens));
-  left(key) = power_of_fraction(rest(key, tokens)) * power_of_whole(whole(key, tokens));
-  kernel.output(Role::carried, rest);
-  kernel.output(Role::carried, whole);
+  // the rest first, then the whole numbers: one pass, since the next token waits for what this one stored
+  sums(key, i) = Tuple(undef<float>(), undef<float>());
+  sums(key, 0) = Tuple(0.f, 0.f);
+  Expr sum = sums(key, token)[0] + select(less(doublings, least), least, doublings);
+  sums(key, token + 1) = Tuple(sum - nearest_whole(sum), sums(key, token)[1] + nearest_whole(sum));
+  Expr rest = sums(key, tokens)[0], whole = sums(key, tokens)[1];
+  rise(key) = power_of_fraction(rest);
+  left(key) = power_of_fraction(rest) * power_of_whole(whole);
+  kernel.output(Role::carried, sums);
   kernel.output(Role::copy, left);
   kernel.output(Role::copy, rise);
 }
