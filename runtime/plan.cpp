@@ -132,6 +132,12 @@ Kernels choose_kernels(const Meaning& meaning, const char* row) {
   // on a device, where the host computes no number itself
   if (k.carry && meaning.sigmoid()) k.softplus = need(row, "softplus", "");
   if (k.carry && (meaning.sigmoid() || meaning.variant->moves())) k.exponentials = need(row, "exponentials", "");
+  // whose gradients are found token by token
+  if (k.carry && meaning.op->backward() && (meaning.variant->moves() || corrects))
+    for (const auto& [kernel, name] : {std::pair{&k.update_keys, "update_keys"},
+                                       {&k.exponentials, "exponentials"},
+                                       {&k.add_products, "add_products"}})
+      *kernel = need(row, name, "");
   return k;
 }
 

@@ -11,6 +11,7 @@ void CausalGradients::run() {
   numbered_ = tables_.numbered(p_);
   begin_gradients(LATHE_Q, d_.C, d_.C);
   q_ = mapped(LATHE_Q, items_, d_.C), keys_ = mapped(LATHE_K, items_, d_.C), v_ = values(items_, d_.C);
+  if (plan_.meaning.variant->foresees()) weights_ = weights_to_come(items_), v_ = weighed(v_, weights_);
   forth_ = decays(items_), back_ = decays(mirror_of_gates_, true), first_ = decays(first_tokens_);
   if (wants_gates())
     for (Tile* products : {&of_queries_, &of_keys_}) *products = tile(d_.C, kRows, items_.count, s_.HV);
@@ -18,6 +19,7 @@ void CausalGradients::run() {
   back();
   if (wants_gates()) finish_gates();
   finish_projection();
+  finish_weights();
 }
 
 Tile CausalGradients::scan(const Tile& k, const Heads& of_k, const Tile& v, const Heads& of_v, DeviceBuffer&& first,
@@ -158,7 +160,8 @@ void CausalGradients::back() {
   leave_first(dstate, 0);
   if (const Tensor& x = p_[gradient_of(LATHE_STATE_IN)]; x.present())
     scatter(dstate, 0, x, of_states(x), of_states_, s_.V);
-  finish(LATHE_V, mirrored(dv), items_, s_.V);
+  const Tile of_values = mirrored(dv);
+  finish(LATHE_V, weights_.heads > 0 ? weighed(of_values, weights_) : of_values, items_, s_.V);
   finish_mapped(LATHE_K, mirrored(dk), items_);
 }
 
@@ -191,16 +194,6 @@ void CausalGradients::add_products(const Tile& products, const Heads& of, Device
                  rows(products, of));
 }
 
-Tile CausalGradients::later_sums(const Tile& more, const Tile& less, const Items& rows, DeviceBuffer&& start,
-                                 int64_t length, int64_t sequences) {
-  const auto another = [&] { return tile(length, kRows, more.items, more.heads); };
-  const Tile sums = another(), lost = another(), counted = another();
-  const auto all_of = [&](const Tile& t) { return numbers_of(t, length, sequences); };
-  launcher_.call(*k_.later_sums, all_of(more), all_of(less), tables_.rows_of_chunks(rows, sequences, more.heads), start,
-                 all_of(sums), all_of(lost), all_of(counted));
-  return counted;
-}
-
 // What a token leaves of the states has, besides what the tokens from it on read and wrote, the product of the last
 // state and its gradient.
 void CausalGradients::finish_gates() {
@@ -213,14 +206,14 @@ void CausalGradients::finish_gates() {
     launcher_.call(*k_.row_dots, rows(state, all(state), items_.count, s_.N), rows(turned_state, of),
                    row(dots, of, 0, s_.N));
   }
-  Tile last = later_sums(dots, no_numbers(dots), of_turned_, number_of_all(nothing_, s_.N, s_.HV), d_.V, s_.N);
+  Tile last = later_sums(dots, no_numbers(dots), of_turned_, number_of_all(nothing_, s_.N, s_.HV), d_.V, s_.N).counted;
   if (normalise()) {
     const Tile of_sums = tile(kRows, kRows, s_.N, s_.HK);
     const Tile gradient = entering_sums(gradient_of(LATHE_Z_OUT));
     launcher_.call(*k_.row_dots, rows(sums_, all(sums_), items_.count, s_.N), rows(gradient), row(of_sums));
-    last = later_sums(of_sums, no_numbers(of_sums), of_turned_, start(last), kRows, s_.N);
+    last = later_sums(of_sums, no_numbers(of_sums), of_turned_, start(last), kRows, s_.N).counted;
   }
-  const Tile gates = later_sums(of_queries_, of_keys_, items_, start(last), d_.C, s_.N);
+  const Tile gates = later_sums(of_queries_, of_keys_, items_, start(last), d_.C, s_.N).counted;
   const auto scatter_numbers = [&](const Tile& t, int64_t rows, const Items& items, const Tensor& x,
                                    const Shape& shape) {
     launcher_.call(*k_.scatter[static_cast<int>(x.storage)],
@@ -234,7 +227,7 @@ void CausalGradients::finish_gates() {
   if (const Tensor& x = p_[gradient_of(LATHE_DECAY)]; x.present()) {
     const Tile none = zeros(d_.C, kRows, std::max<int64_t>(items_.count, 1), s_.HV);
     const Tile all_tokens =
-        items_.count == 0 ? none : later_sums(gates, none, mirror_, number_of_all(nothing_, 1, s_.HV), d_.C, 1);
+        items_.count == 0 ? none : later_sums(gates, none, mirror_, number_of_all(nothing_, 1, s_.HV), d_.C, 1).counted;
     scatter_numbers(all_tokens, 1, once_, x, {{1, 0}, {1, 0}, {1, 0}, dimension(x, 0)});
   }
 }

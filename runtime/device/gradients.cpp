@@ -56,14 +56,17 @@ void Gradients::finish(uint32_t role, const Tile& dx, const Items& items, int64_
 }
 
 void Gradients::finish_mapped(uint32_t role, const Tile& dy, const Items& items) {
-  if (!p_.wants_gradient(role) && !p_.wants_gradient(LATHE_PROJECTION)) return;
-  finish(role, maps(role) ? through_map(role, dy, items) : dy, items, s_.D);
+  const bool mixes = role == LATHE_K && p_.mixes();
+  if (!p_.wants_gradient(role) && !p_.wants_gradient(LATHE_PROJECTION) && !(mixes && p_.wants_gradient(LATHE_MIXTURE)))
+    return;
+  if (mixes) return finish_mixture(dy, items);
+  finish(role, maps(role) ? through_map(role, raw(role, from(p_[role]), items, dy.rows), dy, items) : dy, items, s_.D);
 }
 
-Tile Gradients::through_map(uint32_t role, const Tile& dy, const Items& items) {
+Tile Gradients::through_map(uint32_t role, const Tile& x, const Tile& dy, const Items& items) {
   const FeatureMap& map = *plan_.meaning.map;
   const int64_t heads = dy.heads, M = map.projects() ? d_.M_back : 16;
-  const Tile x = raw(role, from(p_[role]), items, dy.rows), dx = tile(d_.D, dy.rows, items.count, heads);
+  const Tile dx = tile(d_.D, dy.rows, items.count, heads);
   const Tile u = tile(M, dy.rows, items.count, heads), du = tile(d_.M, dy.rows, items.count, heads);
   DeviceBuffer x_rows(x.place, kFloat, {{d_.D, 1}, {x.rows, x.columns}, {items.count, x.item()}, {heads, x.head()}}),
       dy_rows = rows(dy), dx_rows = rows(dx), u_rows = rows(u), du_rows = rows(du),
@@ -132,6 +135,16 @@ void Gradients::finish_projection() {
   // of no tokens it is zero
   if (projection_gradient_.heads == 0) projection_gradient_ = zeros(d_.D, d_.M, 1, w.rank == 3 ? s_.HK : 1);
   scatter(projection_gradient_, 0, w, of_projection(w), of_rows_of_projection_, s_.D);
+}
+
+Gradients::LaterSums Gradients::later_sums(const Tile& more, const Tile& less, const Items& rows, DeviceBuffer&& start,
+                                           int64_t length, int64_t sequences) {
+  const auto another = [&] { return tile(length, kRows, more.items, more.heads); };
+  const Tile sums = another(), lost = another(), counted = another();
+  const auto all_of = [&](const Tile& t) { return numbers_of(t, length, sequences); };
+  launcher_.call(*k_.later_sums, all_of(more), all_of(less), tables_.rows_of_chunks(rows, sequences, more.heads), start,
+                 all_of(sums), all_of(lost), all_of(counted));
+  return {sums, counted};
 }
 
 }  // namespace lathe

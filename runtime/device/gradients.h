@@ -59,6 +59,21 @@ class Gradients : public Tiles {
   void finish(uint32_t role, const Tile& dx, const Items& items, int64_t width);
   // Once, when Q and K have given theirs.
   void finish_projection();
+  void finish_weights();  // of a mixture
+
+  // Numbers in the first row of each item, as so many of each of the chunks of `sequences`.
+  DeviceBuffer numbers_of(const Tile& t, int64_t length, int64_t sequences) const {
+    return {t.place,
+            kFloat,
+            {{length, 1}, {t.items / sequences, sequences * t.item()}, {sequences, t.item()}, {t.heads, t.head()}}};
+  }
+  // The sum of `more` less `less` from each number on, and the same of the tokens that count alone, by `rows` of them
+  // in each chunk.
+  struct LaterSums {
+    Tile all, counted;
+  };
+  LaterSums later_sums(const Tile& more, const Tile& less, const Items& rows, DeviceBuffer&& start, int64_t length,
+                       int64_t sequences);
 
   Tile nothing_{};  // zeros
   Items of_turned_{};
@@ -74,11 +89,15 @@ class Gradients : public Tiles {
     const int r = w.rank;
     return {dimension(w, r - 1), dimension(w, r - 2), {1, 0}, r == 3 ? dimension(w, 0) : Dimension{1, 0}};
   }
-  Tile through_map(uint32_t role, const Tile& dy, const Items& items);
+  Tile through_map(uint32_t role, const Tile& x, const Tile& dy, const Items& items);
   void add_projection(const Tile& du, const Tile& x);
+  // finish_mapped() where tokens have several keys: to those and to what they weigh.
+  void finish_mixture(const Tile& dy, const Items& items);
+  void give_weight(const Tile& x, const Tile& dx, const Items& items);
 
   Items of_rows_of_projection_{};
   Tile projection_gradient_{};
+  std::vector<Tile> given_weights_;  // of each key, a number of each head
 };
 
 class CausalGradients : public Gradients {
@@ -111,15 +130,6 @@ class CausalGradients : public Gradients {
   // Gates: what they give comes of the products of queries and keys with their gradients, and of the states that leave.
   bool wants_gates() const { return decaying() && p_.wants_gate_gradients(); }
   void add_products(const Tile& products, const Heads& of, DeviceBuffer&& x, DeviceBuffer&& dx, bool first);
-  // Numbers in the first row of each item, as so many of each of the chunks of `sequences`.
-  DeviceBuffer numbers_of(const Tile& t, int64_t length, int64_t sequences) const {
-    return {t.place,
-            kFloat,
-            {{length, 1}, {t.items / sequences, sequences * t.item()}, {sequences, t.item()}, {t.heads, t.head()}}};
-  }
-  // The sum of `more` less `less` from each number on: those of the tokens that count, by `rows` of them in each chunk.
-  Tile later_sums(const Tile& more, const Tile& less, const Items& rows, DeviceBuffer&& start, int64_t length,
-                  int64_t sequences);
   void finish_gates();
   void add_normaliser(const Tile& dk);  // to gradients of mirrored keys
   void forth();
@@ -127,6 +137,7 @@ class CausalGradients : public Gradients {
 
   Items items_{}, mirror_{}, mirror_of_gates_{}, first_tokens_{}, numbered_{};
   Tile q_{}, keys_{}, v_{}, g_{}, slopes_{};
+  Tile weights_{};  // of values, where they have such
   Decays forth_{}, back_{}, first_{};
   Tile of_queries_{}, of_keys_{};  // products of rows with their gradients, for each head of a state
   std::vector<Tile> states_;       // transposed, of the values of a key head

@@ -21,6 +21,7 @@ void NoncausalGradients::run() {
     scatter(state_, 0, x, of_states(x), of_states_, s_.V);
   if (const Tensor& x = p_[gradient_of(LATHE_Z_IN)]; x.present()) scatter(z_, 0, x, of_sums(x), of_sums_, s_.K);
   finish_projection();
+  finish_weights();
 }
 
 void NoncausalGradients::sum_keys(Tile& turned, Tile& sums) {

@@ -175,18 +175,21 @@ class Tiles {
     return units(role, features(role, items, tile_rows));
   }
   Tile units(uint32_t role, const Tile& x);
-  // Keys of a mixture, which lie along the last dimension, are weighed and summed before the map or after.
   Tile features(uint32_t role, const Items& items, int64_t tile_rows) {
-    const Tensor& x = p_[role];
-    if (role != LATHE_K || !p_.mixes()) return mapped(role, raw(role, from(x), items, tile_rows), items);
-    const bool first = plan_.meaning.mixes_first();
+    if (role != LATHE_K || !p_.mixes()) return mapped(role, raw(role, from(p_[role]), items, tile_rows), items);
+    return plan_.meaning.mixes_first() ? mapped(role, mixture(items, tile_rows), items) : mixture(items, tile_rows);
+  }
+  // Keys of a mixture, which lie along the last dimension.
+  static int32_t from_key(const Tensor& x, int64_t key) { return from(x) + static_cast<int32_t>(key * x.stride[4]); }
+  // ... weighed and summed, as they come or mapped.
+  Tile mixture(const Items& items, int64_t tile_rows) {
     Tile sum{};
     for (int64_t key = 0; key < s_.keys; key++) {
-      Tile one = raw(role, from(x) + static_cast<int32_t>(key * x.stride[4]), items, tile_rows);
-      if (!first) one = mapped(role, one, items);
+      Tile one = raw(LATHE_K, from_key(p_[LATHE_K], key), items, tile_rows);
+      if (!plan_.meaning.mixes_first()) one = mapped(LATHE_K, one, items);
       sum = with(sum, one, weights(key, one.rows));
     }
-    return first ? mapped(role, sum, items) : sum;
+    return sum;
   }
   // Of what a map makes; units are scaled when they are.
   float scale_of(uint32_t role) const { return role == LATHE_K || plan_.meaning.unit(role) ? 1 : plan_.meaning.scale; }

@@ -1,7 +1,7 @@
 #include "walk.h"
 
-#include "gradients.h"
 #include "recurrence.h"
+#include "token_gradients.h"
 
 namespace lathe {
 
@@ -116,6 +116,7 @@ uint64_t any_walk(const Plan& plan, const Problem& problem, Device& device, cons
   if (problem.sizes.N == 0) return 0;
   switch (plan.meaning.op->op) {
     case Op::kCausalBackward:
+      if (plan.meaning.variant->moves()) return walk<MomentumGradients>(plan, problem, device, workspace);
       return walk<CausalGradients>(plan, problem, device, workspace);
     case Op::kNoncausalBackward:
       return walk<NoncausalGradients>(plan, problem, device, workspace);
@@ -152,11 +153,10 @@ void check_device(const Meaning& m, const Problem& p) {
   const auto refuse = [](const char* what) {
     fail(LATHE_UNSUPPORTED, "device tensors: expected a call without {}, which devices do not compute yet", what);
   };
-  const bool scans = !m.variant->directed() || (m.variant->transition == "decay" && !m.variant->weighs());
   if (!known_formula(*m.variant)) refuse("a formula of its own for what tokens leave of a state");
-  if (m.op->backward() && (!scans || m.variant->corrects())) refuse("gradients of this variant");
-  if (m.op->backward() && m.clamps()) refuse("CLAMP_GATES beside gradients");
-  if (m.op->backward() && p.mixes()) refuse("gradients of mixtures");
+  if (m.op->backward() && (m.variant->keyed() || m.variant->steps() || m.variant->corrects()))
+    refuse("gradients of this variant");
+  if (m.op->backward() && m.clamps() && !m.variant->brings_step_size()) refuse("CLAMP_GATES beside gradients");
   if (m.stabilise()) refuse("the flag STABILISE");
   if (p[LATHE_SNAPSHOTS].present()) refuse("SNAPSHOTS");
 }
