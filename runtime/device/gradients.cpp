@@ -55,12 +55,22 @@ void Gradients::finish(uint32_t role, const Tile& dx, const Items& items, int64_
   if (const Tensor& to = p_[gradient_of(role)]; to.present()) scatter(dx, 0, to, of_tokens(to), items, width);
 }
 
-void Gradients::finish_mapped(uint32_t role, const Tile& dy, const Items& items) {
+void Gradients::finish_mapped(uint32_t role, const Tile& dunits, const Items& items) {
   const bool mixes = role == LATHE_K && p_.mixes();
   if (!p_.wants_gradient(role) && !p_.wants_gradient(LATHE_PROJECTION) && !(mixes && p_.wants_gradient(LATHE_MIXTURE)))
     return;
+  const Tile dy = plan_.meaning.unit(role) ? through_lengths(role, dunits, items) : dunits;
   if (mixes) return finish_mixture(dy, items);
   finish(role, maps(role) ? through_map(role, raw(role, from(p_[role]), items, dy.rows), dy, items) : dy, items, s_.D);
+}
+
+Tile Gradients::through_lengths(uint32_t role, const Tile& dy, const Items& items) {
+  const Tile x = features(role, items, dy.rows), by = unit_weights(role, x), y = weighed(x, by);
+  const Tile along = numbers_of_rows(y), to = like(dy);
+  launcher_.call(*k_.row_dots, rows(y), rows(dy), row(along));
+  const float scale = role == LATHE_K ? 1 : plan_.meaning.scale;
+  launcher_.call(*k_.add_rows, rows(dy), rows(times(scale == 0 ? 0 : -1 / (scale * scale), y)), row(along), rows(to));
+  return weighed(to, by);
 }
 
 Tile Gradients::through_map(uint32_t role, const Tile& x, const Tile& dy, const Items& items) {

@@ -55,7 +55,7 @@ class Gradients : public Tiles {
   void take_denominators(const Tile& dq, const Tile& q, const Heads& queries, const Tile& inverses, DeviceBuffer&& z,
                          const Tile& slopes);
   // From the gradients of mapped rows to those of the caller's rows and of the projection.
-  void finish_mapped(uint32_t role, const Tile& dy, const Items& items);
+  void finish_mapped(uint32_t role, const Tile& dunits, const Items& items);
   void finish(uint32_t role, const Tile& dx, const Items& items, int64_t width);
   // Once, when Q and K have given theirs.
   void finish_projection();
@@ -89,6 +89,8 @@ class Gradients : public Tiles {
     const int r = w.rank;
     return {dimension(w, r - 1), dimension(w, r - 2), {1, 0}, r == 3 ? dimension(w, 0) : Dimension{1, 0}};
   }
+  // Of rows over their length from those of what they are.
+  Tile through_lengths(uint32_t role, const Tile& dy, const Items& items);
   Tile through_map(uint32_t role, const Tile& x, const Tile& dy, const Items& items);
   void add_projection(const Tile& du, const Tile& x);
   // finish_mapped() where tokens have several keys: to those and to what they weigh.

@@ -43,14 +43,14 @@ void Recurrence::load() {
   decays_ = decays(items_);
   if (variant().steps()) v_ = weighed(v_, decays_.steps);
   if (variant().keyed()) {
-    Tile gates = of_each_key(LATHE_GATE);
+    Tile gates = of_each_key(LATHE_GATE, items_);
     if (plan_.meaning.clamps()) gates = clamped(gates, -std::numeric_limits<float>::infinity(), 0);
     kept_ = tile(d_.K, gates.rows, gates.items, heads);
     launcher_.call(*k_.exponentials, rows(gates), rows(kept_));
   }
-  if (variant().rank_one()) a_ = of_each_key(LATHE_A), b_ = of_each_key(LATHE_B), met_b_ = met(b_);
+  if (variant().rank_one()) a_ = of_each_key(LATHE_A, items_), b_ = of_each_key(LATHE_B, items_), met_b_ = met(b_);
   if (variant().corrects()) {
-    beta_ = betas();
+    beta_ = betas(items_);
     if (plan_.meaning.clamps()) beta_ = clamped(beta_, 0, plan_.meaning.largest_beta());
   }
   if (variant().corrects() || variant().rank_one()) read_ = tile(d_.V, kRows, s_.N, heads), met_keys_ = met(keys_);
@@ -86,29 +86,6 @@ Tile Recurrence::met(const Tile& keys) {
                    row(to, of.outputs, 0, items_.count));
   }
   return to;
-}
-
-Tile Recurrence::of_each_key(uint32_t role) {
-  return gather(p_[role], of_tokens(p_[role]), items_, s_.K, d_.K, 1, s_.state_heads());
-}
-
-// Through a sigmoid as exp(-softplus(-x)), which the kernels at hand make.
-Tile Recurrence::betas() {
-  const Tensor& x = p_[LATHE_BETA];
-  const Tile raw =
-      gather(x, {{1, 0}, dimension(x, 1), dimension(x, 0), dimension(x, 2)}, items_, 1, kRows, 1, s_.state_heads());
-  if (!plan_.meaning.sigmoid()) return raw;
-  const auto another = [&] { return tile(raw.columns, raw.rows, raw.items, raw.heads); };
-  const auto times = [&](float factor, const Tile& from) {
-    const Tile by = tile(kRows, 1, 1, 1), to = another();
-    fill(by, factor);
-    launcher_.call(*k_.weigh_rows, rows(from), row_of_all(by, from.rows, from.items, from.heads), rows(to));
-    return to;
-  };
-  const Tile negative = times(-1, raw), soft = another(), sigmoid = another();
-  launcher_.call(*k_.softplus, row(negative), row(soft));
-  launcher_.call(*k_.exponentials, rows(times(-1, soft)), rows(sigmoid));
-  return times(plan_.meaning.largest_beta(), sigmoid);
 }
 
 void Recurrence::sums(int64_t first) {

@@ -26,8 +26,6 @@ class Recurrence : public Tiles {
   void move_by_momentum(const OutputHeads& of, int64_t first);
   // What the token from item `first` on leaves of momenta that adapt to it, and what they take of it.
   void adapt(const OutputHeads& of, int64_t first);
-  Tile betas();
-  Tile of_each_key(uint32_t role);
   // What the queries of each token have of its keys, or of others like them for each state.
   Tile met(const Tile& keys);
 

@@ -174,7 +174,9 @@ class Tiles {
   Tile mapped(uint32_t role, const Items& items, int64_t tile_rows) {
     return units(role, features(role, items, tile_rows));
   }
-  Tile units(uint32_t role, const Tile& x);
+  Tile units(uint32_t role, const Tile& x) { return plan_.meaning.unit(role) ? weighed(x, unit_weights(role, x)) : x; }
+  // What makes each row as long as it should be.
+  Tile unit_weights(uint32_t role, const Tile& x);
   Tile features(uint32_t role, const Items& items, int64_t tile_rows) {
     if (role != LATHE_K || !p_.mixes()) return mapped(role, raw(role, from(p_[role]), items, tile_rows), items);
     return plan_.meaning.mixes_first() ? mapped(role, mixture(items, tile_rows), items) : mixture(items, tile_rows);
@@ -306,6 +308,18 @@ class Tiles {
   }
   // What lies outside a range, at its nearer end.
   Tile clamped(const Tile& x, float least, float most);
+  Tile times(float factor, const Tile& x);
+  // A row for each token and state, of a number for each key.
+  Tile of_each_key(uint32_t role, const Items& items) {
+    return gather(p_[role], of_tokens(p_[role]), items, s_.K, d_.K, 1, s_.state_heads());
+  }
+  // A number for each, the first of a row.
+  Tile of_each_token(uint32_t role, const Items& items) {
+    return gather(p_[role], of_numbers(p_[role]), items, 1, kRows, 1, s_.state_heads());
+  }
+  static Shape of_numbers(const Tensor& x) { return {{1, 0}, dimension(x, 1), dimension(x, 0), dimension(x, 2)}; }
+  Tile betas(const Items& items);
+  Tile sigmoids(const Tile& x);
   // Each row by a number of its own.
   Tile weighed(const Tile& x, const Tile& by);
   // What values of tokens count for that have no momentum, by how many are still to come: a number for each.

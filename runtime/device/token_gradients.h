@@ -62,4 +62,35 @@ class MomentumGradients : public TokenGradients {
   Tile left_{}, taken_{}, given_{}, rests_{}, moves_{};
 };
 
+class DeltaGradients : public TokenGradients {
+ public:
+  using TokenGradients::TokenGradients;
+  void run();
+
+ private:
+  void load();
+  // The state that a token leaves, from the one that entered.
+  void move_on(const Tile& state, const Heads& of, int64_t first) {
+    move(state, of, token(kept_, of, first), token(keys_, all(keys_), first), token(taken_, of, first));
+  }
+  Tile copy(const Tile& x) {
+    const Tile to = like(x);
+    sum(to, all(to), rows(x), true);
+    return to;
+  }
+  Tile forth();  // gradients of queries
+  // Through a chunk of tokens from the last to the first, whose entering states are known.
+  void back();
+  void back(const std::vector<Tile>& entered, int64_t first);
+  void finish_keys();
+  void finish_betas();
+  void finish_gates();
+
+  Tile kept_{}, beta_{}, taken_keys_{}, turned_{};
+  Tile differences_{}, taken_{};
+  std::vector<Tile> entered_;  // each chunk
+  // Gradients: of the state, what a token adds and values; of a key what that gives to the state and what it takes away
+  Tile state_{}, added_{}, dv_{}, later_{}, earlier_{}, gates_{};
+};
+
 }  // namespace lathe

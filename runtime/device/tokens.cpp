@@ -58,12 +58,32 @@ Tile Tiles::weights_to_come(const Items& items) {
   return made;
 }
 
-Tile Tiles::units(uint32_t role, const Tile& x) {
-  if (!plan_.meaning.unit(role)) return x;
+Tile Tiles::times(float factor, const Tile& x) {
+  const Tile by = tile(x.rows, 1, 1, 1), to = tile(x.columns, x.rows, x.items, x.heads);
+  fill(by, factor);
+  launcher_.call(*k_.weigh_rows, rows(x), row_of_all(by, x.rows, x.items, x.heads), rows(to));
+  return to;
+}
+
+Tile Tiles::betas(const Items& items) {
+  const Tile raw = of_each_token(LATHE_BETA, items);
+  return plan_.meaning.sigmoid() ? times(plan_.meaning.largest_beta(), sigmoids(raw)) : raw;
+}
+
+// As exp(-softplus(-x)), which the kernels at hand make.
+Tile Tiles::sigmoids(const Tile& x) {
+  const auto another = [&] { return tile(x.columns, x.rows, x.items, x.heads); };
+  const Tile negative = times(-1, x), soft = another(), to = another();
+  launcher_.call(*k_.softplus, row(negative), row(soft));
+  launcher_.call(*k_.exponentials, rows(times(-1, soft)), rows(to));
+  return to;
+}
+
+Tile Tiles::unit_weights(uint32_t role, const Tile& x) {
   const Tile by = tile(x.rows, 1, x.items, x.heads);
   launcher_.call(*k_.unit_rows, rows(x), float{plan_.meaning.eps}, float{role == LATHE_K ? 1.f : plan_.meaning.scale},
                  row(by));
-  return weighed(x, by);
+  return by;
 }
 
 Tile Tiles::clamped(const Tile& x, float least, float most) {

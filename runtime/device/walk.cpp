@@ -116,6 +116,7 @@ uint64_t any_walk(const Plan& plan, const Problem& problem, Device& device, cons
   if (problem.sizes.N == 0) return 0;
   switch (plan.meaning.op->op) {
     case Op::kCausalBackward:
+      if (plan.meaning.variant->corrects()) return walk<DeltaGradients>(plan, problem, device, workspace);
       if (plan.meaning.variant->moves()) return walk<MomentumGradients>(plan, problem, device, workspace);
       return walk<CausalGradients>(plan, problem, device, workspace);
     case Op::kNoncausalBackward:
@@ -154,7 +155,8 @@ void check_device(const Meaning& m, const Problem& p) {
     fail(LATHE_UNSUPPORTED, "device tensors: expected a call without {}, which devices do not compute yet", what);
   };
   if (!known_formula(*m.variant)) refuse("a formula of its own for what tokens leave of a state");
-  if (m.op->backward() && (m.variant->keyed() || m.variant->steps() || m.variant->corrects()))
+  const bool by_gates = !m.variant->decays() || p[LATHE_GATE].present();
+  if (m.op->backward() && (m.variant->corrects() ? !by_gates : m.variant->keyed() || m.variant->steps()))
     refuse("gradients of this variant");
   if (m.op->backward() && m.clamps() && !m.variant->brings_step_size()) refuse("CLAMP_GATES beside gradients");
   if (m.stabilise()) refuse("the flag STABILISE");
