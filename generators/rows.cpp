@@ -71,6 +71,15 @@ LATHE_KERNEL(clamp_rows, device) {
   kernel.output(Role::copy, y);
 }
 
+// y = dx, but nothing where an x above 0 counts as 0, for devices too.
+LATHE_KERNEL(clamped_slopes, device) {
+  auto dx = kernel.buffer("dx"), x = kernel.buffer("x");
+  Var c("c"), i("i");
+  Func y("y");
+  y(c, i) = select(less(0.f, x(c, i)), 0.f, dx(c, i));
+  kernel.output(Role::copy, y);
+}
+
 // A denominator's gradient, from q.dq and its own inverse: -q.dq inv, but nothing where eps took its place, whose
 // inverse is `most`. dots(C), inv(C).
 LATHE_KERNEL(denominator_slopes, once) {

@@ -127,7 +127,8 @@ Kernels choose_kernels(const Meaning& meaning, const char* row) {
                                      {&k.clamp_rows, "clamp_rows"},
                                      {&k.momentum_weights, "momentum_weights"},
                                      {&k.adaptive_rows, "adaptive_rows"},
-                                     {&k.adaptive_moved, "adaptive_moved"}})
+                                     {&k.adaptive_moved, "adaptive_moved"},
+                                     {&k.clamped_slopes, "clamped_slopes"}})
     *kernel = find_kernel(row, name, "");
   // on a device, where the host computes no number itself
   if (k.carry && meaning.sigmoid()) k.softplus = need(row, "softplus", "");

@@ -6,6 +6,8 @@
 //   Y = R - k^T dv      dk = x R^T - dv (a S)^T      dg = rowsum(S * a Y)
 //
 // which is the gradient of gates without the sums over tokens of docs/operators.md, since both states are at hand.
+#include <limits>
+
 #include "token_gradients.h"
 
 namespace lathe {
@@ -29,9 +31,11 @@ void DeltaGradients::load() {
   const auto again = [&](const Tensor& x) {
     return gather(x, {{s_.K, 0}, dimension(x, 1), dimension(x, 0), dimension(x, 2)}, items_, s_.K, d_.K, 1, heads);
   };
-  const Tile gates = variant().keyed()    ? of_each_key(LATHE_GATE, items_)
-                     : variant().decays() ? again(p_[LATHE_GATE])
-                                          : rows_of_tokens(d_.K, heads);
+  const bool clamps = plan_.meaning.clamps();
+  came_ = variant().keyed()    ? of_each_key(LATHE_GATE, items_)
+          : variant().decays() ? again(p_[LATHE_GATE])
+                               : rows_of_tokens(d_.K, heads);
+  const Tile gates = clamps ? clamped(came_, -std::numeric_limits<float>::infinity(), 0) : came_;
   kept_ = like(gates), taken_keys_ = like(gates);
   launcher_.call(*k_.exponentials, rows(gates), rows(kept_));
   for (int64_t value = 0; value < group_.values(); value++) {
@@ -40,6 +44,7 @@ void DeltaGradients::load() {
                    row_of_all(minus_ones_, kRows, count, s_.HK), rows(taken_keys_, of));
   }
   beta_ = betas(items_);
+  if (clamps) beta_ = clamped(beta_, 0, plan_.meaning.largest_beta());
   turned_ = tile(d_.K, d_.V, s_.N, heads);
 }
 
@@ -114,20 +119,34 @@ void DeltaGradients::finish_keys() {
   finish_mapped(LATHE_K, of_keys(of_values), items_);
 }
 
+Tile DeltaGradients::slopes(const Tile& gradients, const Tile& x) {
+  const Tile to = like(gradients);
+  launcher_.call(*k_.clamped_slopes, rows(gradients), rows(x), rows(to));
+  return to;
+}
+
 // Through a sigmoid, whose slope is its product with that of the other sign.
 void DeltaGradients::finish_betas() {
   const Tensor& to = p_[gradient_of(LATHE_BETA)];
   if (!to.present()) return;
   Tile dbeta = rows_of_tokens(kRows, s_.HV);
   launcher_.call(*k_.row_dots, rows(added_), rows(differences_), row(dbeta));
-  if (plan_.meaning.sigmoid())
-    dbeta = weighed(weighed(dbeta, beta_), sigmoids(times(-1, of_each_token(LATHE_BETA, items_))));
+  const Tile came = of_each_token(LATHE_BETA, items_);
+  if (plan_.meaning.sigmoid()) {
+    dbeta = weighed(weighed(dbeta, beta_), sigmoids(times(-1, came)));
+  } else if (plan_.meaning.clamps()) {
+    const Tile past = like(came), most = like(came);
+    fill(most, -plan_.meaning.largest_beta());
+    launcher_.call(*k_.add_rows, rows(came), rows(most), row_of_all(ones_, kRows, items_.count, s_.HV), rows(past));
+    dbeta = slopes(slopes(dbeta, times(-1, came)), past);
+  }
   scatter(dbeta, 0, to, of_numbers(to), items_, 1);
 }
 
 void DeltaGradients::finish_gates() {
   const Tensor& to = p_[gradient_of(LATHE_GATE)];
   if (!to.present()) return;
+  if (plan_.meaning.clamps()) gates_ = slopes(gates_, came_);
   if (variant().keyed()) return scatter(gates_, 0, to, of_tokens(to), items_, s_.K);
   const Tile of_tokens = rows_of_tokens(kRows, s_.HV);
   launcher_.call(*k_.row_dots, rows(gates_),

@@ -83,10 +83,12 @@ class DeltaGradients : public TokenGradients {
   void back();
   void back(const std::vector<Tile>& entered, int64_t first);
   void finish_keys();
+  // What gates above 0, or betas past an end of their range, would give: they count as that end.
+  Tile slopes(const Tile& gradients, const Tile& x);
   void finish_betas();
   void finish_gates();
 
-  Tile kept_{}, beta_{}, taken_keys_{}, turned_{};
+  Tile came_{}, kept_{}, beta_{}, taken_keys_{}, turned_{};
   Tile differences_{}, taken_{};
   std::vector<Tile> entered_;  // each chunk
   // Gradients: of the state, what a token adds and values; of a key what that gives to the state and what it takes away
