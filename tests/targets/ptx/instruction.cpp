@@ -137,11 +137,12 @@ struct Store {
 };
 
 // Two halves of a slot, and what they make.
+template <typename T>
 struct Join {
   static constexpr std::string_view kOperands = "d{ss}";
   static const Instruction* run(Thread& t, const Instruction& i) {
     uint64_t* slots = t.slots.data();
-    slots[i.slots[0]] = read<uint32_t>(slots[i.slots[1]]) | uint64_t{read<uint32_t>(slots[i.slots[2]])} << 32;
+    slots[i.slots[0]] = read<T>(slots[i.slots[1]]) | uint64_t{read<T>(slots[i.slots[2]])} << 8 * sizeof(T);
     return &i + 1;
   }
 };
@@ -267,7 +268,8 @@ class Table {
     loads<Space::kGlobal>("global.nc");
     loads<Space::kParam>("param");
     is<same<uint64_t>>("cvta.to.global.u64");
-    put<Join>(std::string("mov.b64").append(kOfVector));
+    put<Join<uint16_t>>(std::string("mov.b32").append(kOfVector));
+    put<Join<uint32_t>>(std::string("mov.b64").append(kOfVector));
     put<Part>(std::string("mov.b64").append(kToVector));
     put<Branch>("bra");
     put<Branch>("bra.uni");

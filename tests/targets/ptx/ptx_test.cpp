@@ -220,6 +220,7 @@ TEST_F(Ptx, MovesVectors) {
   EXPECT_EQ(evaluate(joined + "mov.b64 {%x1, %x2}, %w1;"), 0xFFFFFFFEu);
   EXPECT_EQ(evaluate(joined + "{ .reg .b32 half; mov.b64 {half, %x1}, %w1; } { .reg .b32 half; }"), 5u);
   EXPECT_EQ(evaluate("mov.b64 %w1, 7; cvt.u32.u64 %x1, %w1;"), 7u);
+  EXPECT_EQ(evaluate("mov.u16 %h1, -2; mov.u16 %h2, 5; mov.b32 %x1, {%h1, %h2};"), 0x5FFFEu);
 }
 
 TEST_F(Ptx, GuardsByPredicates) {
