@@ -56,6 +56,11 @@ Kernels choose_kernels(const Meaning& meaning, const char* row) {
   const auto pick = [&](const char* kernel, const char* axis) {
     return meaning.op->uses(kernel) ? need(row, kernel, axis) : nullptr;
   };
+  // gradients take tokens one by one on devices alone
+  const bool steps_back = find_kernel(row, "carry", "") != nullptr;
+  const auto pick_step = [&](const char* kernel) {
+    return steps_back || !meaning.op->backward() ? pick(kernel, "") : nullptr;
+  };
   const bool walks = meaning.variant->walks();
   Kernels k{};
   if (!walks) {
@@ -66,14 +71,14 @@ Kernels choose_kernels(const Meaning& meaning, const char* row) {
   k.readout = pick("readout", "");
   k.key_step = pick("key_step", "");
   k.fixed_denominator = pick("fixed_denominator", "");
-  k.recall = pick("recall", "");
+  k.recall = pick_step("recall");
   const bool keyed = meaning.variant->keyed(), corrects = meaning.variant->corrects();
   if (corrects) {
     k.delta_solve = pick(keyed ? "delta_solve_keys" : "delta_solve", "");
     k.delta_values = pick("delta_values", "");
     k.decode_delta = pick(keyed ? "decode_delta_keys" : "decode_delta", "");
   } else if (meaning.variant->moves()) {
-    k.decode_momentum = pick("decode_momentum", "");
+    k.decode_momentum = pick_step("decode_momentum");
   } else if (walks) {
     k.decode_rank_one = pick("decode_rank_one", "");
     k.exponentials = pick("exponentials", "");
@@ -91,8 +96,8 @@ Kernels choose_kernels(const Meaning& meaning, const char* row) {
     k.gate_keys = pick("gate_keys", "");
     k.gate_pairs = pick("gate_pairs", "");
     k.recall_more = pick("recall_more", "");
-    k.update_keys = pick("update_keys", "");
-    k.exponentials = pick("exponentials", "");
+    k.update_keys = pick_step("update_keys");
+    k.exponentials = pick_step("exponentials");
   }
   if (meaning.variant->steps()) {
     k.softplus = pick("softplus", "");
@@ -133,8 +138,7 @@ Kernels choose_kernels(const Meaning& meaning, const char* row) {
   // on a device, where the host computes no number itself
   if (k.carry && meaning.sigmoid()) k.softplus = need(row, "softplus", "");
   if (k.carry && (meaning.sigmoid() || meaning.variant->moves())) k.exponentials = need(row, "exponentials", "");
-  // whose gradients are found token by token
-  if (k.carry && meaning.op->backward() && (meaning.variant->moves() || corrects))
+  if (steps_back && meaning.op->backward() && (meaning.variant->moves() || corrects))
     for (const auto& [kernel, name] : {std::pair{&k.update_keys, "update_keys"},
                                        {&k.exponentials, "exponentials"},
                                        {&k.add_products, "add_products"}})
