@@ -146,13 +146,14 @@ struct Join {
     return &i + 1;
   }
 };
+template <typename T>
 struct Part {
   static constexpr std::string_view kOperands = "{dd}s";
   static const Instruction* run(Thread& t, const Instruction& i) {
     uint64_t* slots = t.slots.data();
     const uint64_t whole = slots[i.slots[2]];
-    slots[i.slots[0]] = static_cast<uint32_t>(whole);
-    slots[i.slots[1]] = whole >> 32;
+    slots[i.slots[0]] = static_cast<T>(whole);
+    slots[i.slots[1]] = static_cast<T>(whole >> 8 * sizeof(T));
     return &i + 1;
   }
 };
@@ -270,7 +271,8 @@ class Table {
     is<same<uint64_t>>("cvta.to.global.u64");
     put<Join<uint16_t>>(std::string("mov.b32").append(kOfVector));
     put<Join<uint32_t>>(std::string("mov.b64").append(kOfVector));
-    put<Part>(std::string("mov.b64").append(kToVector));
+    put<Part<uint16_t>>(std::string("mov.b32").append(kToVector));
+    put<Part<uint32_t>>(std::string("mov.b64").append(kToVector));
     put<Branch>("bra");
     put<Branch>("bra.uni");
     put<Barrier>("bar.sync");

@@ -220,7 +220,9 @@ TEST_F(Ptx, MovesVectors) {
   EXPECT_EQ(evaluate(joined + "mov.b64 {%x1, %x2}, %w1;"), 0xFFFFFFFEu);
   EXPECT_EQ(evaluate(joined + "{ .reg .b32 half; mov.b64 {half, %x1}, %w1; } { .reg .b32 half; }"), 5u);
   EXPECT_EQ(evaluate("mov.b64 %w1, 7; cvt.u32.u64 %x1, %w1;"), 7u);
-  EXPECT_EQ(evaluate("mov.u16 %h1, -2; mov.u16 %h2, 5; mov.b32 %x1, {%h1, %h2};"), 0x5FFFEu);
+  const std::string halves = "mov.u16 %h1, -2; mov.u16 %h2, 5; mov.b32 %x1, {%h1, %h2};";
+  EXPECT_EQ(evaluate(halves), 0x5FFFEu);
+  EXPECT_EQ(evaluate(halves + "mov.b32 {%h1, %h2}, %x1; cvt.u32.u16 %x1, %h2;"), 5u);
 }
 
 TEST_F(Ptx, GuardsByPredicates) {
