@@ -135,7 +135,7 @@ LATHE_KERNEL(step_sums, types) {
   Var i("i");
   Func steps("steps");
   Expr sum = number_of(kernel, x, place, skipped, i) + bias, step = select(soft == 1, softplus(sum), sum);
-  steps(i) = select(i < place.rows, clamped_to_zero(clamped, step, less(step, 0.f)), 0.f);
+  steps(i) = select(i >= skipped && i < place.rows, clamped_to_zero(clamped, step, less(step, 0.f)), 0.f);
   kernel.output(Role::per_token, steps);
   sum_decays(kernel, [&](const Expr& token) {
     Expr product = decay * steps(token);
@@ -143,24 +143,51 @@ LATHE_KERNEL(step_sums, types) {
   });
 }
 
-// Sums over a sequence from its last token to each: sums = start + what tokens from it on have in `more` less what they
-// have in `less`, and what each addition lost, which the next one makes good; and the sums again, zero past the tokens
-// of a chunk that count. more(C, N), less(C, N) in N chunks, rows(N).
+namespace {
+
+// A walk over N chunks of C tokens from the last to the first, which carries sums of `more` less `less`, what each
+// addition lost, which the next one makes good, and the sums again, zero past the rows of a chunk that count.
+struct Backwards {
+  Expr tokens, chunks;
+  RDom r;
+  Expr at = tokens - 1 - r.x, chunk = chunks - 1 - r.y;
+  Expr begins = r.x == 0 && r.y == 0;
+  Expr token = select(r.x > 0, at + 1, 0), later = select(r.x > 0, chunk, min(chunk + 1, chunks - 1));
+  Backwards(const Expr& c, const Expr& n) : tokens(c), chunks(n), r(0, c, 0, n, "r") {}
+
+  Tuple sum(const Expr& start, const Tuple& sums, const Expr& more, const Expr& less, const Expr& rows) const {
+    Expr before = select(begins, start, sums[0]), lost = select(begins, 0.f, sums[1]);
+    Expr added = strict_float(strict_float(more - less) - lost), sum = strict_float(before + added);
+    return {sum, strict_float(strict_float(sum - before) - added), select(at < rows, sum, 0.f)};
+  }
+};
+
+}  // namespace
+
+// Sums over a sequence from its last token to each, beginning with `start`. more(C, N), less(C, N), rows(N).
 LATHE_KERNEL(later_sums, device) {
   auto more = kernel.buffer("more"), less = kernel.buffer("less");
   auto rows = kernel.buffer("rows", 1, Int(32));
   rows.dim(0).set_stride(Expr());
   Expr start = kernel.each<float>("start");
-  RDom r(0, more.dim(0).extent(), 0, more.dim(1).extent(), "r");
+  const Backwards b(more.dim(0).extent(), more.dim(1).extent());
   Var i("i"), n("n");
   Func sums("sums");
   sums(i, n) = Tuple(undef<float>(), undef<float>(), undef<float>());
-  Expr at = more.dim(0).extent() - 1 - r.x, chunk = more.dim(1).extent() - 1 - r.y;
-  Expr inside = r.x > 0, begins = r.x == 0 && r.y == 0;
-  Expr token = select(inside, at + 1, 0), later = select(inside, chunk, min(chunk + 1, more.dim(1).extent() - 1));
-  Expr before = select(begins, start, sums(token, later)[0]), lost = select(begins, 0.f, sums(token, later)[1]);
-  Expr added = strict_float(strict_float(more(at, chunk) - less(at, chunk)) - lost);
-  Expr sum = strict_float(before + added);
-  sums(at, chunk) = Tuple(sum, strict_float(strict_float(sum - before) - added), select(at < rows(chunk), sum, 0.f));
+  sums(b.at, b.chunk) = b.sum(start, sums(b.token, b.later), more(b.at, b.chunk), less(b.at, b.chunk), rows(b.chunk));
   kernel.output(Role::serial, sums);
+}
+
+// The same of each column of rows. more(K, C, N), less(K, C, N), start(K).
+LATHE_KERNEL(later_rows, device) {
+  auto more = kernel.buffer("more", 3), less = kernel.buffer("less", 3), start = kernel.buffer("start", 1);
+  auto rows = kernel.buffer("rows", 1, Int(32));
+  rows.dim(0).set_stride(Expr());
+  const Backwards b(more.dim(1).extent(), more.dim(2).extent());
+  Var c("c"), i("i"), n("n");
+  Func sums("sums");
+  sums(c, i, n) = Tuple(undef<float>(), undef<float>(), undef<float>());
+  sums(c, b.at, b.chunk) =
+      b.sum(start(c), sums(c, b.token, b.later), more(c, b.at, b.chunk), less(c, b.at, b.chunk), rows(b.chunk));
+  kernel.output(Role::carried, sums);
 }

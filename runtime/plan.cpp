@@ -133,7 +133,9 @@ Kernels choose_kernels(const Meaning& meaning, const char* row) {
                                      {&k.momentum_weights, "momentum_weights"},
                                      {&k.adaptive_rows, "adaptive_rows"},
                                      {&k.adaptive_moved, "adaptive_moved"},
-                                     {&k.clamped_slopes, "clamped_slopes"}})
+                                     {&k.later_rows, "later_rows"},
+                                     {&k.clamped_slopes, "clamped_slopes"},
+                                     {&k.step_slopes, "step_slopes"}})
     *kernel = find_kernel(row, name, "");
   // on a device, where the host computes no number itself
   if (k.carry && meaning.sigmoid()) k.softplus = need(row, "softplus", "");

@@ -10,9 +10,11 @@ void CausalGradients::run() {
   mirror_of_gates_ = tables_.mirrored_gates(p_, d_.C), first_tokens_ = tables_.first_tokens(p_),
   numbered_ = tables_.numbered(p_);
   begin_gradients(LATHE_Q, d_.C, d_.C);
-  q_ = mapped(LATHE_Q, items_, d_.C), keys_ = mapped(LATHE_K, items_, d_.C), v_ = values(items_, d_.C);
-  if (plan_.meaning.variant->foresees()) weights_ = weights_to_come(items_), v_ = weighed(v_, weights_);
+  q_ = mapped(LATHE_Q, items_, d_.C), keys_ = mapped(LATHE_K, items_, d_.C), as_came_ = values(items_, d_.C);
   forth_ = decays(items_), back_ = decays(mirror_of_gates_, true), first_ = decays(first_tokens_);
+  if (plan_.meaning.variant->foresees()) weights_ = weights_to_come(items_);
+  if (steps()) weights_ = forth_.steps;
+  v_ = weights_.heads > 0 ? weighed(as_came_, weights_) : as_came_;
   if (wants_gates())
     for (Tile* products : {&of_queries_, &of_keys_}) *products = tile(d_.C, kRows, items_.count, s_.HV);
   forth();
@@ -93,7 +95,8 @@ void CausalGradients::forth() {
   const Tile z = normalises ? running_sums(keys_, sums_, forth_) : nothing_;
   const Tile inverses = normalises ? inverses_of(q_, [&] { return rows(z); }) : nothing_;
   if (normalises) slopes_ = numbers_of_rows(q_);
-  g_ = outputs_weighed(items_, d_.C, inverses);
+  dy_ = ungated_outputs();
+  g_ = over_denominators(dy_, inverses);
   for (int64_t value = 0; value < group_.values(); value++) {
     const Heads of = heads_of(s_.HV, value);
     states_.push_back(scan(v_, of, keys_, all(keys_), rows(entering, of), forth_, of));
@@ -123,6 +126,7 @@ void CausalGradients::forth() {
       add_products(of_queries_, heads_of(s_.HV, 0), rows(q_, of_query), rows(dq, of_query), query == 0);
   }
   finish_mapped(LATHE_Q, dq, items_);
+  if (p_.wants_gradient(LATHE_OUT_GATE)) finish_out_gates(inverses);
 }
 
 void CausalGradients::back() {
@@ -160,12 +164,11 @@ void CausalGradients::back() {
   leave_first(dstate, 0);
   if (const Tensor& x = p_[gradient_of(LATHE_STATE_IN)]; x.present())
     scatter(dstate, 0, x, of_states(x), of_states_, s_.V);
-  const Tile of_values = mirrored(dv);
-  finish(LATHE_V, weights_.heads > 0 ? weighed(of_values, weights_) : of_values, items_, s_.V);
+  finish(LATHE_V, past_weights(mirrored(dv)), items_, s_.V);
   finish_mapped(LATHE_K, mirrored(dk), items_);
 }
 
-void CausalGradients::add_normaliser(const Tile& dk) {
+Tile CausalGradients::weighed_queries() {
   const Tile weighed = like(keys_);
   for (int64_t query = 0; query < s_.HQ / s_.HK; query++) {
     const Heads of = heads_of(s_.HQ, query);
@@ -174,7 +177,12 @@ void CausalGradients::add_normaliser(const Tile& dk) {
     else
       add(weighed, all(weighed), rows(q_, of), row(slopes_, of, 0, items_.count));
   }
-  const Tile keys = mirrored(weighed), entering = scan_sums(keys, entering_sums(gradient_of(LATHE_Z_OUT)), back_);
+  return weighed;
+}
+
+void CausalGradients::add_normaliser(const Tile& dk) {
+  const Tile keys = mirrored(weighed_queries()),
+             entering = scan_sums(keys, entering_sums(gradient_of(LATHE_Z_OUT)), back_);
   sum(dk, all(dk), rows(running_sums(keys, entering, back_)), false);
   const Tensor& x = p_[gradient_of(LATHE_Z_IN)];
   if (!x.present()) return;
@@ -213,23 +221,48 @@ void CausalGradients::finish_gates() {
     launcher_.call(*k_.row_dots, rows(sums_, all(sums_), items_.count, s_.N), rows(gradient), row(of_sums));
     last = later_sums(of_sums, no_numbers(of_sums), of_turned_, start(last), kRows, s_.N).counted;
   }
-  const Tile gates = later_sums(of_queries_, of_keys_, items_, start(last), d_.C, s_.N).counted;
-  const auto scatter_numbers = [&](const Tile& t, int64_t rows, const Items& items, const Tensor& x,
-                                   const Shape& shape) {
-    launcher_.call(*k_.scatter[static_cast<int>(x.storage)],
-                   DeviceBuffer(t.place, kFloat, {{1, 1}, {rows, 1}, {items.count, t.item()}, {t.heads, t.head()}}),
-                   from(x), tables_.list(items, items.token, t.heads), tables_.list(items, items.batch, t.heads),
-                   tables_.list(items, items.rows, t.heads), int32_t{1}, tables_.list(items, items.all, t.heads),
-                   callers(x, shape, items.count, t.heads));
-  };
-  if (const Tensor& x = p_[gradient_of(LATHE_GATE)]; x.present())
-    scatter_numbers(gates, d_.C, items_, x, {{1, 0}, dimension(x, 1), dimension(x, 0), dimension(x, 2)});
-  if (const Tensor& x = p_[gradient_of(LATHE_DECAY)]; x.present()) {
-    const Tile none = zeros(d_.C, kRows, std::max<int64_t>(items_.count, 1), s_.HV);
-    const Tile all_tokens =
-        items_.count == 0 ? none : later_sums(gates, none, mirror_, number_of_all(nothing_, 1, s_.HV), d_.C, 1).counted;
-    scatter_numbers(all_tokens, 1, once_, x, {{1, 0}, {1, 0}, {1, 0}, dimension(x, 0)});
+  const Tile gates = of_unclamped(later_sums(of_queries_, of_keys_, items_, start(last), d_.C, s_.N).counted);
+  if (steps()) return finish_steps(gates);
+  finish_tokens(LATHE_GATE, gates);
+  finish_heads(LATHE_DECAY, gates);
+}
+
+Tile CausalGradients::of_unclamped(const Tile& dg) {
+  if (!plan_.meaning.clamps()) return dg;
+  const Tile to = like(dg);
+  const auto take = [&](DeviceBuffer&& gates) { launcher_.call(*k_.clamped_slopes, rows(dg), gates, rows(to)); };
+  if (const Tensor& x = p_[LATHE_GATE]; x.present()) {
+    take(rows(turned(
+        gather(x, {{1, 0}, dimension(x, 1), dimension(x, 0), dimension(x, 2)}, items_, 1, kRows, d_.C, dg.heads))));
+  } else {
+    const Tensor& decay = p_[LATHE_DECAY];
+    const Tile each = gather(decay, {{d_.C, 0}, {1, 0}, {1, 0}, dimension(decay, 0)}, once_, d_.C, d_.C, 1, dg.heads);
+    take(rows_again(each, all(each), dg.items));
   }
+  return to;
+}
+
+void CausalGradients::scatter_numbers(const Tile& t, int64_t rows, const Items& items, const Tensor& x,
+                                      const Shape& shape) {
+  launcher_.call(*k_.scatter[static_cast<int>(x.storage)],
+                 DeviceBuffer(t.place, kFloat, {{1, 1}, {rows, 1}, {items.count, t.item()}, {t.heads, t.head()}}),
+                 from(x), tables_.list(items, items.token, t.heads), tables_.list(items, items.batch, t.heads),
+                 tables_.list(items, items.rows, t.heads), int32_t{1}, tables_.list(items, items.all, t.heads),
+                 callers(x, shape, items.count, t.heads));
+}
+
+void CausalGradients::finish_tokens(uint32_t role, const Tile& numbers) {
+  if (const Tensor& x = p_[gradient_of(role)]; x.present())
+    scatter_numbers(numbers, d_.C, items_, x, {{1, 0}, dimension(x, 1), dimension(x, 0), dimension(x, 2)});
+}
+
+void CausalGradients::finish_heads(uint32_t role, const Tile& numbers) {
+  const Tensor& x = p_[gradient_of(role)];
+  if (!x.present()) return;
+  const Tile none = zeros(d_.C, kRows, std::max<int64_t>(items_.count, 1), s_.HV);
+  const Tile all_tokens =
+      items_.count == 0 ? none : later_sums(numbers, none, mirror_, number_of_all(nothing_, 1, s_.HV), d_.C, 1).counted;
+  scatter_numbers(all_tokens, 1, once_, x, {{1, 0}, {1, 0}, {1, 0}, dimension(x, 0)});
 }
 
 }  // namespace lathe

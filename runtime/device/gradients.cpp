@@ -29,14 +29,17 @@ Tile Gradients::turned_states(uint32_t role) {
   return gather(x, {s.row, s.column, s.batch, s.head}, of_turned_, s_.K, d_.K, d_.V, s_.HV);
 }
 
-Tile Gradients::outputs_weighed(const Items& items, int64_t tile_rows, const Tile& inverses) {
+Tile Gradients::outputs(const Items& items, int64_t tile_rows) {
   const Tensor& x = p_[gradient_of(LATHE_O)];
-  const Tile raw = gather(x, of_tokens(x), items, s_.V, d_.V, tile_rows, s_.out_heads());
-  if (!normalise()) return raw;
-  const Tile to = like(raw);
+  return gather(x, of_tokens(x), items, s_.V, d_.V, tile_rows, s_.out_heads());
+}
+
+Tile Gradients::over_denominators(const Tile& outputs, const Tile& inverses) {
+  if (!normalise()) return outputs;
+  const Tile to = like(outputs);
   for (int64_t l = 0; l < group_.outputs(); l++) {
     const OutputHeads of = heads_of_output(l);
-    weigh(rows(raw, of.outputs), row(inverses, of.queries, 0, items.count), rows(to, of.outputs));
+    weigh(rows(outputs, of.outputs), row(inverses, of.queries, 0, outputs.items), rows(to, of.outputs));
   }
   return to;
 }

@@ -49,8 +49,9 @@ class Gradients : public Tiles {
     }
     return to;
   }
-  // OUT's gradient, by the inverse denominators of its rows where there are such.
-  Tile outputs_weighed(const Items& items, int64_t tile_rows, const Tile& inverses);
+  // OUT's gradient, and by the inverse denominators of its rows where there are such.
+  Tile outputs(const Items& items, int64_t tile_rows);
+  Tile over_denominators(const Tile& outputs, const Tile& inverses);
   // dq = dq + dden z, where dden, which comes of dq as it was, is what the denominators' gradients are.
   void take_denominators(const Tile& dq, const Tile& q, const Heads& queries, const Tile& inverses, DeviceBuffer&& z,
                          const Tile& slopes);
@@ -107,7 +108,7 @@ class CausalGradients : public Gradients {
   using Gradients::Gradients;
   void run();
 
- private:
+ protected:
   bool decaying() const { return plan_.meaning.variant->decays(); }
   // What enters the chunks of each key head and, behind them, what leaves the last: states of v's columns by k's, and
   // sums of keys. `of` are the heads whose decays they have.
@@ -132,7 +133,23 @@ class CausalGradients : public Gradients {
   // Gates: what they give comes of the products of queries and keys with their gradients, and of the states that leave.
   bool wants_gates() const { return decaying() && p_.wants_gate_gradients(); }
   void add_products(const Tile& products, const Heads& of, DeviceBuffer&& x, DeviceBuffer&& dx, bool first);
+  // dg, but for gates that are clamped: those move nothing.
+  Tile of_unclamped(const Tile& dg);
+  void scatter_numbers(const Tile& t, int64_t rows, const Items& items, const Tensor& x, const Shape& shape);
+  // Numbers of tokens, to the gradient of one number for each token or for each head, if that is wanted.
+  void finish_tokens(uint32_t role, const Tile& numbers);
+  void finish_heads(uint32_t role, const Tile& numbers);
   void finish_gates();
+
+  // What stands around the scan of `ssd`, ssd_gradients.cpp.
+  bool steps() const { return plan_.meaning.variant->steps(); }
+  // OUT's gradient as the recurrence has it, past OUT_GATE, of which y is computed again where that has a gradient.
+  Tile ungated_outputs();
+  void finish_out_gates(const Tile& inverses);
+  // From the gradients of values by their weights to those of the values, and what they give to SKIP and to steps.
+  Tile past_weights(const Tile& dv);
+  void finish_steps(const Tile& of_decays);
+  Tile weighed_queries();               // by what their denominators' gradients are
   void add_normaliser(const Tile& dk);  // to gradients of mirrored keys
   void forth();
   void back();
@@ -140,6 +157,7 @@ class CausalGradients : public Gradients {
   Items items_{}, mirror_{}, mirror_of_gates_{}, first_tokens_{}, numbered_{};
   Tile q_{}, keys_{}, v_{}, g_{}, slopes_{};
   Tile weights_{};  // of values, where they have such
+  Tile as_came_{}, dy_{}, by_steps_{};  // values, gradients of outputs past OUT_GATE, and what values give to steps
   Decays forth_{}, back_{}, first_{};
   Tile of_queries_{}, of_keys_{};  // products of rows with their gradients, for each head of a state
   std::vector<Tile> states_;       // transposed, of the values of a key head

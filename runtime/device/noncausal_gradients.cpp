@@ -44,7 +44,7 @@ void NoncausalGradients::of_queries(const Tile& turned, const Tile& sums) {
   const auto again = [&] { return row_again(sums, all(sums), query_rows_, 0, s_.N); };
   const Tile inverses = normalises ? inverses_of(q, again) : nothing_,
              slopes = normalises ? numbers_of_rows(q) : nothing_;
-  const Tile g = outputs_weighed(of_queries_, query_rows_, inverses);
+  const Tile g = over_denominators(outputs(of_queries_, query_rows_), inverses);
   for (int64_t query = 0; query < s_.HQ / s_.HK; query++) {
     const Heads of_query = heads_of(s_.HQ, query);
     bool first = true;

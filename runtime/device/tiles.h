@@ -299,7 +299,10 @@ class Tiles {
   struct Decays {
     Tile sums, left, steps;
   };
-  Decays decays(const Items& items, bool mirrored = false);  // from the last token to the first
+  Decays decays(const Items& items, bool mirrored = false) {  // from the last token to the first
+    return decays(items, mirrored, plan_.meaning.clamps());
+  }
+  Decays decays(const Items& items, bool mirrored, bool clamps);
   // A number of each head, again for each item; a log decay clamped where that is asked for.
   Tile numbers(uint32_t role);
   Tile log_decays_of_heads();
@@ -325,6 +328,7 @@ class Tiles {
   // What values of tokens count for that have no momentum, by how many are still to come: a number for each.
   Tile weights_to_come(const Items& items);
   // What comes after the recurrence, of outputs: SKIP of values as they came, then OUT_GATE.
+  Tile with_skipped(const Tile& outputs, const Tile& values, const Items& items);
   Tile finished(const Tile& outputs, const Tile& values, const Items& items);
   // The argument that kernels take where states decay.
   template <typename Call>

@@ -5,7 +5,7 @@
 
 namespace lathe {
 
-Tiles::Decays Tiles::decays(const Items& items, bool mirrored) {
+Tiles::Decays Tiles::decays(const Items& items, bool mirrored, bool clamps) {
   const Variant& variant = *plan_.meaning.variant;
   if (!variant.decays() || variant.keyed()) return {};
   const bool steps = variant.steps();
@@ -28,7 +28,7 @@ Tiles::Decays Tiles::decays(const Items& items, bool mirrored) {
         tables_.list(items, items.rows, heads), tables_.list(items, items.skipped, heads), more..., rows(made.sums),
         row(made.left));
   };
-  const int32_t clamped = plan_.meaning.clamps();
+  const int32_t clamped = clamps;
   if (!steps) {
     sums_by(k_.decay_sums, int32_t{clamped});
     return made;
@@ -98,24 +98,25 @@ Tile Tiles::weighed(const Tile& x, const Tile& by) {
   return to;
 }
 
+Tile Tiles::with_skipped(const Tile& outputs, const Tile& values, const Items& items) {
+  if (!p_[LATHE_SKIP].present()) return outputs;
+  const Tile skip = numbers(LATHE_SKIP), to = tile(outputs.columns, outputs.rows, outputs.items, outputs.heads);
+  for (int64_t l = 0; l < group_.outputs(); l++) {
+    const OutputHeads of = heads_of_output(l);
+    launcher_.call(*k_.skip_rows, rows(outputs, of.outputs), rows(values, of.values),
+                   number_again(skip, of.values, items.count), rows(to, of.outputs));
+  }
+  return to;
+}
+
 Tile Tiles::finished(const Tile& outputs, const Tile& values, const Items& items) {
-  const auto another = [&] { return tile(outputs.columns, outputs.rows, outputs.items, outputs.heads); };
-  Tile made = outputs;
-  if (p_[LATHE_SKIP].present()) {
-    const Tile skip = numbers(LATHE_SKIP), to = another();
-    for (int64_t l = 0; l < group_.outputs(); l++) {
-      const OutputHeads of = heads_of_output(l);
-      launcher_.call(*k_.skip_rows, rows(made, of.outputs), rows(values, of.values),
-                     number_again(skip, of.values, items.count), rows(to, of.outputs));
-    }
-    made = to;
-  }
-  if (const Tensor& x = p_[LATHE_OUT_GATE]; x.present()) {
-    const Tile gates = gather(x, of_tokens(x), items, s_.V, d_.V, outputs.rows, s_.out_heads()), to = another();
-    launcher_.call(*k_.gate_rows, rows(made), rows(gates), rows(to));
-    made = to;
-  }
-  return made;
+  const Tile made = with_skipped(outputs, values, items);
+  const Tensor& x = p_[LATHE_OUT_GATE];
+  if (!x.present()) return made;
+  const Tile gates = gather(x, of_tokens(x), items, s_.V, d_.V, outputs.rows, s_.out_heads()),
+             to = tile(outputs.columns, outputs.rows, outputs.items, outputs.heads);
+  launcher_.call(*k_.gate_rows, rows(made), rows(gates), rows(to));
+  return to;
 }
 
 }  // namespace lathe

@@ -156,10 +156,8 @@ void check_device(const Meaning& m, const Problem& p) {
   };
   if (!known_formula(*m.variant)) refuse("a formula of its own for what tokens leave of a state");
   const bool by_gates = !m.variant->decays() || p[LATHE_GATE].present();
-  if (m.op->backward() && (m.variant->corrects() ? !by_gates : m.variant->keyed() || m.variant->steps()))
+  if (m.op->backward() && (m.variant->corrects() ? !by_gates : m.variant->keyed()))
     refuse("gradients of this variant");
-  if (m.op->backward() && m.clamps() && m.variant->decays() && !m.variant->corrects())
-    refuse("CLAMP_GATES beside gradients");
   if (m.stabilise()) refuse("the flag STABILISE");
   if (p[LATHE_SNAPSHOTS].present()) refuse("SNAPSHOTS");
 }
