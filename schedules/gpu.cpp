@@ -334,7 +334,10 @@ void apply(Kernel& kernel, const Numbers& numbers, const Target& target) {
   if (!roles.find(Role::per_row).defined()) roles.each({Role::row_sum, Role::lanes}, [&](Func f) { roles.sums(f); });
 }
 
-Grains grains(const Instance&, const Numbers&, const Target&) { return {kSide, kSide, kSide}; }
+// Rows that walk a triangle together are those of a tile.
+Grains grains(const Instance& instance, const Numbers& numbers, const Target&) {
+  return {kSide, kSide, is_causal(instance.kernel) ? numbers.at("row_tile") : kSide};
+}
 
 }  // namespace
 

@@ -15,7 +15,7 @@ namespace lathe {
 void DeltaGradients::run() {
   begin_tokens();
   load();
-  g_ = outputs_weighed(items_, 1, nothing_);
+  g_ = over_denominators(outputs(items_, 1), nothing_);
   const Tile dq = forth();
   back();
   finish_keys();

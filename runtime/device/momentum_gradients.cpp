@@ -9,7 +9,7 @@ void MomentumGradients::run() {
   begin_tokens();
   load();
   if (normalise()) sum_keys();
-  g_ = outputs_weighed(items_, 1, inverses_);
+  g_ = over_denominators(outputs(items_, 1), inverses_);
   const Tile dq = forth();
   for (int64_t query = 0; normalise() && query < s_.HQ / s_.HK; query++)
     take_denominators(dq, q_, heads_of(s_.HQ, query), inverses_, rows(sums_, all(sums_), s_.N, items_.count), slopes_);

@@ -64,13 +64,16 @@ Tables::Item Tables::stretch(const Problem& p, int64_t n, uint32_t role, int64_t
           std::max<int64_t>(tokens.count - first, 0)};
 }
 
-Items Tables::chunks(const Problem& p, uint32_t role, int64_t chunk) {
+Items Tables::chunks_from(const Problem& p, uint32_t role, int64_t chunk, int64_t first) {
   std::vector<Item> items;
   const int64_t most = most_chunks(p, role, chunk);
   for (int64_t c = 0; c < most; c++)
-    for (int64_t n = 0; n < p.sizes.N; n++) items.push_back(stretch(p, n, role, c * chunk, chunk));
+    for (int64_t n = 0; n < p.sizes.N; n++) items.push_back(stretch(p, n, role, first + c * chunk, chunk));
   return add(items);
 }
+
+Items Tables::chunks(const Problem& p, uint32_t role, int64_t chunk) { return chunks_from(p, role, chunk, 0); }
+Items Tables::following(const Problem& p, uint32_t role, int64_t chunk) { return chunks_from(p, role, chunk, 1); }
 
 Items Tables::states(const Problem& p, int64_t rows) {
   std::vector<Item> items;
@@ -126,6 +129,12 @@ Items Tables::numbered(const Problem& p) {
   std::vector<Item> items;
   for (int64_t n = 0; n < p.sizes.N; n++) items.push_back({0, n, 1, 1, 0});
   return add(items);
+}
+
+Items Tables::rows_of(int64_t items, int64_t first, int64_t rows) {
+  std::vector<Item> all;
+  for (int64_t n = 0; n < items; n++) all.push_back({first, n, rows, rows, 0});
+  return add(all);
 }
 
 Items Tables::alone(int64_t rows) { return add({{0, 0, rows, rows, 0}}); }

@@ -41,6 +41,10 @@ class Tables {
   Items first_tokens(const Problem& problem);
   // As many items as sequences, each a row.
   Items numbered(const Problem& problem);
+  // The tokens after those of chunks().
+  Items following(const Problem& problem, uint32_t role, int64_t chunk);
+  // Of each item of a tile, so many rows from one on.
+  Items rows_of(int64_t items, int64_t first, int64_t rows);
   // One item that is `rows` rows.
   Items alone(int64_t rows);
 
@@ -65,6 +69,7 @@ class Tables {
   };
   // Of `rows` tokens of sequence n, from its first one on, those that there are.
   static Item stretch(const Problem& p, int64_t n, uint32_t role, int64_t first, int64_t rows);
+  Items chunks_from(const Problem& problem, uint32_t role, int64_t chunk, int64_t first);
   Items add(const std::vector<Item>& items);
   size_t append(const std::vector<int64_t>& list);
 

@@ -1,5 +1,6 @@
 #include "walk.h"
 
+#include "keyed_gradients.h"
 #include "recurrence.h"
 #include "token_gradients.h"
 
@@ -118,6 +119,7 @@ uint64_t any_walk(const Plan& plan, const Problem& problem, Device& device, cons
     case Op::kCausalBackward:
       if (plan.meaning.variant->corrects()) return walk<DeltaGradients>(plan, problem, device, workspace);
       if (plan.meaning.variant->moves()) return walk<MomentumGradients>(plan, problem, device, workspace);
+      if (plan.meaning.variant->keyed()) return walk<KeyedGradients>(plan, problem, device, workspace);
       return walk<CausalGradients>(plan, problem, device, workspace);
     case Op::kNoncausalBackward:
       return walk<NoncausalGradients>(plan, problem, device, workspace);
@@ -155,9 +157,8 @@ void check_device(const Meaning& m, const Problem& p) {
     fail(LATHE_UNSUPPORTED, "device tensors: expected a call without {}, which devices do not compute yet", what);
   };
   if (!known_formula(*m.variant)) refuse("a formula of its own for what tokens leave of a state");
-  const bool by_gates = !m.variant->decays() || p[LATHE_GATE].present();
-  if (m.op->backward() && (m.variant->corrects() ? !by_gates : m.variant->keyed()))
-    refuse("gradients of this variant");
+  if (m.op->backward() && m.variant->corrects() && m.variant->decays() && !p[LATHE_GATE].present())
+    refuse("gradients of a delta rule by DECAY");
   if (m.stabilise()) refuse("the flag STABILISE");
   if (p[LATHE_SNAPSHOTS].present()) refuse("SNAPSHOTS");
 }

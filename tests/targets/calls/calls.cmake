@@ -3,9 +3,9 @@
 # lathe_calls(ROW NAME FILTERS...): a program whose registry has the row, in the caller's `objects` and `directory`, besides
 # those of the library, and a test of it, of these suites or of all that there are.
 string(CONCAT calls_of_devices "Device*:Ops/States*:Ops/Exact*:Ops/Packed*:*Mixture*:Ops/Causality*:Ops/Poisoned*:Maps/*:Types/*:Extents/*"
-                               ":Ops/Backward.*plain:Ops/Backward.*decay:Ops/Backward.*_gate:Ops/Backward.*ssd:Ops/Backward.*momentum*:Ops/Backward.*delta:Ops/Backward.*kda:Ops/GradientsOfMaps.*:Steps.*:*/Delta.*:Lessons.Fla215*:Momentum.OfNothing*:Momentum.IsTheDifference*:AdaptiveMomentum.*:MomentumTraining.*:*NotWhenNothingIsSpoiled/*_projected")
+                               ":Ops/Backward.*:Ops/GradientsOfMaps.*:Steps.*:*/Delta.*:Lessons.Fla215*:Momentum.OfNothing*:Momentum.IsTheDifference*:AdaptiveMomentum.*:MomentumTraining.*:*NotWhenNothingIsSpoiled/*_projected")
 # what devices do not compute yet
-string(CONCAT calls_of_hosts "*backward_gate_key*:*backward_rwkv6*:*RefusesWhatItHasNot:*NormalisesHeadsThatShareKeys")
+set(calls_of_hosts "*RefusesWhatItHasNot:*NormalisesHeadsThatShareKeys")
 function(lathe_calls row name)
   string(REGEX REPLACE "_.*" "" kind ${row})
   if(NOT TARGET lathe_calls_${kind})
