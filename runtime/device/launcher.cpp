@@ -13,6 +13,18 @@ thread_local Launcher* calling = nullptr;
 
 }  // namespace
 
+DeviceBuffer::DeviceBuffer(const Place& place, halide_type_t type, std::initializer_list<Dimension> dimensions)
+    : place_(place) {
+  int64_t last = 0;
+  for (const Dimension& d : dimensions) last += std::max<int64_t>(d.extent - 1, 0) * d.stride;
+  if (place.bytes) place_.bytes = static_cast<uint64_t>(last + 1) * static_cast<uint64_t>(type.bytes());
+  for (const Dimension& d : dimensions)
+    dims_[raw_.dimensions++] = halide_dimension_t(0, static_cast<int32_t>(d.extent), static_cast<int32_t>(d.stride));
+  raw_.type = type;
+  raw_.dim = dims_;
+  raw_.device = reinterpret_cast<uint64_t>(&place_);
+}
+
 Place Launcher::carve(uint64_t bytes) {
   const Place place{workspace_.memory, workspace_.offset + taken_, bytes};
   taken_ += (bytes + kDeviceAlignment - 1) / kDeviceAlignment * kDeviceAlignment;

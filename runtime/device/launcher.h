@@ -2,7 +2,6 @@
 // stands in for Halide's runtime here (launcher.cpp).
 #pragma once
 
-#include <algorithm>
 #include <deque>
 #include <exception>
 #include <initializer_list>
@@ -21,16 +20,7 @@ class DeviceBuffer {
  public:
   static constexpr int kMaxRank = 6;
   // Of a part of memory, as much as the dimensions cover.
-  DeviceBuffer(const Place& place, halide_type_t type, std::initializer_list<Dimension> dimensions) : place_(place) {
-    int64_t last = 0;
-    for (const Dimension& d : dimensions) last += std::max<int64_t>(d.extent - 1, 0) * d.stride;
-    if (place.bytes) place_.bytes = static_cast<uint64_t>(last + 1) * static_cast<uint64_t>(type.bytes());
-    for (const Dimension& d : dimensions)
-      dims_[raw_.dimensions++] = halide_dimension_t(0, static_cast<int32_t>(d.extent), static_cast<int32_t>(d.stride));
-    raw_.type = type;
-    raw_.dim = dims_;
-    raw_.device = reinterpret_cast<uint64_t>(&place_);
-  }
+  DeviceBuffer(const Place& place, halide_type_t type, std::initializer_list<Dimension> dimensions);
   DeviceBuffer(const DeviceBuffer&) = delete;
   DeviceBuffer& operator=(const DeviceBuffer&) = delete;
   void* address() { return &raw_; }
