@@ -66,7 +66,10 @@ class NoncausalBackward : public GradientWalk {
       const int64_t head = query_head(h, query);
       const Tile q = g_.queries(now, head);
       const Worker::Room dq = g_.room_for_mapped(LATHE_Q, now, head, w_.at(b_.dq));
-      if (normalise()) g_.denominators(q, z, inv);
+      if (normalise()) {
+        g_.denominators(q, z, inv);
+        std::fill(inv + now.rows, inv + d_.C, 0.f);  // where eps is 0, and rows are no token's, they are infinite
+      }
       bool first = true;
       for (int64_t l = 0; l < group_.outputs(); l++) {
         if (group_.query_of(l) != query) continue;

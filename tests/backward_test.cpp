@@ -157,6 +157,15 @@ TEST_P(Backward, DenominatorsAtLeastEps) {
 }
 
 // A gate above 0 counts as 0, and moves nothing.
+// Rows of a chunk that are no token's have denominators of 0.
+TEST_P(Backward, DenominatorsWithoutEps) {
+  if (!reference::has_normaliser(shape.variant)) return;
+  shape.normalise = true;
+  shape.eps = 0;
+  shape.lengths = {37, 5};
+  for (const char* map : {"elu1", "favor"}) expect(reals(with_map(shape, map), Type::F32, 26, true), 27);
+}
+
 TEST_P(Backward, ClampedGates) {
   shape.clamp = shape.variant != "plain";
   Problem p = reals(shape, Type::F32, 22, true);

@@ -2,6 +2,7 @@
 // the CPU's walks (docs/operators.md), all chunks of all sequences at once.
 #pragma once
 
+#include <limits>
 #include <numeric>
 
 #include "tiles.h"
@@ -47,7 +48,9 @@ class Gradients : public Tiles {
       const Heads of = heads_of(s_.HQ, query);
       denominators(rows(q, of), sums(), row(to, of, 0, q.items));
     }
-    return to;
+    // rows that are no token's would divide 0 by 0
+    constexpr float most = std::numeric_limits<float>::max();
+    return plan_.meaning.eps == 0 ? clamped(to, -most, most) : to;
   }
   // OUT's gradient, and by the inverse denominators of its rows where there are such.
   Tile outputs(const Items& items, int64_t tile_rows);
