@@ -1,5 +1,7 @@
 // Gradients of non-causal attention: keys are summed once more, queries give dQ and the sums that keys then turn into
 // dK and dV. docs/operators.md.
+#include <algorithm>
+
 #include "chunk.h"
 #include "gradient.h"
 #include "run.h"
