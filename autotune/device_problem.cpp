@@ -45,15 +45,20 @@ std::string device_problem(const std::string& runner, const Limits& limits, cons
   job.verify = job.race = false;
   const Outcome told = read_runner(run_child({runner}, nlohmann::json(job).dump(), limits), false);
   if (!told.usable()) throw std::invalid_argument(told.detail);
-  std::string problem;
+  std::string problem, tokens;
   std::istringstream words(told.detail);
   for (std::string word; words >> word;) {
     const std::string name = word.substr(0, word.find('='));
     const bool buffer = std::any_of(job.arguments.begin(), job.arguments.end(),
                                     [&](const Argument& a) { return a.name == name && a.dimensions > 0; });
     problem += (problem.empty() ? "" : " ") + word;
-    if (buffer) problem += shared(space.kernel, name) ? "x1x1" : fmt::format("x{}x{}", kItems, kHeads);
+    if (!buffer) continue;
+    problem += shared(space.kernel, name) ? "x1x1" : fmt::format("x{}x{}", kItems, kHeads);
+    tokens += fmt::format(" {}_at=0", name);
   }
+  // of buffers of tokens, which have the items of tiles here; of others nobody asks
+  problem += fmt::format("{} all={}", tokens, chunk);
+  if (problem.find(" rows=") == problem.npos) problem += fmt::format(" rows={}", chunk);
   return problem;
 }
 

@@ -33,7 +33,7 @@ struct LaneSum {
 
 void define(Kernel& kernel, bool normalise) {
   const int g = kernel.grain(), chunk = kernel.chunk();
-  auto q = kernel.buffer("q"), kt = kernel.columns("kt"), v = kernel.buffer("v"), h = kernel.buffer("h");
+  auto q = kernel.tokens("q"), kt = kernel.columns("kt"), v = kernel.tokens("v"), h = kernel.buffer("h");
   Var x("x"), i("i"), j("j");
   RDom key(0, kernel.extent(q, 0), "key");
   Expr first = i / g * g;  // of the block of rows that walks the triangle together
@@ -108,7 +108,7 @@ void define(Kernel& kernel, bool normalise) {
   kernel.label(Role::outer, product);
   kernel.label(Role::scores, scores);
   kernel.label(Role::numerator, numerator);
-  kernel.output(Role::output, o);
+  kernel.output_of_tokens(Role::output, o);
 }
 
 }  // namespace

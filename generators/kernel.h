@@ -4,6 +4,8 @@
 
 #include <Halide.h>
 
+#include <algorithm>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -34,6 +36,25 @@ class Kernel {
     inputs_.push_back(image);
     arguments_.emplace_back(name, Halide::Argument::InputBuffer, type, dims, Halide::ArgumentEstimates{});
     return image;
+  }
+
+  // A row for each token, of which some chunks have fewer than the tile has rows. On a device those of each chunk lie
+  // where a list says, the caller's tensor among others: see batch.h.
+  Halide::ImageParam tokens(const std::string& name, Halide::Type type = Halide::Float(32)) {
+    auto image = buffer(name, 2, type);
+    tokens_.insert(name);
+    return image;
+  }
+  // ... and those of outputs, which end where the caller's tensor wants them; rows past those that count are zero.
+  void output_of_tokens(Role role, const Halide::Func& func) {
+    output(role, func);
+    placed_ = func.name();
+  }
+  // Those that a sum takes in.
+  Halide::RDom sum_of_tokens(const Halide::ImageParam& image) {
+    Halide::RDom token(0, extent(image, 1), "token");
+    summed_.insert(token.x.name());
+    return token;
   }
 
   // Keys or tokens of a tile; always a multiple of eight, which lets sums over them be unrolled without a remainder.
@@ -83,14 +104,21 @@ class Kernel {
     for (int d = 0; d < buffer.dimensions(); d++) buffer.dim(d).set_min(0);
   }
 
-  // Other buffers and Funcs in place of these, by their names; what was a number may now be a buffer.
+  // Other buffers and Funcs in place of these, by their names; what was a number may now be a buffer, and buffers that
+  // are new come last.
   void become(const std::vector<Halide::ImageParam>& inputs, const std::vector<Labelled>& labelled,
               const std::vector<Halide::Func>& outputs) {
     inputs_ = inputs;
-    for (Halide::Argument& a : arguments_)
-      for (const Halide::ImageParam& image : inputs)
-        if (image.name() == a.name)
-          a = {a.name, Halide::Argument::InputBuffer, image.type(), image.dimensions(), Halide::ArgumentEstimates{}};
+    for (const Halide::ImageParam& image : inputs) {
+      const auto known = std::find_if(arguments_.begin(), arguments_.end(),
+                                      [&](const Halide::Argument& a) { return a.name == image.name(); });
+      const Halide::Argument made{image.name(), Halide::Argument::InputBuffer, image.type(), image.dimensions(),
+                                  Halide::ArgumentEstimates{}};
+      if (known == arguments_.end())
+        arguments_.push_back(made);
+      else
+        *known = made;
+    }
     labelled_ = labelled;
     outputs_ = outputs;
   }
@@ -99,6 +127,9 @@ class Kernel {
   std::vector<Halide::ImageParam>& inputs() { return inputs_; }
   std::vector<Halide::Parameter>& numbers() { return numbers_; }
   const std::vector<Halide::Parameter>& numbers_of_each() const { return each_; }
+  const std::set<std::string>& buffers_of_tokens() const { return tokens_; }
+  bool places(const std::string& output) const { return output == placed_; }
+  bool sums_tokens(const std::string& variable) const { return summed_.contains(variable); }
   const std::vector<Halide::Func>& outputs() const { return outputs_; }
   const std::vector<Halide::Argument>& arguments() const { return arguments_; }
 
@@ -110,6 +141,8 @@ class Kernel {
   std::vector<Halide::Argument> arguments_;
   std::vector<Labelled> labelled_;
   std::vector<Halide::Func> outputs_;
+  std::set<std::string> tokens_, summed_;
+  std::string placed_;
 };
 
 // Kernels announce themselves; the build reads the same lines to know what to generate.

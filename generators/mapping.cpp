@@ -24,7 +24,7 @@ Mapping::Mapping(Kernel& k, const std::pair<std::string, std::string>& map_and_s
     : kernel(k),
       map(map_and_storage.first),
       storage(map_and_storage.second),
-      stored(k.buffer("x", 2, storage.empty() ? Float(32) : storage_type(storage))),
+      stored(k.tokens("x", storage.empty() ? Float(32) : storage_type(storage))),
       w(k.buffer("w")),
       width(k.number<int32_t>("width")),
       features(k.number<int32_t>("features")),

@@ -12,9 +12,9 @@ using namespace Halide;
 using namespace lathe::gen;
 
 LATHE_KERNEL(state, transitions) {
-  auto k = kernel.buffer("k"), v = kernel.buffer("v"), h = kernel.buffer("h");
+  auto k = kernel.tokens("k"), v = kernel.tokens("v"), h = kernel.buffer("h");
   Var x("x"), key("key"), j("j");
-  RDom token(0, kernel.extent(v, 1), "token");
+  const RDom token = kernel.sum_of_tokens(v);
 
   Func outer("outer"), h_out("h_out");
   Expr kept = h(x, key), rising = 1.f;

@@ -8,7 +8,7 @@ using namespace Halide;
 using namespace lathe::gen;
 
 LATHE_KERNEL(transpose, once) {
-  auto k = kernel.buffer("k");
+  auto k = kernel.tokens("k");
   Var token("token"), key("key");
   Func kt("kt");
   kt(token, key) = k(key, token);

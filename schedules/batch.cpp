@@ -14,13 +14,14 @@ class Batch : public ir::IRGraphMutator {
  public:
   explicit Batch(Kernel& kernel) : kernel_(kernel) {
     for (ImageParam& image : kernel.inputs()) widen(image);
-    for (const Parameter& number : kernel.numbers_of_each()) {
-      ImageParam image(number.type(), kBatchDimensions, number.name());
-      image.dim(0).set_min(0).set_stride(Expr());  // that of items, which may share one
-      image.dim(1).set_min(0);
-      numbers_.emplace(number.name(), image(item_, head_));
-      inputs_.push_back(image);
-    }
+    for (const Parameter& number : kernel.numbers_of_each()) add_number(number.type(), number.name());
+    for (const std::string& name : kernel.buffers_of_tokens()) add_number(Int(32), name + "_at");
+    for (const Func& f : kernel.outputs())
+      if (kernel.places(f.name())) {
+        add_number(Int(32), f.name() + "_at");
+        add_number(Int(32), "all");
+      }
+    if (!kernel.buffers_of_tokens().empty() && !numbers_.contains(kRows)) add_number(Int(32), kRows);
   }
 
   void run() {
@@ -39,6 +40,14 @@ class Batch : public ir::IRGraphMutator {
 
  private:
   using ir::IRGraphMutator::visit;
+
+  void add_number(Type type, const std::string& name) {
+    ImageParam image(type, kBatchDimensions, name);
+    image.dim(0).set_min(0).set_stride(Expr());  // that of items, which may share one
+    image.dim(1).set_min(0);
+    numbers_.emplace(name, image(item_, head_));
+    inputs_.push_back(image);
+  }
 
   // The same buffer, with what is known of its dimensions.
   void widen(ImageParam& image) {
@@ -65,7 +74,10 @@ class Batch : public ir::IRGraphMutator {
     for (const Var& v : {item_, head_}) names.push_back(v.name());
     std::vector<Expr> values;
     for (const Expr& value : before.values()) values.push_back(mutate(value));
-    after.define(names, values);
+    if (kernel_.places(before.name()))
+      place(after, names, values);
+    else
+      after.define(names, values);
     copy(before.output_buffers()[0], after.output_buffers()[0]);  // those of a tuple have its extents
     for (const Parameter& buffer : after.output_buffers()) buffers_.insert_or_assign(buffer.name(), buffer);
     for (const ir::Definition& update : before.updates()) {
@@ -77,10 +89,37 @@ class Batch : public ir::IRGraphMutator {
     }
   }
 
+  // Of an item's rows, in numbers. Halide wants a bound for whatever finds an element.
+  Expr begin_of(const std::string& tokens) const {
+    return 4 * unsafe_promise_clamped(numbers_.at(tokens + "_at"), 0, kMostVectors - 1);
+  }
+
+  // Stored where lists say, in whole blocks of columns: those that there are, and zeros in rows that do not count.
+  void place(ir::Function& f, const std::vector<std::string>& names, const std::vector<Expr>& values) {
+    constexpr int block = 16;
+    std::vector<Expr> nothing;
+    for (const Expr& value : values) nothing.push_back(undef(value.type()));
+    f.define(names, nothing);
+    const OutputImageParam out = Func(f).output_buffer();
+    RDom r(0, block, 0, out.dim(0).extent() / block, 0, kernel_.chunk(), "r");
+    r.where(r.z < numbers_.at("all"));
+    const Expr column = r.y * block + r.x;
+    std::vector<Expr> stored;
+    for (const Expr& value : values) {
+      const Expr here = ir::substitute({{names[0], column}, {names[1], r.z}}, value);
+      stored.push_back(select(r.z < numbers_.at(kRows), here, 0.f));
+    }
+    f.define_update({column + begin_of(f.name()), r.z, item_, head_}, stored);
+  }
+
   Expr visit(const ir::Call* op) override {
     if (op->call_type != ir::Call::Halide && op->call_type != ir::Call::Image) return IRGraphMutator::visit(op);
     std::vector<Expr> args;
     for (const Expr& arg : op->args) args.push_back(mutate(arg));
+    if (op->call_type == ir::Call::Image && kernel_.buffers_of_tokens().contains(op->name)) {
+      args[0] += begin_of(op->name);
+      args[1] = min(args[1], max(numbers_.at(kRows) - 1, 0));
+    }
     args.insert(args.end(), {item_, head_});
     if (op->call_type == ir::Call::Image) return ir::Call::make(buffers_.at(op->name), args);
     return ir::Call::make(funcs_.at(op->name), args, op->value_index);
@@ -102,10 +141,16 @@ class Batch : public ir::IRGraphMutator {
       variables.push_back({v.var, mutate(v.min), mutate(v.extent)});
     ir::ReductionDomain after(variables);
     domains_.emplace(before, after);
-    after.set_predicate(mutate(before.predicate()));
+    Expr counts = mutate(before.predicate());
+    for (const ir::ReductionVariable& v : before.domain())
+      if (kernel_.sums_tokens(v.var))
+        counts = counts && likely(ir::Variable::make(Int(32), v.var, after) < numbers_.at(kRows));
+    after.set_predicate(counts);
     return after;
   }
 
+  static constexpr const char* kRows = "rows";
+  static constexpr int kMostVectors = 1 << 28;
   Kernel& kernel_;
   const Var item_{"item"}, head_{"head_of_item"};
   std::vector<ImageParam> inputs_;

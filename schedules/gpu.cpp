@@ -184,10 +184,36 @@ struct Roles {
     of_one_item(f);
   }
 
+  // The same of rows that are placed, by blocks of columns: (column, block, row). No two have one place, which Halide
+  // cannot see.
+  void placed_tiles(Func f, int rows) const {
+    f.compute_root();
+    const std::vector<RVar> r = f.rvars(0);
+    RVar column("column"), xr(xi.name()), ir(ii.name()), row("row"), thread_x(x.name()), thread_i(i.name()),
+        bx(block_x.name()), bi(block_i.name());
+    Stage stage = f.update().allow_race_conditions();
+    stage.split(r[0], column, xr, numbers.at("column_tile"))
+        .fuse(column, r[1], column)
+        .split(r[2], row, ir, rows_of_tile())
+        .split(column, bx, thread_x, kAcross, TailStrategy::GuardWithIf)
+        .split(row, bi, thread_i, rows / rows_of_tile())
+        .reorder(xr, ir, thread_x, thread_i, bx, bi)
+        .vectorize(xr, kVector)
+        .unroll(xr)
+        .unroll(ir)
+        .gpu_threads(thread_x, thread_i)
+        .gpu_blocks(bx, bi);
+    batched(stage, f, {bx, bi});
+    Func sum = find(Role::numerator);
+    sum.bound_extent(sum.args()[0], numbers.at("column_tile")).bound_extent(sum.args()[1], rows_of_tile());
+  }
+
   void output(Func f) const {
     const bool causal = is_causal(kernel.instance().kernel);
-    if (causal) f.bound(f.args()[1], 0, kernel.chunk());
-    tiles(f, causal ? rows_of_block() : kRows, causal ? TailStrategy::RoundUp : TailStrategy::GuardWithIf);
+    if (f.has_update_definition())
+      placed_tiles(f, rows_of_block());
+    else
+      tiles(f, causal ? rows_of_block() : kRows, causal ? TailStrategy::RoundUp : TailStrategy::GuardWithIf);
     tile(find(Role::numerator), f, numbers.at("unroll"));
     each({Role::scores}, [&](Func s) { scores(s, f); });
     each({Role::per_row}, [&](Func inverse) {

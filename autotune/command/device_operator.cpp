@@ -18,9 +18,8 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr int kHotLoop = 64;  // FMAs from which on a loop is one of tiles
-// What runtime/device/walk.cpp launches for it: rows of q, k and v come in, those of o go out.
-constexpr std::pair<const char*, int> kLaunches[] = {{"gather:f32", 3}, {"transpose", 1},    {"state:plain", 1},
-                                                     {"carry", 1},      {"causal:plain", 1}, {"scatter:f32", 1}};
+// What runtime/device/walk.cpp launches for it, where rows of q, k, v and o stay in place.
+constexpr const char* kLaunches[] = {"transpose", "state:plain", "carry", "causal:plain"};
 
 std::vector<Mix> hot_loops(const OperatorLaunch& launch) {
   std::vector<Mix> hot;
@@ -55,8 +54,8 @@ std::unique_ptr<DeviceKernel> open_kernel(const Tools& tools, const CudaTools& c
 }
 
 bool made_of(const std::vector<std::string>& kernels) {
-  return std::all_of(std::begin(kLaunches), std::end(kLaunches), [&](const auto& launch) {
-    return std::find(kernels.begin(), kernels.end(), launch.first) != kernels.end();
+  return std::all_of(std::begin(kLaunches), std::end(kLaunches), [&](const char* launch) {
+    return std::find(kernels.begin(), kernels.end(), launch) != kernels.end();
   });
 }
 
@@ -65,15 +64,15 @@ OperatorRating rate_operator(const Tools& tools, const CudaTools& cuda, const st
   OperatorRating rating;
   rating.architecture = architecture;
   rating.shape = shape;
-  for (const auto& [name, times] : kLaunches) {
+  for (const char* name : kLaunches) {
     std::string unrated;
     const auto kernel = open_kernel(tools, cuda, row, name, shape, unrated);
     for (Figures& figures : kernel->on(architecture, true)) {
       if (!figures.model)
         throw std::runtime_error(fmt::format("{}: {}", name, unrated.empty() ? figures.unrated : unrated));
-      rating.seconds += times * figures.model->seconds;
-      rating.limits += times * figures.model->limit_seconds;
-      rating.launches.push_back({name, times, std::move(figures)});
+      rating.seconds += figures.model->seconds;
+      rating.limits += figures.model->limit_seconds;
+      rating.launches.push_back({name, std::move(figures)});
     }
   }
   const Space space = list_space(tools, "causal", "plain", row);
@@ -94,8 +93,7 @@ std::string text_of(const std::vector<OperatorRating>& ratings) {
         loads += fmt::format("{}{:.3f}", loads.empty() ? "" : ", ",
                              static_cast<double>(loop.shared + loop.global) / loop.fma);
       }
-      table.add({gpu, width, l.times > 1 ? fmt::format("{} x {}", l.times, l.kernel) : l.kernel,
-                 fmt::format("{:.0f}", 1e6 * l.times * m.seconds), fmt::format("{:.0f} %", 100 * m.share()),
+      table.add({gpu, width, l.kernel, fmt::format("{:.0f}", 1e6 * m.seconds), fmt::format("{:.0f} %", 100 * m.share()),
                  m.parts.binds(), std::to_string(m.warps), fmas, loads});
     }
     table.add({gpu, width, "all of them", fmt::format("{:.0f}", 1e6 * r.seconds),
@@ -113,7 +111,6 @@ nlohmann::ordered_json json_of(const OperatorRating& rating) {
     for (const Mix& loop : hot_loops(l))
       loops.push_back({{"fma", loop.fma}, {"instructions", loop.all}, {"loads", loop.shared + loop.global}});
     launches.push_back({{"kernel", l.kernel},
-                        {"times", l.times},
                         {"seconds", l.figures.model->seconds},
                         {"share", l.figures.model->share()},
                         {"binds", l.figures.model->parts.binds()},

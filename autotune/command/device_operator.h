@@ -19,7 +19,6 @@ std::unique_ptr<DeviceKernel> open_kernel(const Tools& tools, const CudaTools& c
 
 struct OperatorLaunch {
   std::string kernel;
-  int times = 1;
   Figures figures;
 };
 struct OperatorRating {

@@ -28,7 +28,8 @@ Tile CausalGradients::scan(const Tile& k, const Heads& of_k, const Tile& v, cons
                            const Decays& decays, const Heads& of) {
   const Tile added = tile(v.columns, k.columns, k.items, s_.HK), to = tile(v.columns, k.columns, k.items + s_.N, s_.HK);
   with_sums(decays, of, [&](auto&... b) {
-    launcher_.call(*k_.state, rows(k, of_k), rows(v, of_v), no_states(added), b..., rows(added));
+    launcher_.call(*k_.state, rows(k, of_k), rows(v, of_v), no_states(added), b..., at(k, of_k), at(v, of_v),
+                   counted({&k, &v}, of_v), rows(added));
   });
   carry(added, std::move(first), decays, of, to);
   return to;
@@ -84,7 +85,7 @@ Tile CausalGradients::mirrored(const Tile& x) {
 
 Tile CausalGradients::turned(const Tile& x) {
   const Tile to = tile(d_.C, x.columns, x.items, x.heads);
-  launcher_.call(*k_.transpose, rows(x), rows(to));
+  transpose(x, to);
   return to;
 }
 

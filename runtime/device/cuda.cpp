@@ -125,6 +125,10 @@ void Stream::accept(const char* name, const Tensor& tensor) const {
   require(of_device(tensor.memory), "{}: expected memory of a CUDA device, got {}", name, place(tensor.memory));
 }
 
+bool Stream::aligned(const Tensor& t, uint64_t bytes) const {
+  return (reinterpret_cast<Pointer>(t.memory) + reinterpret_cast<Pointer>(t.data)) % bytes == 0;
+}
+
 Place Stream::workspace(void* memory, size_t bytes) const {
   if (!of_device(memory) || reinterpret_cast<Pointer>(memory) % 64 != 0)
     fail(LATHE_WORKSPACE, "exec.workspace: expected {} bytes of a CUDA device, 64-byte aligned, got {}", bytes,

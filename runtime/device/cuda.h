@@ -38,6 +38,7 @@ class Stream : public Queue {
   ~Stream() override;
   Stream(const Stream&) = delete;
   Stream& operator=(const Stream&) = delete;
+  bool aligned(const Tensor& tensor, uint64_t bytes) const override;
   void accept(const char* name, const Tensor& tensor) const override;
   Place workspace(void* memory, size_t bytes) const override;
   void stage(const Place& to, const void* from, size_t bytes) override;

@@ -36,6 +36,8 @@ class Device {
   virtual void stage(const Place& to, const void* from, size_t bytes) = 0;
   virtual void fill(const Place& at, float value, size_t count) = 0;
   virtual void launch(const Launch& launch) = 0;
+  // Whether a tensor begins at a multiple of so many bytes.
+  virtual bool aligned(const Tensor& tensor, uint64_t bytes) const = 0;
 };
 
 // The caller's own, for one call.

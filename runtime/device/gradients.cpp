@@ -84,7 +84,8 @@ Tile Gradients::through_map(uint32_t role, const Tile& x, const Tile& dy, const 
   DeviceBuffer x_rows(x.place, kFloat, {{d_.D, 1}, {x.rows, x.columns}, {items.count, x.item()}, {heads, x.head()}}),
       dy_rows = rows(dy), dx_rows = rows(dx), u_rows = rows(u), du_rows = rows(du),
       counts = tables_.list(items, items.rows, heads), positions = tables_.list(items, items.position, heads),
-      before = number_of_all(nothing_, items.count, heads), peaks = row_of_all(nothing_, dy.rows, items.count, heads);
+      before = number_of_all(nothing_, items.count, heads), peaks = row_of_all(nothing_, dy.rows, items.count, heads),
+      begins = at(items.count, heads);
   const Tile projection = map.projects() ? this->projection() : zeros_;
   DeviceBuffer weights(projection.place, kFloat,
                        {{M, 1},
@@ -99,6 +100,7 @@ Tile Gradients::through_map(uint32_t role, const Tile& x, const Tile& dy, const 
   const auto add = [&](auto&... each) { (arguments.push_back(address_of(each)), ...); };
   add(x_rows, weights, width, features, counts, positions, step, subtract, scale, attribute, before, dy_rows);
   if (map.stabilises()) add(peaks);
+  add(begins);
   if (map.projects()) add(u_rows, du_rows);
   add(dx_rows);
   launcher_.call(*k_.map_backward, arguments.data());
@@ -126,7 +128,8 @@ void Gradients::add_projection(const Tile& du, const Tile& x) {
   const bool first = projection_gradient_.heads == 0;
   if (first) projection_gradient_ = zeros(d_.D, d_.M, 1, p_[LATHE_PROJECTION].rank == 3 ? s_.HK : 1);
   DeviceBuffer columns(x.place, kFloat, {{d_.D, 1}, {x.rows, x.columns}, {x.items, x.item()}, {heads, x.head()}});
-  launcher_.call(*k_.outer, rows(du), columns, no_states(each), rows(each));
+  launcher_.call(*k_.outer, rows(du), columns, no_states(each), at(x.items, heads), at(x.items, heads),
+                 counted(x.items, heads), rows(each));
   // as if all items were one sequence
   const Tile sums = tile(d_.D, d_.M, x.items + 1, heads);
   const auto in_a_row = [&](const Tile& t) {

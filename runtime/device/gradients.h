@@ -28,7 +28,10 @@ class Gradients : public Tiles {
   void weigh(DeviceBuffer&& x, DeviceBuffer&& by, DeviceBuffer&& to) { launcher_.call(*k_.weigh_rows, x, by, to); }
   // x += by y, row by row.
   void add(const Tile& x, const Heads& h, DeviceBuffer&& y, DeviceBuffer&& by);
-  void transpose(DeviceBuffer&& x, DeviceBuffer&& to) { launcher_.call(*k_.transpose, x, to); }
+  void transpose(const Tile& x, const Tile& to) { transpose(x, all(x), to); }
+  void transpose(const Tile& x, const Heads& h, const Tile& to) {
+    launcher_.call(*k_.transpose, rows(x, h), at(x, h), counted({&x}, h), rows(to, h));
+  }
   void read_out(DeviceBuffer&& q, DeviceBuffer&& h, DeviceBuffer&& ones, DeviceBuffer&& o) {
     launcher_.call(*k_.readout, q, h, ones, o);
   }
@@ -128,7 +131,10 @@ class CausalGradients : public Gradients {
   }
   void attend(DeviceBuffer&& q, DeviceBuffer&& kt, DeviceBuffer&& v, DeviceBuffer&& h, const Decays& decays,
               const Heads& of, DeviceBuffer&& o) {
-    with_sums(decays, of, [&](auto&... b) { launcher_.call(*k_.causal, q, kt, v, h, b..., o); });
+    with_sums(decays, of, [&](auto&... b) {
+      launcher_.call(*k_.causal, q, kt, v, h, b..., at(items_.count, of.count), at(items_.count, of.count),
+                     at(items_.count, of.count), counted(items_.count, of.count), counted(items_.count, of.count), o);
+    });
   }
   // What sequences begin with, which are items from `first` on, by what their first token leaves of it.
   void leave_first(const Tile& x, int64_t first);
@@ -159,7 +165,7 @@ class CausalGradients : public Gradients {
 
   Items items_{}, mirror_{}, mirror_of_gates_{}, first_tokens_{}, numbered_{};
   Tile q_{}, keys_{}, v_{}, g_{}, slopes_{};
-  Tile weights_{};  // of values, where they have such
+  Tile weights_{};                      // of values, where they have such
   Tile as_came_{}, dy_{}, by_steps_{};  // values, gradients of outputs past OUT_GATE, and what values give to steps
   Decays forth_{}, back_{}, first_{};
   Tile of_queries_{}, of_keys_{};  // products of rows with their gradients, for each head of a state

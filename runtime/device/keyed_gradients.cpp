@@ -58,7 +58,7 @@ Tile KeyedGradients::scan(const Keys& k, const Tile& v, const Heads& of_v, Devic
   const int64_t items = items_.count;
   const Tile added = tile(d_.V, d_.K, items, s_.HK), to = tile(d_.V, d_.K, items + s_.N, s_.HK);
   launcher_.call(*k_.state, rows(k.kept), rows(v, of_v), no_states(added), row(gates.left, of, 0, items),
-                 row(gates.rise, of, 0, items), rows(added));
+                 row(gates.rise, of, 0, items), at(items, s_.HK), at(items, s_.HK), counted(items, s_.HK), rows(added));
   carry_keys(by_chunks(added, s_.N), std::move(first), gates, of, by_chunks(to, s_.N));
   return to;
 }
@@ -115,7 +115,8 @@ void KeyedGradients::attend_by_keys(const Tile& q, DeviceBuffer&& k, const Keys&
       DeviceBuffer(
           part(whole, of, 0), kFloat,
           {{d_.K, 1}, {d_.C / block, d_.K * block}, {items, whole.item()}, {of.count, whole.head() * of.step}}),
-      rows(pairs), rows(o));
+      rows(pairs), at(items, s_.HK), at(items, s_.HK), at(items, s_.HK), counted(items, s_.HK), counted(items, s_.HK),
+      rows(o));
 }
 
 void KeyedGradients::attend_columns(DeviceBuffer&& q, DeviceBuffer&& kt, DeviceBuffer&& v, const Keys& keys,
@@ -126,7 +127,8 @@ void KeyedGradients::attend_columns(DeviceBuffer&& q, DeviceBuffer&& kt, DeviceB
 
 Tile KeyedGradients::entering_turned(const Tile& states) {
   const Tile to = tile(d_.K, d_.V, items_.count, s_.HK);
-  transpose(rows(states, all(states), 0, items_.count), rows(to));
+  launcher_.call(*k_.transpose, rows(states, all(states), 0, items_.count), at(to, all(to)), counted({&to}, all(to)),
+                 rows(to));
   return to;
 }
 

@@ -29,7 +29,8 @@ void NoncausalGradients::sum_keys(Tile& turned, Tile& sums) {
   const Tile last = like(turned), last_sums = like(sums);
   for (int64_t value = 0; value < group_.values(); value++) {
     const Heads of = heads_of(s_.HV, value);
-    launcher_.call(*k_.state, rows(v_, of), rows(keys_), rows(turned, of), rows(last, of));
+    launcher_.call(*k_.state, rows(v_, of), rows(keys_), rows(turned, of), at(v_, of), at(keys_, all(keys_)),
+                   counted({&v_}, of), rows(last, of));
   }
   turned = last;
   if (!normalise()) return;
@@ -58,7 +59,8 @@ void NoncausalGradients::of_queries(const Tile& turned, const Tile& sums) {
       for (int64_t value = 0; value < group_.values(); value++) {
         const Heads h = heads_of(s_.HV, value);
         if (value == group_.value_of(l))
-          launcher_.call(*k_.state, rows(q, of.queries), rows(g, of.outputs), rows(state_, h), rows(next, h));
+          launcher_.call(*k_.state, rows(q, of.queries), rows(g, of.outputs), rows(state_, h), at(q, of.queries),
+                         at(g, of.outputs), counted({&q}, h), rows(next, h));
         else
           sum(next, h, rows(state_, h), true);
       }
@@ -76,7 +78,7 @@ void NoncausalGradients::of_queries(const Tile& turned, const Tile& sums) {
 
 void NoncausalGradients::of_keys(const Tile& turned) {
   const Tile dk = like(keys_), dv = like(v_), more = like(keys_), turned_gradient = like(turned);
-  transpose(rows(state_), rows(turned_gradient));
+  transpose(state_, turned_gradient);
   for (int64_t value = 0; value < group_.values(); value++) {
     const Heads of = heads_of(s_.HV, value);
     const auto ones = [&] { return row_of_all(ones_, key_rows_, s_.N, s_.HK); };

@@ -176,6 +176,11 @@ void CommandQueue::accept(const char* name, const Tensor& t) const {
   require(end <= size, "{}: expected a cl_mem of at least {} bytes, got {}", name, end, size);
 }
 
+// Memory itself begins at multiples of more.
+bool CommandQueue::aligned(const Tensor& t, uint64_t bytes) const {
+  return reinterpret_cast<uint64_t>(t.data) % bytes == 0;
+}
+
 Place CommandQueue::workspace(void* memory, size_t bytes) const {
   const auto size = about_memory<size_t>(memory, kMemorySize);
   if (size < bytes) fail(LATHE_WORKSPACE, "exec.workspace: expected {} bytes, got a cl_mem of {}", bytes, size);

@@ -36,6 +36,7 @@ class CommandQueue : public Queue {
   void stage(const Place& to, const void* from, size_t bytes) override;
   void fill(const Place& at, float value, size_t count) override;
   void launch(const Launch& launch) override;
+  bool aligned(const Tensor& tensor, uint64_t bytes) const override;
   void accept(const char* name, const Tensor& tensor) const override;
   Place workspace(void* memory, size_t bytes) const override;
 

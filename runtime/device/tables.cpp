@@ -139,6 +139,23 @@ Items Tables::rows_of(int64_t items, int64_t first, int64_t rows) {
 
 Items Tables::alone(int64_t rows) { return add({{0, 0, rows, rows, 0}}); }
 
+Tables::Addresses Tables::addresses(const Items& items, int64_t from, const Strides& strides, int64_t heads) {
+  Addresses made;
+  for (int64_t head = 0; head < heads; head++) {
+    std::vector<int64_t> list;
+    for (int64_t n = 0; n < items.count; n++) {
+      const auto at = static_cast<size_t>(n);
+      list.push_back((from + head * strides.head + numbers_[items.token + at] * strides.token +
+                      numbers_[items.batch + at] * strides.batch) /
+                     4);
+    }
+    const size_t begin = append(list);
+    if (head == 0) made.begin = begin;
+    made.apart = static_cast<int64_t>(numbers_.size() - begin);
+  }
+  return made;
+}
+
 void Tables::stage(Launcher& launcher) {
   const size_t bytes = numbers_.size() * sizeof(int32_t);
   place_ = launcher.take(bytes);

@@ -48,6 +48,17 @@ class Tables {
   // One item that is `rows` rows.
   Items alone(int64_t rows);
 
+  // Where the tokens of items begin in the caller's tensor, as kernels that read it in place want it: in vectors of
+  // four. The numbers of a head are `apart` from those of the next.
+  struct Addresses {
+    size_t begin = 0;
+    int64_t apart = 0;
+  };
+  struct Strides {
+    int64_t token, batch, head;
+  };
+  Addresses addresses(const Items& items, int64_t from, const Strides& strides, int64_t heads);
+
   // To the device; nothing is added after it.
   void stage(Launcher& launcher);
   // A number for each item, the same for all heads.
@@ -55,6 +66,18 @@ class Tables {
     return {{place_.memory, place_.offset + begin * sizeof(int32_t), sizeof(int32_t)},
             halide_type_t(halide_type_int, 32),
             {{items.count, 1}, {heads, 0}}};
+  }
+  // The number of the first item, for each of so many.
+  DeviceBuffer again(size_t begin, int64_t items, int64_t heads) const {
+    return {{place_.memory, place_.offset + begin * sizeof(int32_t), sizeof(int32_t)},
+            halide_type_t(halide_type_int, 32),
+            {{items, 0}, {heads, 0}}};
+  }
+  DeviceBuffer list(const Items& items, const Addresses& of, int64_t head, int64_t step, int64_t heads) const {
+    const size_t begin = of.begin + static_cast<size_t>(head * of.apart);
+    return {{place_.memory, place_.offset + begin * sizeof(int32_t), sizeof(int32_t)},
+            halide_type_t(halide_type_int, 32),
+            {{items.count, 1}, {heads, step * of.apart}}};
   }
   // The rows that count, of the items that are the chunks of so many sequences.
   DeviceBuffer rows_of_chunks(const Items& items, int64_t sequences, int64_t heads) const {

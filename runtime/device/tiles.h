@@ -2,6 +2,9 @@
 // out of them.
 #pragma once
 
+#include <limits>
+#include <map>
+
 #include "../plan.h"
 #include "../status.h"
 #include "tables.h"
@@ -9,16 +12,21 @@
 namespace lathe {
 
 inline constexpr halide_type_t kFloat(halide_type_float, 32);
-inline constexpr int64_t kRows = 16;  // the fewest rows of a tile: the side of the squares that kernels work in
+inline constexpr int64_t kVector = 4;  // numbers that kernels read at once
+inline constexpr int64_t kRows = 16;   // the fewest rows of a tile: the side of the squares that kernels work in
 // Rows of a tile of which only the first is used: parts of it then begin where parts of memory may.
 inline constexpr int64_t kSpaced = kDeviceAlignment / (kRows * sizeof(float));
 
 inline int64_t padded_rows(int64_t rows) { return (rows + kRows - 1) / kRows * kRows; }
 
-// Float32 in the workspace, dense: columns, rows, items, heads, from the inside out.
+// Float32 in the workspace, dense: columns, rows, items, heads, from the inside out. Or rows of the caller's, where
+// only what reads rows of tokens may follow: the items of `in_place`, `step` apart, each beginning where a list says.
 struct Tile {
   Place place;
   int64_t columns, rows, items, heads;
+  const Items* in_place = nullptr;
+  int64_t step = 0;
+  Tables::Addresses addresses{};
   int64_t item() const { return columns * rows; }
   int64_t head() const { return item() * items; }
 };
@@ -79,8 +87,30 @@ class Tiles {
             kFloat,
             {{t.columns, 1}, {t.rows, t.columns}, {items, t.item()}, {h.count, t.head() * h.step}}};
   }
-  static DeviceBuffer rows(const Tile& t, const Heads& h) { return rows(t, h, 0, t.items); }
+  static DeviceBuffer rows(const Tile& t, const Heads& h) {
+    if (t.in_place) return {t.place, kFloat, {{t.columns, 1}, {t.rows, t.step}, {t.items, 0}, {h.count, 0}}};
+    return rows(t, h, 0, t.items);
+  }
   static DeviceBuffer rows(const Tile& t) { return rows(t, all(t)); }
+  // Where kernels find the items of rows of tokens: from where on, and how many rows of each count. Of tiles all do,
+  // which are zero past those.
+  DeviceBuffer at(const Tile& t, const Heads& h) const {
+    if (t.in_place) return tables_.list(*t.in_place, t.addresses, h.first, h.step, h.count);
+    return at(t.items, h.count);
+  }
+  DeviceBuffer at(int64_t items, int64_t heads) const {
+    return {zeros_.place, halide_type_t(halide_type_int, 32), {{items, 0}, {heads, 0}}};
+  }
+  DeviceBuffer counted(std::initializer_list<const Tile*> tiles, const Heads& h) const {
+    for (const Tile* t : tiles)
+      if (t->in_place) return tables_.list(*t->in_place, t->in_place->rows, h.count);
+    return counted((*tiles.begin())->items, h.count);
+  }
+  // ... and how many rows of outputs are written, zeros among them.
+  DeviceBuffer written(const Tile& t, const Heads& h) const {
+    return t.in_place ? tables_.list(*t.in_place, t.in_place->all, h.count) : counted(t.items, h.count);
+  }
+  DeviceBuffer counted(int64_t items, int64_t heads) const { return tables_.again(all_rows_.rows, items, heads); }
   // The first row of each item.
   static DeviceBuffer row(const Tile& t, const Heads& h, int64_t first, int64_t items) {
     return {part(t, h, first), kFloat, {{t.columns, 1}, {items, t.item()}, {h.count, t.head() * h.step}}};
@@ -167,7 +197,30 @@ class Tiles {
                    tables_.list(items, items.all, t.heads), callers(x, shape, items.count, t.heads));
   }
 
+  // Whether kernels find rows where the caller has them: float32, whatever is a row or further apart is so by whole
+  // vectors, and no further from where memory begins than batch.cpp promises Halide.
+  bool in_vectors(const Tensor& x) const {
+    if (x.rank != 4 || x.storage != Storage::kF32 || x.shape[3] % kRows != 0 || x.stride[3] != 1) return false;
+    int64_t least = from(x), most = least;
+    for (size_t d = 0; d < 3; d++) {
+      if (x.stride[d] % kVector != 0) return false;
+      (x.stride[d] < 0 ? least : most) += x.stride[d] * (x.shape[d] - 1);
+    }
+    return least >= 0 && most < int64_t{1} << 30 && launcher_.device().aligned(x, kVector * sizeof(float));
+  }
+  // Makes no tiles of a tensor's rows where none are needed. To be asked for before begin().
+  void take_in_place(uint32_t role, const Items& items) {
+    const Tensor& x = p_[role];
+    if (!in_vectors(x)) return;
+    in_place_[role] = {
+        Place{x.memory},   x.shape[3],
+        padded_rows(d_.C), items.count,
+        x.shape[2],        &items,
+        x.stride[1],       tables_.addresses(items, from(x), {x.stride[1], x.stride[0], x.stride[2]}, x.shape[2])};
+  }
+
   Tile values(const Items& items, int64_t tile_rows) {
+    if (in_place_.contains(LATHE_V)) return in_place_.at(LATHE_V);
     return gather(p_[LATHE_V], of_tokens(p_[LATHE_V]), items, s_.V, d_.V, tile_rows, s_.HV);
   }
   // Q or K, mapped, and as units where that is asked for.
@@ -198,6 +251,7 @@ class Tiles {
   bool maps(uint32_t role) const { return !plan_.meaning.map->identity() || scale_of(role) != 1; }
   Tile raw(uint32_t role, int32_t begin, const Items& items, int64_t tile_rows) {
     const Tensor& x = p_[role];
+    if (in_place_.contains(role)) return in_place_.at(role);
     // maps of several parts read a little past a row
     const int64_t past = s_.K == s_.D || s_.M > 0 ? 0 : 16, columns = maps(role) ? d_.D + past : d_.K;
     return gather(x, of_tokens(x), begin, items, s_.D, columns, tile_rows, x.shape[2]);
@@ -225,7 +279,7 @@ class Tiles {
     const Tile y = tile(d_.K, raw.rows, items.count, heads);
     DeviceBuffer x_rows = rows(raw), y_rows = rows(y), counts = tables_.list(items, items.rows, heads),
                  positions = tables_.list(items, items.position, heads),
-                 before = number_of_all(zeros_, items.count, heads);
+                 before = number_of_all(zeros_, items.count, heads), begins = at(raw, all(raw));
     auto width = static_cast<int32_t>(s_.D), features = static_cast<int32_t>(s_.M);
     int32_t step = 1, subtract = 0;
     auto attribute = static_cast<float>(plan_.meaning.attribute);
@@ -238,7 +292,7 @@ class Tiles {
     DeviceBuffer u = rows(projected), peaks = row(maxima);
     std::vector<void*> arguments;
     const auto add = [&](auto&... each) { (arguments.push_back(address_of(each)), ...); };
-    add(x_rows, weights, width, features, counts, positions, step, subtract, scale, attribute, before);
+    add(x_rows, weights, width, features, counts, positions, step, subtract, scale, attribute, before, begins);
     if (map.projects()) add(u);
     if (map.stabilises()) add(peaks);
     add(y_rows);
@@ -279,6 +333,7 @@ class Tiles {
     ends_ = tables_.ends(p_, role, chunk, of_states_, of_sums_, s_.K);
     of_projection_ = tables_.alone(s_.D);
     once_ = tables_.alone(1);
+    all_rows_ = tables_.alone(std::numeric_limits<int32_t>::max());
   }
 
   // The heads that go with each key head: number l of a group.
@@ -363,7 +418,8 @@ class Tiles {
   const Group group_{s_, plan_.meaning.tiled()};
   Launcher launcher_;
   Tables tables_;
-  Items of_states_{}, of_sums_{}, of_projection_{}, once_{};
+  Items of_states_{}, of_sums_{}, of_projection_{}, once_{}, all_rows_{};
+  std::map<uint32_t, Tile> in_place_;
   std::vector<Ends> ends_;
   Tile zeros_{}, no_keys_{}, ones_{}, projection_{};
 };

@@ -32,7 +32,7 @@ class TokenGradients : public Gradients {
   }
   // state += q^T dO of all outputs.
   void take_outputs(const Tile& state, int64_t first);
-  void turn(const Tile& state, const Heads& h, const Tile& turned) { transpose(rows(state, h), rows(turned, h)); }
+  void turn(const Tile& state, const Heads& h, const Tile& turned) { transpose(state, h, turned); }
   // Rows of outputs, or of values, summed for each query head, or for each key head.
   Tile of_queries(const Tile& of_outputs);
   Tile of_keys(const Tile& of_values);

@@ -26,7 +26,7 @@ class Scan : public Tiles {
       const Heads heads = heads_of(s_.HV, value);
       with_sums(decays, heads, [&](auto&... b) {
         launcher_.call(*k_.state, rows(k), rows(v, heads), rows_of_all(zeros_, zeros_.columns, k.items, s_.HK), b...,
-                       rows(added, heads));
+                       at(k, all(k)), at(v, heads), counted({&k, &v}, heads), rows(added, heads));
       });
     }
     carry(added, rows(before), decays, all(added), e.states);
@@ -43,15 +43,26 @@ class Scan : public Tiles {
   void save(const Entering& e) {
     for (const Ends& ends : ends_) Tiles::save(ends, e.states, e.sums, ends.chunks * s_.N);
   }
+  // Whether what reads the rows of queries or keys is made for rows of tokens: maps are, of one part; and without one
+  // scores and states.
+  bool only_tokens(uint32_t role) const {
+    if (maps(role)) return s_.K == s_.D || s_.M > 0;
+    return !plan_.meaning.unit(role) && (role == LATHE_Q || !normalise());
+  }
   void causal() {
     const Items items = tables_.chunks(p_, LATHE_Q, d_.C);
     plan_tables(LATHE_Q, d_.C);
+    const Variant& variant = *plan_.meaning.variant;
+    if (!variant.weighs() && !p_[LATHE_SKIP].present()) take_in_place(LATHE_V, items);
+    if (!p_[LATHE_SKIP].present() && !p_[LATHE_OUT_GATE].present()) take_in_place(LATHE_O, items);
+    for (const uint32_t role : {LATHE_Q, LATHE_K})
+      if (only_tokens(role)) take_in_place(role, items);
     begin(d_.C);
     const Tile q = mapped(LATHE_Q, items, d_.C), k = mapped(LATHE_K, items, d_.C), as_came = values(items, d_.C);
-    const Tile kt = tile(d_.C, d_.K, items.count, s_.HK), o = tile(d_.V, d_.C, items.count, s_.out_heads());
-    launcher_.call(*k_.transpose, rows(k), rows(kt));
+    const Tile kt = tile(d_.C, d_.K, items.count, s_.HK),
+               o = in_place_.contains(LATHE_O) ? in_place_.at(LATHE_O) : tile(d_.V, d_.C, items.count, s_.out_heads());
+    launcher_.call(*k_.transpose, rows(k), at(k, all(k)), counted({&k}, all(k)), rows(kt));
     const Decays decays = this->decays(items);
-    const Variant& variant = *plan_.meaning.variant;
     const Tile v =
         variant.weighs() ? weighed(as_came, variant.foresees() ? weights_to_come(items) : decays.steps) : as_came;
     const Entering e = scan(k, v, decays);
@@ -60,7 +71,9 @@ class Scan : public Tiles {
       const auto outputs = [&](auto&&... of_sums) {
         with_sums(decays, of.values, [&](auto&... b) {
           launcher_.call(*k_.causal, rows(q, of.queries), rows(kt), rows(v, of.values),
-                         rows(e.states, of.values, 0, items.count), of_sums..., b..., rows(o, of.outputs));
+                         rows(e.states, of.values, 0, items.count), of_sums..., b..., at(q, of.queries),
+                         at(v, of.values), at(o, of.outputs), written(o, of.outputs), counted({&q, &v, &o}, of.values),
+                         rows(o, of.outputs));
         });
       };
       if (normalise())
@@ -68,7 +81,7 @@ class Scan : public Tiles {
       else
         outputs();
     }
-    scatter(finished(o, as_came, items), 0, p_[LATHE_O], of_tokens(p_[LATHE_O]), items, s_.V);
+    if (!o.in_place) scatter(finished(o, as_came, items), 0, p_[LATHE_O], of_tokens(p_[LATHE_O]), items, s_.V);
     save(e);
   }
 
@@ -135,6 +148,8 @@ class Nowhere : public Device {
   void stage(const Place&, const void*, size_t) override {}
   void fill(const Place&, float, size_t) override {}
   void launch(const Launch&) override {}
+  // a call may take any tensors of these sizes, and tiles of their rows are the most that it wants
+  bool aligned(const Tensor&, uint64_t) const override { return false; }
 };
 
 // What the formula of a variant makes of a gate, or of a decay and a step, is all that devices know of it.

@@ -117,9 +117,12 @@ class Walk {
 
   std::vector<reference::Answer> run() {
     Floats q({K16_, C_, items_, H_}), k({K16_, C_, items_, H_}), kt({C_, K16_, items_, H_}), v({V16_, C_, items_, H_});
+    // tiles begin where their items do, and are zero past the rows that count
+    Buffer<int32_t> at({1, 1}), counted({1, 1});
+    counted.put(C_, 0, 0);
     map(&Problem::k, 1, k);
     map(&Problem::q, static_cast<float>(p_.scale), q);
-    call("transpose", "", k, kt);
+    call("transpose", "", k, at, counted, kt);
     for (int h = 0; h < H_; h++)
       for (int t = 0; t < p_.T; t++)
         for (int e = 0; e < p_.V; e++) v.put(problems_[h].v[t * p_.V + e], e, t % C_, t / C_, h);
@@ -138,10 +141,10 @@ class Walk {
       }
     const bool decay = p_.variant == "decay";
     if (decay) {
-      call("state", p_.variant, k, v, zeros, b, added);
+      call("state", p_.variant, k, v, zeros, b, at, at, counted, added);
       call("key_sum", p_.variant, k, no_sum, b, added_sums);
     } else {
-      call("state", p_.variant, k, v, zeros, added);
+      call("state", p_.variant, k, v, zeros, at, at, counted, added);
       call("key_sum", p_.variant, k, no_sum, added_sums);
     }
     View chunks(added, {0, 1, 2, View::kAlone, 3});
@@ -155,13 +158,15 @@ class Walk {
       call("carry", "", sum_chunks, left, sums, z);
       View sum_entering(z, {0, 2, 4});
       if (decay)
-        call("causal_normalised", p_.variant, q, kt, v, entering, sum_entering, eps, at_least, b, o);
+        call("causal_normalised", p_.variant, q, kt, v, entering, sum_entering, eps, at_least, b, at, at, at, counted,
+             counted, o);
       else
-        call("causal_normalised", p_.variant, q, kt, v, entering, sum_entering, eps, at_least, o);
+        call("causal_normalised", p_.variant, q, kt, v, entering, sum_entering, eps, at_least, at, at, at, counted,
+             counted, o);
     } else if (decay) {
-      call("causal", p_.variant, q, kt, v, entering, b, o);
+      call("causal", p_.variant, q, kt, v, entering, b, at, at, at, counted, counted, o);
     } else {
-      call("causal", p_.variant, q, kt, v, entering, o);
+      call("causal", p_.variant, q, kt, v, entering, at, at, at, counted, counted, o);
     }
     EXPECT_TRUE(o.on_device()) << "the kernel ran on the host";
 
@@ -185,7 +190,7 @@ class Walk {
   void map(std::vector<double> Problem::*rows, float scale, Floats& y) {
     Floats x({D16_, C_, items_, H_}), weights({M16_, D16_, 1, 1}), u({M16_, C_, items_, H_}), peaks({C_, items_, H_}),
         before({1, 1});
-    Buffer<int32_t> valid({items_, 1}), position({items_, 1});
+    Buffer<int32_t> at({1, 1}), valid({items_, 1}), position({items_, 1});
     for (int m = 0; m < p_.M; m++)
       for (int d = 0; d < p_.D; d++) weights.put(p_.projection[m * p_.D + d], m, d, 0, 0);
     for (int h = 0; h < H_; h++)
@@ -199,7 +204,7 @@ class Walk {
     float number = attribute();
     std::vector<void*> argv;
     const auto add = [&](auto&... each) { (argv.push_back(address_of(each)), ...); };
-    add(x, weights, width, features, valid, position, step, subtract, scale, number, before);
+    add(x, weights, width, features, valid, position, step, subtract, scale, number, before, at);
     if (map_.projects()) add(u);
     if (map_.stabilises()) add(peaks);
     add(y);

@@ -40,10 +40,9 @@ def operators_of(operators):
     heads = ["launch", *(f"{o['gpu']}, K = V = {o['K']}" for o in operators)]
     lines = ["| " + " | ".join(heads) + " |", "|---" * len(heads) + "|"]
     for launches in zip(*(o["launches"] for o in operators)):
-        times = launches[0]["times"]
-        cells = [(f"{times} times " if times > 1 else "") + f"`{launches[0]['kernel']}`"]
+        cells = [f"`{launches[0]['kernel']}`"]
         for one in launches:
-            cells.append(f"{1e6 * times * one['seconds']:.0f} us, {100 * one['share']:.0f} %, {one['binds']}")
+            cells.append(f"{1e6 * one['seconds']:.0f} us, {100 * one['share']:.0f} %, {one['binds']}")
         lines.append("| " + " | ".join(cells) + " |")
     for name, limit in (("(a) all, of the sum of their limits", "sum_of_limits"),
                         ("(b) all, of the operator's limit", "own_limit")):

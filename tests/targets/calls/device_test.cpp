@@ -67,6 +67,53 @@ TEST_F(Device, TakesBetasThroughASigmoid) {
   }
 }
 
+// Widths and strides of whole vectors, in every layout: rows that no copy is made of, of chunks that are not full, and
+// some that belong to nobody.
+TEST_F(Device, ReadsRowsInPlace) {
+  for (const char* map : {"identity", "elu1"})
+    for (const support::Layout layout :
+         {support::Layout::Bthd, support::Layout::Bhtd, support::Layout::Gapped, support::Layout::Reversed}) {
+      Problem p = support::two_heads(layout == support::Layout::Bhtd ? "decay" : "plain", 70);
+      p.map = map;
+      p.B = 2;
+      p.D = 32;
+      p.V = 48;
+      p.HQ = p.HV = 4;
+      p.normalise = p.map == "elu1" && p.variant == "plain";
+      p.eps = 1e-6;
+      support::Options options;
+      options.layout = layout;
+      support::check("causal", support::reals(p, support::Type::F32, 5, true), options);
+      p.lengths = {3, 66};
+      support::check("causal", support::reals(p, support::Type::F32, 5, true), options);
+      p.lengths.clear();
+      p.B = 1;
+      p.cu_seqlens = {0, 3, 3, 70};
+      support::check("causal", support::reals(p, support::Type::F32, 5, true), options);
+    }
+}
+
+// A number further on, values are not where vectors begin.
+TEST_F(Device, CopiesRowsThatBeginBetweenVectors) {
+  Problem p = support::two_heads("plain", 70);
+  p.D = 16;
+  p.V = 32;
+  p = support::integers(p, 2, 3);
+  const std::vector<double> whole = support::call("causal", p).o;
+  const support::Context& context = support::shared_context(1);
+  const Arguments arguments("causal", p);
+  {
+    const Call call(context, arguments);
+    arguments.tensors.at(LATHE_V)->view.byte_offset += sizeof(float);
+    ASSERT_EQ(support::run(context, call.plan(), arguments, &call.exec()), LATHE_OK) << context.error();
+  }
+  const std::vector<double> moved = arguments.outputs().o;
+  for (size_t i = 0; i + 1 < whole.size(); i++)
+    if ((i + 1) % 32 != 0) {
+      ASSERT_EQ(moved[i], whole[i + 1]) << i;
+    }
+}
+
 // A gate above 0 cannot be seen from here; clamped it counts as 0.
 TEST_F(Device, ClampsGates) {
   for (const char* variant : {"decay", "gate", "gate_key", "rwkv7", "gated_delta"}) {
