@@ -26,6 +26,14 @@ class Decay {
   Halide::Expr between(const Halide::Expr& i, const Halide::Expr& j) const {
     return rising_(i) * falling_(j) * power_of_whole(b_(i, 0) - b_(j, 0));
   }
+  // Of what there was before token i, after it: exactly 1 where nothing is lost, as in rows that are no token's, of
+  // which many may follow each other.
+  Halide::Expr step(const Halide::Expr& i) const {
+    using Halide::strict_float;
+    Halide::Expr before = max(i - 1, 0);
+    Halide::Expr same = strict_float(b_(i, 0) == b_(before, 0)) && strict_float(b_(i, 1) == b_(before, 1));
+    return select(i == 0, since(0), same, 1.f, between(i, before));
+  }
 
  private:
   Halide::ImageParam b_;

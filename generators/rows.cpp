@@ -19,7 +19,7 @@ LATHE_KERNEL(running_sums, once) {
   Expr before = select(row > 0, z_out(c, max(row - 1, 0)), z(c));
   const Decay decay(kernel);
   Func left("left");
-  left(i) = select(i > 0, decay.between(i, max(i - 1, 0)), decay.since(i));
+  left(i) = decay.step(i);
   kernel.label(Role::table, left);
   z_out(c, row) = left(row) * before + k(c, row);
   kernel.output(Role::carried, z_out);

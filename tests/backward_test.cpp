@@ -156,7 +156,6 @@ TEST_P(Backward, DenominatorsAtLeastEps) {
   expect(reals(shape, Type::F32, 12), 13);
 }
 
-// A gate above 0 counts as 0, and moves nothing.
 // Rows of a chunk that are no token's have denominators of 0.
 TEST_P(Backward, DenominatorsWithoutEps) {
   if (!reference::has_normaliser(shape.variant)) return;
@@ -166,6 +165,17 @@ TEST_P(Backward, DenominatorsWithoutEps) {
   for (const char* map : {"elu1", "favor"}) expect(reals(with_map(shape, map), Type::F32, 26, true), 27);
 }
 
+// Rows of a chunk that are no token's take nothing from what passes by them.
+TEST_P(Backward, ShortSequencesInLongChunks) {
+  if (!reference::has_normaliser(shape.variant)) return;
+  shape.normalise = true;
+  shape.eps = 1e-6;
+  shape.lengths = {37, 5};
+  for (unsigned seed = 30; seed < 50; seed++)
+    expect(reals(with_map(shape, "elu1"), Type::F32, 2 * seed, true), 2 * seed + 1);
+}
+
+// A gate above 0 counts as 0, and moves nothing.
 TEST_P(Backward, ClampedGates) {
   shape.clamp = shape.variant != "plain";
   Problem p = reals(shape, Type::F32, 22, true);
