@@ -105,20 +105,15 @@ void CausalGradients::forth() {
   std::vector<bool> begun(static_cast<size_t>(group_.values()));
   for (int64_t query = 0; query < s_.HQ / s_.HK; query++) {
     const Heads of_query = heads_of(s_.HQ, query);
-    bool first = true;
-    for (int64_t l = 0; l < group_.outputs(); l++) {
-      if (group_.query_of(l) != query) continue;
-      const OutputHeads of = heads_of_output(l);
-      const auto value = static_cast<size_t>(group_.value_of(l));
-      const Tile& state = states_[value];
+    for (const Output& of : outputs_of_query(query)) {
+      const Tile& state = states_[of.value];
       attend(rows(g_, of.outputs), rows(vt, of.values), rows(keys_), rows(state, all(state), 0, items_.count), forth_,
              of.values, rows(more));
       if (wants_gates() && !normalises) {
-        add_products(of_queries_, of.values, rows(q_, of_query), rows(more), !begun[value]);
-        begun[value] = true;
+        add_products(of_queries_, of.values, rows(q_, of_query), rows(more), !begun[of.value]);
+        begun[of.value] = true;
       }
-      sum(dq, of_query, rows(more), first);
-      first = false;
+      sum(dq, of_query, rows(more), of.first);
     }
     if (!normalises) continue;
     take_denominators(dq, q_, of_query, inverses, rows(z), slopes_);
@@ -138,22 +133,18 @@ void CausalGradients::back() {
              more_v = tile(d_.V, d_.C, k.items, s_.HK);
   for (int64_t value = 0; value < group_.values(); value++) {
     const Tile of_value = like(k);
-    bool first = true;
-    for (int64_t l = 0; l < group_.outputs(); l++) {
-      if (group_.value_of(l) != value) continue;
-      const OutputHeads of = heads_of_output(l);
+    for (const Output& of : outputs_of_value(value)) {
       // the gradient that comes in counts once for all the outputs of a value
-      const auto entering = [&](const Tile& x) { return first ? rows(x, of.values) : no_states_of_sequences(x); };
+      const auto entering = [&](const Tile& x) { return of.first ? rows(x, of.values) : no_states_of_sequences(x); };
       const Tile r = scan(q, of.queries, g, of.outputs, entering(state), back_, of.values);
       const Tile turned_r = scan(g, of.outputs, q, of.queries, entering(turned_state), back_, of.values);
       attend(rows(k), rows(qt, of.queries), rows(g, of.outputs), rows(r, all(r), 0, k.items), back_, of.values,
              rows(more_v));
-      sum(dv, of.values, rows(more_v), first);
+      sum(dv, of.values, rows(more_v), of.first);
       attend(rows(v, of.values), rows(gt, of.outputs), rows(q, of.queries), rows(turned_r, all(turned_r), 0, k.items),
              back_, of.values, rows(more_k));
-      sum(of_value, all(of_value), rows(more_k), first);
-      sum(dstate, of.values, rows(r, all(r), k.items, s_.N), first);
-      first = false;
+      sum(of_value, all(of_value), rows(more_k), of.first);
+      sum(dstate, of.values, rows(r, all(r), k.items, s_.N), of.first);
     }
     if (normalise() && value == 0) add_normaliser(of_value);
     if (wants_gates()) {

@@ -150,17 +150,12 @@ void KeyedGradients::forth() {
   g_ = over_denominators(outputs(items_, d_.C), inverses);
   for (int64_t query = 0; query < s_.HQ / s_.HK; query++) {
     const Heads of_query = heads_of(s_.HQ, query);
-    bool first = true;
-    for (int64_t l = 0; l < group_.outputs(); l++) {
-      if (group_.query_of(l) != query) continue;
-      const OutputHeads of = heads_of_output(l);
-      const auto value = static_cast<size_t>(group_.value_of(l));
-      attend_columns(rows(g_, of.outputs), rows(vt, of.values), rows(keys_), keys[value], entering[value], gates_forth_,
-                     of.values, more);
+    for (const Output& of : outputs_of_query(query)) {
+      attend_columns(rows(g_, of.outputs), rows(vt, of.values), rows(keys_), keys[of.value], entering[of.value],
+                     gates_forth_, of.values, more);
       if (wants_gates() && !normalises)
         add_products(of_queries_, of.values, rows(q_, of_query), rows(more), ones(more, all(more)));
-      sum(dq, of_query, rows(more), first);
-      first = false;
+      sum(dq, of_query, rows(more), of.first);
     }
     if (!normalises) continue;
     take_denominators(dq, q_, of_query, inverses, rows(z), slopes_);
@@ -178,22 +173,18 @@ void KeyedGradients::back() {
              more_v = tile(d_.V, d_.C, k.items, s_.HK);
   for (int64_t value = 0; value < group_.values(); value++) {
     const Tile of_value = like(k);
-    bool first = true;
-    for (int64_t l = 0; l < group_.outputs(); l++) {
-      if (group_.value_of(l) != value) continue;
-      const OutputHeads of = heads_of_output(l);
+    for (const Output& of : outputs_of_value(value)) {
       const Keys queries = ready(q, of.queries, gates_back_, of.values);
       // the gradient that comes in counts once for all the outputs of a value
-      const Tile r = scan(queries, g, of.outputs, first ? rows(state, of.values) : no_states_of_sequences(state),
+      const Tile r = scan(queries, g, of.outputs, of.first ? rows(state, of.values) : no_states_of_sequences(state),
                           gates_back_, of.values);
       attend_by_keys(k, rows(q, of.queries), queries, rows(g, of.outputs), r, gates_back_, of.values, more_v);
-      sum(dv, of.values, rows(more_v), first);
+      sum(dv, of.values, rows(more_v), of.first);
       attend_columns(rows(v, of.values), rows(gt, of.outputs), rows(q, of.queries), queries, entering_turned(r),
                      gates_back_, of.values, more_k);
-      sum(of_value, all(of_value), rows(more_k), first);
-      sum(dstate, of.values, rows(r, all(r), k.items, s_.N), first);
+      sum(of_value, all(of_value), rows(more_k), of.first);
+      sum(dstate, of.values, rows(r, all(r), k.items, s_.N), of.first);
       if (lags() && wants_gates()) add_own(of);
-      first = false;
     }
     if (normalise() && value == 0) add_normaliser(of_value);
     if (wants_gates())

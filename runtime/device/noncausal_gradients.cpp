@@ -48,17 +48,13 @@ void NoncausalGradients::of_queries(const Tile& turned, const Tile& sums) {
   const Tile g = over_denominators(outputs(of_queries_, query_rows_), inverses);
   for (int64_t query = 0; query < s_.HQ / s_.HK; query++) {
     const Heads of_query = heads_of(s_.HQ, query);
-    bool first = true;
-    for (int64_t l = 0; l < group_.outputs(); l++) {
-      if (group_.query_of(l) != query) continue;
-      const OutputHeads of = heads_of_output(l);
+    for (const Output& of : outputs_of_query(query)) {
       read_out(rows(g, of.outputs), rows(turned, of.values), row_of_all(ones_, query_rows_, s_.N, s_.HK), rows(more));
-      sum(dq, of_query, rows(more), first);
-      first = false;
+      sum(dq, of_query, rows(more), of.first);
       const Tile next = like(state_);
       for (int64_t value = 0; value < group_.values(); value++) {
         const Heads h = heads_of(s_.HV, value);
-        if (value == group_.value_of(l))
+        if (static_cast<size_t>(value) == of.value)
           launcher_.call(*k_.state, rows(q, of.queries), rows(g, of.outputs), rows(state_, h), at(q, of.queries),
                          at(g, of.outputs), counted({&q}, h), rows(next, h));
         else

@@ -20,11 +20,8 @@ void TokenGradients::take_outputs(const Tile& state, int64_t first) {
 Tile TokenGradients::of_queries(const Tile& of_outputs) {
   const Tile to = like(q_);
   for (int64_t query = 0; query < s_.HQ / s_.HK; query++) {
-    bool first = true;
-    for (int64_t l = 0; l < group_.outputs(); l++) {
-      if (group_.query_of(l) != query) continue;
-      sum(to, heads_of(s_.HQ, query), rows(of_outputs, heads_of(s_.out_heads(), l)), first);
-      first = false;
+    for (const Output& of : outputs_of_query(query)) {
+      sum(to, heads_of(s_.HQ, query), rows(of_outputs, of.outputs), of.first);
     }
   }
   return to;
