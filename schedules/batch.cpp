@@ -34,6 +34,7 @@ class Batch : public ir::IRGraphMutator {
       if (const auto made = funcs_.find(l.func.name()); made != funcs_.end())
         labelled.push_back({l.role, Func(made->second)});
     std::vector<Func> outputs;
+    outputs.reserve(ends.size());
     for (const ir::Function& end : ends) outputs.emplace_back(funcs_.at(end.name()));
     kernel_.become(inputs_, labelled, outputs);
   }
@@ -98,6 +99,7 @@ class Batch : public ir::IRGraphMutator {
   void place(ir::Function& f, const std::vector<std::string>& names, const std::vector<Expr>& values) {
     constexpr int block = 16;
     std::vector<Expr> nothing;
+    nothing.reserve(values.size());
     for (const Expr& value : values) nothing.push_back(undef(value.type()));
     f.define(names, nothing);
     const OutputImageParam out = Func(f).output_buffer();

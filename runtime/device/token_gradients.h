@@ -81,7 +81,7 @@ class DeltaGradients : public TokenGradients {
   Tile forth();  // gradients of queries
   // Through a chunk of tokens from the last to the first, whose entering states are known.
   void back();
-  void back(const std::vector<Tile>& entered, int64_t first);
+  void back(const std::vector<Tile>& entered, int64_t begin);
   void finish_keys();
   // What gates above 0, or betas past an end of their range, would give: they count as that end.
   Tile slopes(const Tile& gradients, const Tile& x);
