@@ -3,7 +3,12 @@ find_program(LATHE_SH sh REQUIRED)
 function(lathe_gate name)
   add_test(NAME gate/${name} COMMAND ${LATHE_SH} ${CMAKE_CURRENT_SOURCE_DIR}/gates/${name}.sh ${ARGN})
 endfunction()
-lathe_gate(kernel_imports ${CMAKE_NM} ${LATHE_KERNEL_OBJECTS})
+# those of devices call the library's own launcher
+lathe_names(devices ${PROJECT_SOURCE_DIR}/schedules/targets.def LATHE_TARGET "gpu,")
+list(JOIN devices "|" devices)
+set(objects_of_hosts ${LATHE_KERNEL_OBJECTS})
+list(FILTER objects_of_hosts EXCLUDE REGEX "_(${devices})[.]o$")
+lathe_gate(kernel_imports ${CMAKE_NM} ${objects_of_hosts})
 lathe_gate(object_count ${LATHE_KERNEL_OBJECTS})
 lathe_gate(exported_symbols ${CMAKE_NM} ${PROJECT_SOURCE_DIR}/runtime/lathe.h ${PROJECT_SOURCE_DIR}/runtime/exports.map
            $<TARGET_FILE:lathe_shared> $<TARGET_FILE:lathe_static>)
