@@ -57,29 +57,21 @@ void CausalGradients::leave_first(const Tile& x, int64_t first) {
   if (!decaying()) return;
   // the number once for each row
   const Tile &left = first_.left, by = tile(x.rows, kRows, s_.N, x.heads);
-  launcher_.call(*k_.gather[static_cast<int>(Storage::kF32)],
-                 DeviceBuffer(left.place, kFloat,
-                              {{1, 1}, {x.rows, 0}, {1, 0}, {s_.N, left.item()}, {s_.N, 0}, {x.heads, left.head()}}),
-                 int32_t{0}, tables_.list(numbered_, numbered_.token, x.heads),
-                 tables_.list(numbered_, numbered_.batch, x.heads), tables_.list(numbered_, numbered_.rows, x.heads),
-                 static_cast<int32_t>(x.rows), rows(by));
+  gather(Storage::kF32,
+         {left.place, kFloat, {{1, 1}, {x.rows, 0}, {1, 0}, {s_.N, left.item()}, {s_.N, 0}, {x.heads, left.head()}}}, 0,
+         numbered_, x.rows, by);
   weigh(rows(x, all(x), first, s_.N), row(by), rows(x, all(x), first, s_.N));
 }
 
 Tile CausalGradients::mirrored(const Tile& x) {
   const Tile to = like(x);
   const int64_t last = x.item() - x.columns;
-  launcher_.call(*k_.gather[static_cast<int>(Storage::kF32)],
-                 DeviceBuffer(x.place, kFloat,
-                              {{last + 1, 1},
-                               {x.columns, 1},
-                               {x.rows, -x.columns},
-                               {x.items, x.item()},
-                               {x.items, 0},
-                               {x.heads, x.head()}}),
-                 static_cast<int32_t>(last), tables_.list(mirror_, mirror_.token, x.heads),
-                 tables_.list(mirror_, mirror_.batch, x.heads), tables_.list(mirror_, mirror_.rows, x.heads),
-                 static_cast<int32_t>(x.columns), rows(to));
+  gather(
+      Storage::kF32,
+      {x.place,
+       kFloat,
+       {{last + 1, 1}, {x.columns, 1}, {x.rows, -x.columns}, {x.items, x.item()}, {x.items, 0}, {x.heads, x.head()}}},
+      static_cast<int32_t>(last), mirror_, x.columns, to);
   return to;
 }
 
@@ -160,20 +152,8 @@ void CausalGradients::back() {
   finish_mapped(LATHE_K, mirrored(dk), items_);
 }
 
-Tile CausalGradients::weighed_queries() {
-  const Tile weighed = like(keys_);
-  for (int64_t query = 0; query < s_.HQ / s_.HK; query++) {
-    const Heads of = heads_of(s_.HQ, query);
-    if (query == 0)
-      weigh(rows(q_, of), row(slopes_, of, 0, items_.count), rows(weighed));
-    else
-      add(weighed, all(weighed), rows(q_, of), row(slopes_, of, 0, items_.count));
-  }
-  return weighed;
-}
-
 void CausalGradients::add_normaliser(const Tile& dk) {
-  const Tile keys = mirrored(weighed_queries()),
+  const Tile keys = mirrored(weighed_queries(q_, slopes_)),
              entering = scan_sums(keys, entering_sums(gradient_of(LATHE_Z_OUT)), back_);
   sum(dk, all(dk), rows(running_sums(keys, entering, back_)), false);
   const Tensor& x = p_[gradient_of(LATHE_Z_IN)];

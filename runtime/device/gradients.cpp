@@ -67,6 +67,18 @@ void Gradients::finish_mapped(uint32_t role, const Tile& dunits, const Items& it
   finish(role, maps(role) ? through_map(role, raw(role, from(p_[role]), items, dy.rows), dy, items) : dy, items, s_.D);
 }
 
+Tile Gradients::weighed_queries(const Tile& q, const Tile& slopes) {
+  const Tile weighed = tile(q.columns, q.rows, q.items, s_.HK);
+  for (int64_t query = 0; query < s_.HQ / s_.HK; query++) {
+    const Heads of = heads_of(s_.HQ, query);
+    if (query == 0)
+      weigh(rows(q, of), row(slopes, of, 0, q.items), rows(weighed));
+    else
+      add(weighed, all(weighed), rows(q, of), row(slopes, of, 0, q.items));
+  }
+  return weighed;
+}
+
 Tile Gradients::through_lengths(uint32_t role, const Tile& dy, const Items& items) {
   const Tile x = features(role, items, dy.rows), by = unit_weights(role, x), y = weighed(x, by);
   const Tile along = numbers_of_rows(y), to = like(dy);

@@ -73,6 +73,8 @@ class Gradients : public Tiles {
   // dq = dq + dden z, where dden, which comes of dq as it was, is what the denominators' gradients are.
   void take_denominators(const Tile& dq, const Tile& q, const Heads& queries, const Tile& inverses, DeviceBuffer&& z,
                          const Tile& slopes);
+  // Queries by what their denominators' gradients are, summed for each key head.
+  Tile weighed_queries(const Tile& q, const Tile& slopes);
   // From the gradients of mapped rows to those of the caller's rows and of the projection.
   void finish_mapped(uint32_t role, const Tile& dunits, const Items& items);
   void finish(uint32_t role, const Tile& dx, const Items& items, int64_t width);
@@ -177,7 +179,6 @@ class CausalGradients : public Gradients {
   // From the gradients of values by their weights to those of the values, and what they give to SKIP and to steps.
   Tile past_weights(const Tile& dv);
   void finish_steps(const Tile& of_decays);
-  Tile weighed_queries();               // by what their denominators' gradients are
   void add_normaliser(const Tile& dk);  // to gradients of mirrored keys
   void forth();
   void back();

@@ -98,17 +98,12 @@ void KeyedGradients::attend_by_keys(const Tile& q, DeviceBuffer&& k, const Keys&
   launcher_.call(*k_.gate_pairs, rows(up), rows(keys.down), sums(gates.whole, of), rows(q), k, bonus(of),
                  int32_t{lag()}, int32_t{block}, rows(pairs));
   const Tile &whole = gates.whole, after = another(d_.K, d_.C);
-  const auto list = [&](size_t begin) { return tables_.list(past_first_row_, begin, s_.HK); };
-  launcher_.call(*k_.gather[static_cast<int>(Storage::kF32)],
-                 DeviceBuffer(part(whole, of, 0), kFloat,
-                              {{1, 1},
-                               {d_.K, 1},
-                               {whole.rows, d_.K},
-                               {items, whole.item()},
-                               {items, 0},
-                               {of.count, whole.head() * of.step}}),
-                 int32_t{0}, list(past_first_row_.token), list(past_first_row_.batch), list(past_first_row_.rows),
-                 static_cast<int32_t>(d_.K), rows(after));
+  gather(
+      Storage::kF32,
+      {part(whole, of, 0),
+       kFloat,
+       {{1, 1}, {d_.K, 1}, {whole.rows, d_.K}, {items, whole.item()}, {items, 0}, {of.count, whole.head() * of.step}}},
+      0, past_first_row_, d_.K, after);
   const Tile kt = turned(keys.down), columns = turned(after);
   launcher_.call(
       *k_.causal, rows(entering), rows(kt), v, rows(h, all(h), 0, items), rows(near), rows(columns),
@@ -201,7 +196,7 @@ void KeyedGradients::back() {
 
 void KeyedGradients::add_normaliser(const Tile& dk) {
   const Heads of = heads_of(s_.HV, 0);
-  const Tile keys = mirrored(weighed_queries()),
+  const Tile keys = mirrored(weighed_queries(q_, slopes_)),
              entering = scan_sums(ready(keys, all(keys), gates_back_, of), entering_sums(gradient_of(LATHE_Z_OUT)),
                                   gates_back_);
   sum(dk, all(dk), rows(running_sums(keys, entering, gates_back_)), false);
@@ -225,13 +220,11 @@ void KeyedGradients::add_own(const OutputHeads& of) {
 
 Tile KeyedGradients::first_left() {
   const Tile &each = gates_forth_.each, first = tile(d_.K, kRows, s_.N, s_.HV);
-  const auto list = [&](size_t begin) { return tables_.list(numbered_, begin, s_.HV); };
-  launcher_.call(
-      *k_.gather[static_cast<int>(Storage::kF32)],
-      DeviceBuffer(each.place, kFloat,
-                   {{1, 1}, {d_.K, 1}, {each.rows, d_.K}, {each.items, each.item()}, {s_.N, 0}, {s_.HV, each.head()}}),
-      int32_t{0}, list(numbered_.token), list(numbered_.batch), list(numbered_.rows), static_cast<int32_t>(d_.K),
-      rows(first));
+  gather(Storage::kF32,
+         {each.place,
+          kFloat,
+          {{1, 1}, {d_.K, 1}, {each.rows, d_.K}, {each.items, each.item()}, {s_.N, 0}, {s_.HV, each.head()}}},
+         0, numbered_, d_.K, first);
   return sums_of(first).left;
 }
 

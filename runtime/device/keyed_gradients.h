@@ -67,16 +67,6 @@ class KeyedGradients : public CausalGradients {
     launcher_.call(*k_.add_products, rows(x, of), a, b, by, rows(x, of));
   }
   Tile later_rows(const Tile& more, DeviceBuffer&& less, const Items& rows, DeviceBuffer&& start, int64_t sequences);
-  // Items that are the chunks of so many sequences.
-  static DeviceBuffer by_chunks(const Tile& t, int64_t sequences) {
-    return {t.place,
-            kFloat,
-            {{t.columns, 1},
-             {t.rows, t.columns},
-             {t.items / sequences, sequences * t.item()},
-             {sequences, t.item()},
-             {t.heads, t.head()}}};
-  }
 
   void forth();
   void back();

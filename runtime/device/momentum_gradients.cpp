@@ -36,10 +36,8 @@ void MomentumGradients::load() {
   // where there is no token, all of a momentum's gradient rests
   const Tile counts = tile(d_.K, kRows, count, heads);
   rests_ = like(counts), moves_ = like(counts);
-  launcher_.call(*k_.gather[static_cast<int>(Storage::kF32)],
-                 DeviceBuffer(ones_.place, kFloat, {{1, 1}, {d_.K, 1}, {s_.Tq, 0}, {s_.B, 0}, {count, 0}, {heads, 0}}),
-                 int32_t{0}, tables_.list(items_, items_.token, heads), tables_.list(items_, items_.batch, heads),
-                 tables_.list(items_, items_.rows, heads), static_cast<int32_t>(d_.K), rows(counts));
+  gather(Storage::kF32, {ones_.place, kFloat, {{1, 1}, {d_.K, 1}, {s_.Tq, 0}, {s_.B, 0}, {count, 0}, {heads, 0}}}, 0,
+         items_, d_.K, counts);
   weigh(rows(counts), DeviceBuffer(left_.place, kFloat, {{kRows, 1}, {count, 0}, {heads, left_.head()}}), rows(moves_));
   launcher_.call(*k_.add_rows, DeviceBuffer(ones_.place, kFloat, {{d_.K, 1}, {kRows, 0}, {count, 0}, {heads, 0}}),
                  rows(counts), row_of_all(minus_ones_, kRows, count, heads), rows(rests_));
@@ -97,14 +95,7 @@ void MomentumGradients::back() {
 
 // Each key is in the denominators of its token and later ones.
 void MomentumGradients::add_normaliser(const Tile& dk) {
-  const Tile weighed = like(keys_), sums = entering_sums(gradient_of(LATHE_Z_OUT));
-  for (int64_t query = 0; query < s_.HQ / s_.HK; query++) {
-    const Heads of = heads_of(s_.HQ, query);
-    if (query == 0)
-      weigh(rows(q_, of), row(slopes_, of, 0, items_.count), rows(weighed));
-    else
-      add(weighed, all(weighed), rows(q_, of), row(slopes_, of, 0, items_.count));
-  }
+  const Tile weighed = weighed_queries(q_, slopes_), sums = entering_sums(gradient_of(LATHE_Z_OUT));
   for (int64_t first = items_.count - s_.N; first >= 0; first -= s_.N) {
     add(sums, all(sums), tile_of_token(weighed, all(weighed), first), row_of_ones(kRows));
     launcher_.call(*k_.add_rows, tile_of_token(dk, all(dk), first), rows(sums), row_of_ones(kRows),

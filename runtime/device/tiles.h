@@ -138,15 +138,15 @@ class Tiles {
   static DeviceBuffer number_of_all(const Tile& t, int64_t items, int64_t heads) {
     return {t.place, kFloat, {{items, 0}, {heads, 0}}};
   }
-  // Items are the chunks of sequences, those of one number together: (columns, rows, chunk, sequence, head).
-  DeviceBuffer by_chunks(const Tile& t, const Heads& h) const {
-    return {part(t, h, 0),
+  // Items are the chunks of so many sequences, those of one number together: (columns, rows, chunk, sequence, head).
+  static DeviceBuffer by_chunks(const Tile& t, int64_t sequences) {
+    return {t.place,
             kFloat,
             {{t.columns, 1},
              {t.rows, t.columns},
-             {t.items / s_.N, s_.N * t.item()},
-             {s_.N, t.item()},
-             {h.count, t.head() * h.step}}};
+             {t.items / sequences, sequences * t.item()},
+             {sequences, t.item()},
+             {t.heads, t.head()}}};
   }
 
   // The caller's tensors: which of their dimensions are columns, rows, the batch and heads.
@@ -180,10 +180,14 @@ class Tiles {
   Tile gather(const Tensor& x, const Shape& shape, int32_t begin, const Items& items, int64_t width, int64_t columns,
               int64_t tile_rows, int64_t heads) {
     const Tile to = tile(columns, padded_rows(tile_rows), items.count, heads);
-    launcher_.call(*k_.gather[static_cast<int>(x.storage)], callers(x, shape, items.count, heads), begin,
-                   tables_.list(items, items.token, heads), tables_.list(items, items.batch, heads),
-                   tables_.list(items, items.rows, heads), static_cast<int32_t>(width), rows(to));
+    gather(x.storage, callers(x, shape, items.count, heads), begin, items, width, to);
     return to;
+  }
+  // From any memory, as the kernel of that name has it.
+  void gather(Storage storage, DeviceBuffer&& x, int32_t begin, const Items& items, int64_t width, const Tile& to) {
+    launcher_.call(*k_.gather[static_cast<int>(storage)], x, begin, tables_.list(items, items.token, to.heads),
+                   tables_.list(items, items.batch, to.heads), tables_.list(items, items.rows, to.heads),
+                   static_cast<int32_t>(width), rows(to));
   }
   // Of the items of a tile from one on.
   void scatter(const Tile& t, int64_t first, const Tensor& x, const Shape& shape, const Items& items, int64_t width) {
@@ -397,13 +401,13 @@ class Tiles {
   void carry(const Tile& each, DeviceBuffer&& first, const Decays& decays, const Heads& of_decays, const Tile& to) {
     const bool decayed = decays.left.heads > 0;
     const Tile& left = decayed ? decays.left : ones_;
-    launcher_.call(*k_.carry, by_chunks(each, all(each)),
+    launcher_.call(*k_.carry, by_chunks(each, s_.N),
                    DeviceBuffer(decayed ? part(left, of_decays, 0) : left.place, kFloat,
                                 {{each.rows, 0},
                                  {each.items / s_.N, decayed ? s_.N * left.item() : 0},
                                  {s_.N, decayed ? left.item() : 0},
                                  {each.heads, decayed ? left.head() * of_decays.step : 0}}),
-                   first, by_chunks(to, all(to)));
+                   first, by_chunks(to, s_.N));
   }
 
   void denominators(DeviceBuffer&& q, DeviceBuffer&& sums, DeviceBuffer&& inverses) {
