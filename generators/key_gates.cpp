@@ -69,6 +69,31 @@ LATHE_KERNEL(gate_keys, once) {
   kernel.output(Role::copy, gated);
 }
 
+// Where a recurrence takes tokens one by one (recurrence.cpp): each row with the fraction of its gates, `sign` 1 for
+// queries, or -1, for keys, and with `wholes` times the whole numbers since the first row. x(K, C); row i has what is
+// left after `seen` tokens more. 0 for `wholes` leaves them to the steps of the state; where gates are mild it is
+// `sign`, and the state waits for its gates. Powers of two are exact, so that either way gives the same bits.
+LATHE_KERNEL(gate_factors, host) {
+  auto x = kernel.buffer("x");
+  const GateSums b(kernel);
+  Expr sign = kernel.number<float>("sign"), wholes = kernel.number<float>("wholes");
+  Expr seen = kernel.number<int32_t>("seen");
+  Var key("key"), i("i");
+  Func y("y");
+  Expr since = b.whole(key, i + seen) - b.whole(key, 0);
+  y(key, i) = x(key, i) * power_of_fraction(sign * b.rest(key, i + seen)) * power_of_whole(wholes * since);
+  kernel.output(Role::copy, y);
+}
+
+// ... and by which power of two each row of the state is multiplied from one row of sums to the next: a(K, C).
+LATHE_KERNEL(gate_steps, host) {
+  auto whole = kernel.buffer("whole");
+  Var key("key"), i("i");
+  Func a("a");
+  a(key, i) = power_of_whole(whole(key, i + 1) - whole(key, i));
+  kernel.output(Role::copy, a);
+}
+
 // pairs(block, C): of row i with the keys of its own block, one after the other; 0 past its own. up and down are the
 // last of gate_queries and the first of gate_keys. What a key gives to the query of its own token is weighed by u(K).
 LATHE_KERNEL(gate_pairs, once) {

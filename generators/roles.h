@@ -32,7 +32,8 @@ enum class Role {
   pairs,       // what two tokens of a block give each other: (token of the block, row)
   pair_sum,    // one of them, a reduction along a row
   pair_lanes,  // its partial sums
-  recurrence   // the state of one token: (column, key)
+  recurrence,  // the state of one token: (column, key)
+  walked       // a state that takes a few tokens at a time, and what they read of it: (column, row)
 };
 
 }  // namespace lathe::gen

@@ -27,14 +27,14 @@ LATHE_KERNEL(running_sums, once) {
 
 namespace {
 
-// x_i . y_i
-Func products_of_rows(Kernel& kernel, const ImageParam& x, const ImageParam& y) {
+// The sum of terms(column, i) of each row; x has as many columns.
+template <typename Terms>
+Func sums_of_rows(Kernel& kernel, const ImageParam& x, Terms terms) {
   constexpr int lanes = 16;
   Var i("i");
   RDom key(0, lanes, 0, x.dim(0).extent() / lanes, "key");
   Func sum("sum");
-  Expr column = key.y * lanes + key.x;
-  sum(i) += x(column, i) * y(column, i);
+  sum(i) += terms(Expr(key.y * lanes + key.x), i);
   kernel.label(Role::row_sum, sum);
   return sum;
 }
@@ -46,8 +46,31 @@ LATHE_KERNEL(row_dots, once) {
   auto x = kernel.buffer("x"), y = kernel.buffer("y");
   Var i("i");
   Func dots("dots");
-  dots(i) = products_of_rows(kernel, x, y)(i);
+  dots(i) = sums_of_rows(kernel, x, [&](Expr c, Var row) { return x(c, row) * y(c, row); })(i);
   kernel.output(Role::per_token, dots);
+}
+
+// The same where each column counts by a number of its own: x_i . (by * y_i). by(K).
+LATHE_KERNEL(weighed_dots, host) {
+  auto x = kernel.buffer("x"), y = kernel.buffer("y"), by = kernel.buffer("by", 1);
+  Var i("i");
+  Func dots("dots");
+  dots(i) = sums_of_rows(kernel, x, [&](Expr c, Var row) { return x(c, row) * by(c) * y(c, row); })(i);
+  kernel.output(Role::per_token, dots);
+}
+
+// Sizes of numbers, of which the largest is among them. x(K, C), K a multiple of 16; y(16).
+LATHE_KERNEL(peaks, host) {
+  constexpr int lanes = 16;
+  auto x = kernel.buffer("x");
+  Var c("c");
+  RDom part(0, x.dim(0).extent() / lanes, 0, x.dim(1).extent(), "part");
+  Func peak("peak"), y("y");
+  peak(c) = 0.f;
+  peak(c) = max(peak(c), abs(x(part.x * lanes + c, part.y)));
+  y(c) = peak(c);
+  kernel.label(Role::column_sum, peak);
+  kernel.output(Role::vector, y);
 }
 
 // What makes each row as long as `scale`, for devices: the host has no number of theirs. A row of zeros stays one.
@@ -56,7 +79,7 @@ LATHE_KERNEL(unit_rows, device) {
   Expr eps = kernel.number<float>("eps"), scale = kernel.number<float>("scale");
   Var i("i");
   Func by("by");
-  Expr square = products_of_rows(kernel, x, x)(i) + eps;
+  Expr square = sums_of_rows(kernel, x, [&](Expr c, Var row) { return x(c, row) * x(c, row); })(i) + eps;
   by(i) = select(strict_float(square == 0.f), 0.f, scale / sqrt(square));
   kernel.output(Role::per_token, by);
 }

@@ -8,6 +8,9 @@ namespace lathe::gen {
 // a < b, false where either is NaN. The plain operator lets LLVM assume that there are no NaNs, and turn it round.
 Halide::Expr less(const Halide::Expr& a, const Halide::Expr& b);
 
+// a b, rounded before anything is added to it. Unlike strict_float it says nothing of what a and b are made of.
+Halide::Expr rounded_product(const Halide::Expr& a, const Halide::Expr& b);
+
 // e^x. 0 below -87.33 (no denormals), +inf above 88.72.
 Halide::Expr exponential(const Halide::Expr& x);
 // The same for x <= 0 or NaN; garbage but never a trap above 0, for callers that discard it.

@@ -3,6 +3,7 @@
 
 #include "chunk.h"
 #include "run.h"
+#include "token_tiles.h"
 #include "walk.h"
 
 namespace lathe {
@@ -50,8 +51,12 @@ void walk_head(Worker& w, const Sequence& s, const Unit& unit, const Columns& co
 }  // namespace
 
 void walk(Worker& w, const Sequence& s, const Unit& unit, const Columns& columns, const Stretch& stretch) {
-  walk_chunks(stretch.first, stretch.end, w.plan().padded.C, unit.heads,
-              [&](const Step& now, const Step& next) { walk_head(w, s, unit, columns, stretch.outputs, now, next); });
+  walk_chunks(stretch.first, stretch.end, w.plan().padded.C, unit.heads, [&](const Step& now, const Step& next) {
+    if (w.plan().kernels.recurrence)
+      recur(w, s, unit, columns, now, next);
+    else
+      walk_head(w, s, unit, columns, stretch.outputs, now, next);
+  });
 }
 
 void run_causal(Worker& w, const Unit& unit) {

@@ -57,6 +57,12 @@ KeyGates::KeyGates(Worker& worker)
 
 void KeyGates::take(const Sequence& s, const Step& step, int64_t head, const Worker::Rows& keys, const float* peaks,
                     float peak) const {
+  load(s, step, head, peaks, peak);
+  take_keys(keys);
+  turn();
+}
+
+void KeyGates::load(const Sequence& s, const Step& step, int64_t head, const float* peaks, float peak) const {
   const Tensor& gate = w_.problem()[LATHE_GATE];
   const char* from = gate.at(s.batch, s.first + step.t, head);
   float* room = base_ + at_.g;
@@ -73,8 +79,6 @@ void KeyGates::take(const Sequence& s, const Step& step, int64_t head, const Wor
     peak = peaks[i];
   }
   take_gates(g, head);
-  take_keys(keys);
-  turn();
 }
 
 void KeyGates::take_gates(const Worker::Rows& g, int64_t head) const {

@@ -18,6 +18,12 @@ class KeyGates {
   // stabilises.
   void take(const Sequence& s, const Step& step, int64_t head, const Worker::Rows& keys, const float* peaks,
             float peak) const;
+  // Only what is left of the state: where a recurrence takes it.
+  void load(const Sequence& s, const Step& step, int64_t head, const float* peaks, float peak) const;
+  struct Sums {  // as generators/key_gates.cpp has them
+    const float *whole, *rest, *rise, *bonus;
+  };
+  Sums sums() const { return {base_ + at_.whole, base_ + at_.rest, base_ + at_.rise, base_ + at_.bonus}; }
   // The same from C rows of log gates, in steps: what is left of the state; what the state is made of; what outputs()
   // wants besides.
   void take_gates(const Worker::Rows& gates, int64_t head) const;

@@ -6,6 +6,7 @@
 #include "key_gates.h"
 #include "momentum.h"
 #include "sequences.h"
+#include "token_tiles.h"
 
 namespace lathe {
 
@@ -54,6 +55,7 @@ Layout worker_layout(const Plan& plan, const Problem& problem) {
   layout.dt = take(w.C + 16);
   layout.raw = take(plan.meaning.variant->weighs() ? w.C * w.V : 0);
   layout.key_gates = take(rank_one ? 3 * w.C * w.K : KeyGates::floats(plan));  // what is left, A and B
+  layout.recurrence = take(TokenTiles::floats(plan));
   layout.delta = take(DeltaRule::floats(plan));
   layout.momentum = take(plan.meaning.variant->adapts() ? adaptive_floats(plan) : Momentum::floats(plan));
   layout.narrow = take(w.C * w.V);

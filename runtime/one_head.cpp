@@ -18,6 +18,7 @@ constexpr double kCarried = 0.45;
 // 0.77, since caches pass them on more slowly than they are made; columns 1.47; and carrying 1.50, where
 // (1 - (1 - 0.46)^2) / 0.46 = 1.54 is the limit.
 bool by_columns(const Plan& plan, const Problem& p) {
+  if (plan.kernels.recurrence) return true;  // which carries no state without its outputs
   return p.sizes.V > p.sizes.K && plan.padded.V / plan.padded.V_grain >= plan.threads;
 }
 
@@ -31,10 +32,11 @@ int64_t first_chunk(int64_t chunks, int64_t slot, int64_t n) {
 void share(std::vector<Worker>& workers, const Sequence& s, const Unit& unit, const Parallel& parallel) {
   const Plan& plan = workers[0].plan();
   const Padded& d = plan.padded;
-  const auto n = static_cast<int64_t>(workers.size());
+  const auto all = static_cast<int64_t>(workers.size());
   if (by_columns(plan, workers[0].problem())) {
+    const int64_t grains = d.V / d.V_grain, n = std::min(grains, all);
     const auto columns_of = [&](int64_t slot) {
-      const int64_t grains = d.V / d.V_grain, first = grains * slot / n, end = grains * (slot + 1) / n;
+      const int64_t first = grains * slot / n, end = grains * (slot + 1) / n;
       return Columns{first * d.V_grain, (end - first) * d.V_grain};
     };
     const auto work = [&](int slot) {
@@ -47,7 +49,7 @@ void share(std::vector<Worker>& workers, const Sequence& s, const Unit& unit, co
     for (int64_t slot = 0; slot < n; slot++) workers[static_cast<size_t>(slot)].save(s, unit, columns_of(slot));
     return;
   }
-  const int64_t chunks = (s.queries + d.C - 1) / d.C;
+  const int64_t n = all, chunks = (s.queries + d.C - 1) / d.C;
   const auto work = [&](int slot) {
     Worker& w = workers[static_cast<size_t>(slot)];
     const int64_t first = first_chunk(chunks, slot, n) * d.C;

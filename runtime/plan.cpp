@@ -4,6 +4,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "../generators/stretch.h"
 #include "device/walk.h"
 #include "status.h"
 #include "structure.h"
@@ -62,8 +63,9 @@ Kernels choose_kernels(const Meaning& meaning, const char* row) {
     return steps_back || !meaning.op->backward() ? pick(kernel, "") : nullptr;
   };
   const bool walks = meaning.variant->walks();
+  const bool recurs = meaning.by_recurrence() && !steps_back;
   Kernels k{};
-  if (!walks) {
+  if (!walks && !recurs) {
     k.causal = pick(meaning.normalise() && !meaning.op->backward() ? "causal_normalised" : "causal", transition);
     k.state = pick("state", transition);
     k.key_sum = pick("key_sum", transition);
@@ -86,15 +88,26 @@ Kernels choose_kernels(const Meaning& meaning, const char* row) {
     k.decode = keyed ? nullptr : pick("decode", "");
     k.decode_keys = keyed ? pick("decode_keys", "") : nullptr;
   }
+  if (recurs) {
+    const bool before = meaning.variant->reads_before();
+    k.recurrence = pick(before ? "recurrence_before" : "recurrence", "");
+    k.recurrence_keys = pick(before ? "recurrence_keys_before" : "recurrence_keys", "");
+    k.peaks = pick("peaks", "");
+    k.recurrence_sums = pick("recurrence_sums", "");
+    k.gate_factors = pick("gate_factors", "");
+    k.gate_steps = pick("gate_steps", "");
+    k.weighed_dots = pick("weighed_dots", "");
+  } else if (keyed && !walks) {
+    k.gate_queries = pick("gate_queries", "");
+    k.gate_keys = pick("gate_keys", "");
+    k.gate_pairs = pick("gate_pairs", "");
+  }
   if (keyed && !walks) {
     k.causal_columns = pick("causal_columns", "");
     k.running_key_sums = pick("running_key_sums", "");
     k.gate_gradients = pick("gate_gradients", "");
     k.add_products = pick("add_products", "");
     k.gate_sums = pick("gate_sums", "");
-    k.gate_queries = pick("gate_queries", "");
-    k.gate_keys = pick("gate_keys", "");
-    k.gate_pairs = pick("gate_pairs", "");
     k.recall_more = pick("recall_more", "");
     k.update_keys = pick_step("update_keys");
     k.exponentials = pick_step("exponentials");
@@ -150,7 +163,8 @@ Kernels choose_kernels(const Meaning& meaning, const char* row) {
 
 // An operator is made of at least one of these; all have the chunk of their row.
 const Entry& first_of(const Kernels& k) {
-  for (const Entry* e : {k.causal, k.readout, k.state, k.decode, k.decode_delta, k.decode_rank_one, k.decode_momentum})
+  for (const Entry* e :
+       {k.causal, k.recurrence, k.readout, k.state, k.decode, k.decode_delta, k.decode_rank_one, k.decode_momentum})
     if (e) return *e;
   return *k.decode_keys;
 }
@@ -162,10 +176,17 @@ int64_t padded_keys(const Meaning& m, const Sizes& s) {
   return round_up(exact ? s.K : s.K + 15, 16);
 }
 
+// What kernels of chunks ask for; where the recurrence takes their place, several of them.
+int64_t chunk_of(const Kernels& k) {
+  const int64_t chunk = first_of(k).chunk;
+  return k.recurrence ? chunk * std::max<int64_t>(1, kStretch / chunk) : chunk;
+}
+
 Padded pad(const Meaning& meaning, const Sizes& sizes, const Kernels& k) {
   int value = 16;  // what storage kernels ask for
-  for (const Entry* e : {k.causal, k.causal_columns, k.state, k.readout, k.delta_values, k.decode, k.decode_delta,
-                         k.decode_rank_one, k.decode_momentum, k.decode_keys, k.recall_more})
+  for (const Entry* e :
+       {k.causal, k.recurrence, k.recurrence_keys, k.causal_columns, k.state, k.readout, k.delta_values, k.decode,
+        k.decode_delta, k.decode_rank_one, k.decode_momentum, k.decode_keys, k.recall_more})
     if (e) value = std::lcm(value, e->value_grain);
   // a gradient is also the other way round: keys, and what is projected, become the columns of a product; and no row
   // and no projection is narrower than the keys that a map of columns makes of it. The delta rule has one such product
@@ -176,7 +197,7 @@ Padded pad(const Meaning& meaning, const Sizes& sizes, const Kernels& k) {
           M,
           round_up(padded_keys(meaning, sizes), turned),
           round_up(sizes.V, value),
-          first_of(k).chunk,
+          chunk_of(k),
           value,
           k.map_backward ? round_up(M, k.map_backward->value_grain) : M};
 }
@@ -346,11 +367,14 @@ std::string describe(const Plan& plan) {
   if (k.state && op != Op::kDecode) add(k.state);
   if (k.causal && op == Op::kCausal) add(k.transpose), add(k.causal);
   if (op == Op::kNoncausal || op == Op::kReadout) add(k.readout);
-  for (const Entry* e : {k.gate_sums, k.gate_queries, k.gate_keys, k.gate_pairs, k.exponentials, k.softplus,
-                         k.weigh_rows, k.skip_rows, k.gate_rows, k.delta_solve, k.delta_values, k.decode_keys,
-                         k.recall_more, k.update_keys, k.decode_delta, k.decode_rank_one, k.decode_momentum, k.decode})
+  for (const Entry* e :
+       {k.gate_sums,       k.gate_factors, k.gate_steps,   k.weighed_dots,    k.peaks,           k.recurrence,
+        k.recurrence_keys, k.gate_queries, k.gate_keys,    k.gate_pairs,      k.exponentials,    k.softplus,
+        k.weigh_rows,      k.skip_rows,    k.gate_rows,    k.delta_solve,     k.delta_values,    k.decode_keys,
+        k.recall_more,     k.update_keys,  k.decode_delta, k.decode_rank_one, k.decode_momentum, k.decode})
     if (e) add(e);
   if (plan.meaning.normalise()) {
+    if (k.recurrence) add(k.recurrence_sums);
     if (k.key_sum && (op == Op::kCausal || op == Op::kNoncausal || op == Op::kAccumulate)) add(k.key_sum);
     if (op == Op::kCausal || op == Op::kDecode) add(k.key_step);
     if (k.fixed_denominator) add(k.fixed_denominator);

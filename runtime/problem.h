@@ -44,6 +44,10 @@ struct Meaning {
   bool sigmoid() const { return (flags & LATHE_SIGMOID) != 0; }
   float largest_beta() const { return (flags & LATHE_REFLECT) != 0 ? 2.f : 1.f; }
   bool mixes_first() const { return (flags & LATHE_MIX_FIRST) != 0; }
+  // A chunk of tokens is taken by the recurrence itself, a few at a time. Gradients have the form of chunks.
+  bool by_recurrence() const {
+    return op->op == Op::kCausal && variant->keyed() && !variant->corrects() && !variant->walks();
+  }
   bool clamps() const { return (flags & LATHE_CLAMP_GATES) != 0; }
 };
 

@@ -19,8 +19,8 @@ struct BackwardLayout {
 // Scratch is constant in T, but for a few numbers that a gradient keeps of each token. Offsets are bytes, 64-byte
 // aligned.
 struct Layout {
-  size_t staged, projected, mixed, weights, peaks, lengths, q, k, kt, v, o, inv, gate, dt, raw, key_gates, delta,
-      momentum, narrow, states, total;
+  size_t staged, projected, mixed, weights, peaks, lengths, q, k, kt, v, o, inv, gate, dt, raw, key_gates, recurrence,
+      delta, momentum, narrow, states, total;
   size_t state_stride, z, heads;  // one key head's states and z, and where among them z is; how many heads are carried
   BackwardLayout backward;
 };
@@ -180,6 +180,7 @@ class Worker {
   float* gate() { return at(layout_.gate); }
   const float* dt() { return at(layout_.dt); }
   float* key_gates() { return at(layout_.key_gates); }
+  float* recurrence() { return at(layout_.recurrence); }
   float* raw() { return at(layout_.raw); }  // for values as they come, where there are steps
   float* delta() { return at(layout_.delta); }
   float* momentum() { return at(layout_.momentum); }

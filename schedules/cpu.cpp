@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <set>
 
+#include "../generators/stretch.h"
 #include "reads.h"
 #include "schedule.h"
 #include "spaces.h"
@@ -152,7 +153,7 @@ struct Roles {
     else if (Func owner = find(Role::per_token); owner.defined())
       f.compute_at(owner, owner.args()[0]);
     else
-      f.compute_root().bound_storage(f.args()[0], kernel.chunk()).store_in(MemoryType::Stack);
+      f.compute_root().bound_storage(f.args()[0], std::max(kernel.chunk(), kStretch)).store_in(MemoryType::Stack);
     for (int s = 0; s < f.num_update_definitions(); s++) {
       Stage stage = f.update(s);
       stage.atomic().vectorize(f.rvars(s)[0], lanes_of(f, s));
@@ -220,6 +221,20 @@ struct Roles {
     }
   }
 
+  // One wide vector, not several beside each other: the compiler then takes a multiplier for all of them once.
+  void walked(Func f) const {
+    for (int s = 0; s < f.num_update_definitions(); s++) {
+      const auto r = f.rvars(s);
+      std::vector<VarOrRVar> order{xi};
+      order.insert(order.end(), r.begin(), r.end());
+      order.emplace_back(f.args()[0]);
+      f.update(s)
+          .split(f.args()[0], f.args()[0], xi, numbers.at("column_vectors") * vector, TailStrategy::RoundUp)
+          .reorder(order)
+          .vectorize(xi);
+    }
+  }
+
   // One pair at a time, its lanes in a register: the sums across lanes are few beside those along the rows.
   void pairs(Func f) const {
     const LoopLevel pair(f, f.rvars(0)[0]), row(f, f.args()[1]);
@@ -265,6 +280,7 @@ void apply(Kernel& kernel, const Numbers& numbers, const Target& target) {
   roles.each(Role::solve, [&](Func f) { roles.solve(f); });
   roles.each(Role::serial, [](Func f) { f.compute_root(); });
   roles.each(Role::carried, [&](Func f) { roles.carried(f); });
+  roles.each(Role::walked, [&](Func f) { roles.walked(f); });
   roles.each(Role::pairs, [&](Func f) { roles.pairs(f); });
   roles.each(Role::projected, [&](Func f) { roles.projected(f); });
   roles.each(Role::rows, [&](Func f) { roles.rows(f); });

@@ -29,6 +29,9 @@ bool has_tiles(const std::string& kernel) {
                             "running_sums",
                             "running_key_sums",
                             "row_dots",
+                            "weighed_dots",
+                            "peaks",
+                            "recurrence_sums",
                             "denominator_slopes",
                             "weigh_rows",
                             "add_rows",
@@ -38,6 +41,8 @@ bool has_tiles(const std::string& kernel) {
 }
 
 namespace {
+
+bool is_recurrence(const std::string& kernel) { return kernel.starts_with("recurrence") && has_tiles(kernel); }
 
 Constraint fits(const std::string& text, const std::string& columns, int registers) {
   return {
@@ -59,6 +64,19 @@ Space cpu_space(const Instance& instance, const std::string& target) {
   s.knobs.push_back(
       {"chunk", wide ? 32 : 48, {16, 24, 32, 48, 64, 96, 128}, "tokens of a chunk; one value for a whole row", true});
   if (!has_tiles(instance.kernel)) return s;
+  if (is_recurrence(instance.kernel)) {
+    s.knobs.push_back({"row_tile", wide ? 4 : 2, {1, 2, 4, 8}, "rows of the state, and tokens, of a register tile"});
+    s.knobs.push_back({"column_vectors", 2, {1, 2, 3, 4, 6}, "vectors across it"});
+    s.constraints.push_back({"states, outputs and values of a tile fit the registers",
+                             [registers = vectors.registers](const Numbers& n) {
+                               return 3 * n.at("row_tile") * n.at("column_vectors") + 3 <= registers;
+                             },
+                             {"row_tile", "column_vectors"}});
+    s.constraints.push_back({"row_tile divides the chunk",
+                             [](const Numbers& n) { return n.at("chunk") % n.at("row_tile") == 0; },
+                             {"chunk", "row_tile"}});
+    return s;
+  }
   // with 32 registers 8x2 won in causal, whose scores are tiles too, and 4x4 elsewhere. Where multipliers come from
   // lanes, 4x4 leaves registers for those of eight steps: docs/arm.md
   const bool tall = wide && !by_lane && (is_causal(instance.kernel) || solves);

@@ -185,6 +185,29 @@ TEST_P(Causality, NothingBeforeAChangeChanges) {
       }
 }
 
+// Where gates are mild a state may wait for them, and whether it does hangs on later ones too.
+TEST(MildGates, DoNotShowWhatFollows) {
+  for (const char* variant : {"gate_key", "rwkv6", "kda"})
+    for (const bool normalise : {false, true}) {
+      if (normalise && !reference::has_normaliser(variant)) continue;
+      Problem p = shape_of(variant, "identity", normalise);
+      p.B = 1;
+      p.T = 75;
+      p = reals(p, Type::F32, 36, true);
+      for (size_t i = 0; i < p.gate.size(); ++i) p.gate[i] = rounded(Type::F32, -0.01 * static_cast<double>(i % 37));
+      const Answer mild = call("causal", p);
+      const auto width = static_cast<int64_t>(p.gate.size()) / p.T;
+      for (const int64_t t : {3, 9, 15, 40, 71})
+        for (const double strong : {-8.0, -30.0, -double{INFINITY}}) {
+          Problem changed = p;
+          std::fill_n(changed.gate.begin() + t * width, width, strong);
+          const Answer got = call("causal", changed);
+          expect_same(rows_between(got.o, 1, p.T, 0, t), rows_between(mild.o, 1, p.T, 0, t),
+                      fmt::format("{} at token {} of {}", strong, t, variant));
+        }
+    }
+}
+
 std::vector<OpAndVariant> directed() {
   auto all = reference::operators_and_variants();
   std::erase_if(all, [](const OpAndVariant& op) { return op.first != "causal" && op.first != "decode"; });

@@ -204,6 +204,18 @@ TEST(Gates, StrongOnesBeforeWeakOnes) {
     }
 }
 
+// Nothing that a state waits for makes it larger than float32 has room for.
+TEST(Gates, OfValuesNearTheEndOfTheirRange) {
+  for (const char* variant : {"gate_key", "rwkv6"}) {
+    Problem p = problem_of("identity", false);
+    p.variant = variant;
+    p = reals(p, Type::F32, 88, true);
+    for (double& x : p.v) x = rounded(Type::F32, 1e36 * x);
+    std::fill(p.gate.begin(), p.gate.end(), -0.5);
+    check("causal", p);
+  }
+}
+
 // Each option of steps alone, and none.
 TEST(Steps, WithEachOptionAlone) {
   for (const auto option : {&Problem::dt, &Problem::dt_bias, &Problem::skip, &Problem::out_gate})
