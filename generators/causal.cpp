@@ -92,12 +92,10 @@ void define(Kernel& kernel, bool normalise) {
     RDom block(0, chunk / below.lanes, "block");
     block.where(block * below.lanes < below.i / g * g + g);
     Expr column = below.column(block);
-    Expr counts = keyed ? column < below.i / g * g : column <= below.i;
     Expr counted = moves ? Expr(scores(column, below.i)[1]) : Expr(scores(column, below.i));
-    below.partial(below.u, below.i) += select(counts, counted, 0.f);
+    below.partial(below.u, below.i) += select(column <= below.i, counted, 0.f);
     below.finish(kernel);
     Expr sum = below.sum(i);
-    for (int n = 0; n < g && keyed; n++) sum += pairs(n, i);
     Func inv("inv");
     inv(i) = 1.f / select(at_least == 1, max(sum, eps), sum + eps);
     o(x, i) = numerator(x, i) * inv(i);
@@ -115,4 +113,4 @@ void define(Kernel& kernel, bool normalise) {
 
 LATHE_KERNEL(causal, transitions) { define(kernel, false); }
 
-LATHE_KERNEL(causal_normalised, transitions) { define(kernel, true); }
+LATHE_KERNEL(causal_normalised, uniform) { define(kernel, true); }

@@ -6,9 +6,8 @@
 using namespace Halide;
 using namespace lathe::gen;
 
-// z_out = exp(b_C) z + sum_j exp(b_C - b_j) k_j. k(K, C), z(K), b(C, 2), left(K) and rise(K) as in state.cpp; z_out may
-// be z.
-LATHE_KERNEL(key_sum, transitions) {
+// z_out = exp(b_C) z + sum_j exp(b_C - b_j) k_j. k(K, C), z(K), b(C, 2); z_out may be z.
+LATHE_KERNEL(key_sum, uniform) {
   auto k = kernel.buffer("k");
   auto z = kernel.buffer("z", 1);
   Var c("c"), j("j");
@@ -25,13 +24,7 @@ LATHE_KERNEL(key_sum, transitions) {
     weight = rest(token);
   }
   sum(c) += k(c, token) * weight;
-  Expr came = sum(c);
-  if (gates_keys(kernel.axis())) {
-    auto kept = kernel.buffer("left", 1), rise = kernel.buffer("rise", 1);
-    left *= kept(c);
-    came *= rise(c);
-  }
-  z_out(c) = left + came;
+  z_out(c) = left + sum(c);
   kernel.label(Role::column_sum, sum);
   kernel.output(Role::vector, z_out);
 }

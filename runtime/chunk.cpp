@@ -81,7 +81,7 @@ void Chunk::outputs(const Step& step, const Worker::Rows& queries, const ChunkTi
   int32_t at_least = plan_.meaning.denom_max();
   const Entry& kernel = *plan_.kernels.causal;
   if (key_gates_)
-    key_gates_->outputs(queries, tiles.k, v, h, z, out);
+    key_gates_->outputs(queries, tiles.k, v, h, out);
   else if (plan_.meaning.normalise() && momentum_)
     call(kernel, q, kt, v, h, z, eps, at_least, q, p, moved, weights, out);
   else if (momentum_)
@@ -104,9 +104,7 @@ void Chunk::outputs(const Step& step, const Worker::Rows& queries, const ChunkTi
 void Chunk::advance_z(const ChunkTiles& tiles, float* z_row) const {
   const Worker::Rows keys = kept(tiles);
   Buffer k(keys.data, d_.K, d_.C, keys.stride), z(z_row, d_.K), b(w_.gate(), d_.C, 2, d_.C);
-  if (key_gates_)
-    key_gates_->advance_z(k, z);
-  else if (gated_)
+  if (gated_)
     call(*plan_.kernels.key_sum, k, z, b, z);
   else
     call(*plan_.kernels.key_sum, k, z, z);

@@ -144,10 +144,10 @@ void Gradient::attend_by_keys(const Tile& q, const Tile& k, const Tile& v, const
     turn(k);
     return attend(q, v, h, out);
   }
-  Buffer columns(v.data, v.width, d_.C, v.stride), state(h, v.width, q.width, v.width), none(nullptr, 0);
+  Buffer columns(v.data, v.width, d_.C, v.stride), state(h, v.width, q.width, v.width);
   Buffer o(out.data, v.width, d_.C, out.stride);
   key_gates_->turn();
-  key_gates_->outputs({q.data, q.stride}, {k.data, k.stride}, columns, state, none, o);
+  key_gates_->outputs({q.data, q.stride}, {k.data, k.stride}, columns, state, o);
 }
 
 void Gradient::advance_further(const Tile& k, const Tile& v, float* h) const {

@@ -117,19 +117,13 @@ void KeyGates::solve(const Worker::Rows& keys, Buffer& beta, Buffer& of_values, 
   call(*plan_.kernels.delta_solve, near, keys_across, beta, columns, reached, pairs, of_values, of_keys);
 }
 
-void KeyGates::outputs(const Worker::Rows& queries, const Worker::Rows& keys, Buffer& v, Buffer& h, Buffer& z,
-                       Buffer& out) const {
+void KeyGates::outputs(const Worker::Rows& queries, const Worker::Rows& keys, Buffer& v, Buffer& h, Buffer& out) const {
   const int32_t block = plan_.kernels.causal->row_grain;
   meet(queries, keys, block);
   Buffer entering = rows(at_.entering, C_), near = rows(at_.near, C_), pairs(base_ + at_.pairs, block, C_, block);
   Buffer keys_across(w_.kt(), C_, K_, C_), columns(base_ + at_.columns, C_, K_, C_);
   Buffer reached(base_ + at_.whole, K_, C_ / block, K_ * block);
-  float eps = plan_.meaning.eps;
-  int32_t at_least = plan_.meaning.denom_max();
-  if (plan_.meaning.normalise() && !plan_.meaning.op->backward())
-    call(*plan_.kernels.causal, entering, keys_across, v, h, z, eps, at_least, near, columns, reached, pairs, out);
-  else
-    call(*plan_.kernels.causal, entering, keys_across, v, h, near, columns, reached, pairs, out);
+  call(*plan_.kernels.causal, entering, keys_across, v, h, near, columns, reached, pairs, out);
 }
 
 void KeyGates::columns(Buffer& q, Buffer& kt, const Worker::Rows& v, Buffer& h, Buffer& out) const {
@@ -162,11 +156,6 @@ void KeyGates::gradients(const float* products, int64_t stride, const Worker::Ro
 void KeyGates::advance(int64_t first, int64_t keys, Buffer& k, Buffer& v, Buffer& h, Buffer& h_out) const {
   Buffer left(base_ + at_.left + first, keys), rise(base_ + at_.rise + first, keys);
   call(*plan_.kernels.state, k, v, h, left, rise, h_out);
-}
-
-void KeyGates::advance_z(Buffer& k, Buffer& z) const {
-  Buffer left(base_ + at_.left, K_), rise(base_ + at_.rise, K_);
-  call(*plan_.kernels.key_sum, k, z, left, rise, z);
 }
 
 }  // namespace lathe

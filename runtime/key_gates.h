@@ -35,8 +35,7 @@ class KeyGates {
   void solve(const Worker::Rows& keys, Buffer& beta, Buffer& of_values, Buffer& of_keys) const;
   Worker::Rows entering() const { return {base_ + at_.entering, K_}; }
   Worker::Rows kept() const { return {base_ + at_.kept, K_}; }
-  void outputs(const Worker::Rows& queries, const Worker::Rows& keys, Buffer& v, Buffer& h, Buffer& z,
-               Buffer& out) const;
+  void outputs(const Worker::Rows& queries, const Worker::Rows& keys, Buffer& v, Buffer& h, Buffer& out) const;
   // out = q h + tril(q k^T) v, each key dimension of v and h with its gate: v are the keys that were taken, kt(C, .)
   // the other side's, transposed.
   void columns(Buffer& q, Buffer& kt, const Worker::Rows& v, Buffer& h, Buffer& out) const;
@@ -46,7 +45,6 @@ class KeyGates {
   void gradients(const float* products, int64_t stride, const Worker::Rows& keys, const Worker::Rows& dk,
                  const Worker::Rows& own, double* later, float* out) const;
   void advance(int64_t first, int64_t keys, Buffer& k, Buffer& v, Buffer& h, Buffer& h_out) const;
-  void advance_z(Buffer& k, Buffer& z) const;
 
  private:
   struct Parts {  // of the scratch

@@ -68,7 +68,7 @@ Kernels choose_kernels(const Meaning& meaning, const char* row) {
   if (!walks && !recurs) {
     k.causal = pick(meaning.normalise() && !meaning.op->backward() ? "causal_normalised" : "causal", transition);
     k.state = pick("state", transition);
-    k.key_sum = pick("key_sum", transition);
+    k.key_sum = meaning.variant->keyed() ? nullptr : pick("key_sum", transition);
   }
   k.readout = pick("readout", "");
   k.key_step = pick("key_step", "");
@@ -92,7 +92,6 @@ Kernels choose_kernels(const Meaning& meaning, const char* row) {
     const bool before = meaning.variant->reads_before();
     k.recurrence = pick(before ? "recurrence_before" : "recurrence", "");
     k.recurrence_keys = pick(before ? "recurrence_keys_before" : "recurrence_keys", "");
-    k.peaks = pick("peaks", "");
     k.recurrence_sums = pick("recurrence_sums", "");
     k.gate_factors = pick("gate_factors", "");
     k.gate_steps = pick("gate_steps", "");
@@ -368,10 +367,10 @@ std::string describe(const Plan& plan) {
   if (k.causal && op == Op::kCausal) add(k.transpose), add(k.causal);
   if (op == Op::kNoncausal || op == Op::kReadout) add(k.readout);
   for (const Entry* e :
-       {k.gate_sums,       k.gate_factors, k.gate_steps,   k.weighed_dots,    k.peaks,           k.recurrence,
-        k.recurrence_keys, k.gate_queries, k.gate_keys,    k.gate_pairs,      k.exponentials,    k.softplus,
-        k.weigh_rows,      k.skip_rows,    k.gate_rows,    k.delta_solve,     k.delta_values,    k.decode_keys,
-        k.recall_more,     k.update_keys,  k.decode_delta, k.decode_rank_one, k.decode_momentum, k.decode})
+       {k.gate_sums,    k.gate_factors, k.gate_steps,      k.weighed_dots,    k.recurrence,  k.recurrence_keys,
+        k.gate_queries, k.gate_keys,    k.gate_pairs,      k.exponentials,    k.softplus,    k.weigh_rows,
+        k.skip_rows,    k.gate_rows,    k.delta_solve,     k.delta_values,    k.decode_keys, k.recall_more,
+        k.update_keys,  k.decode_delta, k.decode_rank_one, k.decode_momentum, k.decode})
     if (e) add(e);
   if (plan.meaning.normalise()) {
     if (k.recurrence) add(k.recurrence_sums);

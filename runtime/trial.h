@@ -159,6 +159,9 @@ class Tensors {
             !(c.variant.brings_step_size() && role == LATHE_DECAY))
           add(c, gradient_of(role), find(role)->storage(), shape);
     }
+    // no state waits for gates like those of the last token
+    for (int64_t key = 0; c.variant.keyed() && key < c.keys(); key++)
+      find(LATHE_GATE)->write(static_cast<size_t>((tokens - 1) * c.keys() + key), -32);
     for (Slot& slot : slots_) args_.push_back({named(slot.role), &(slot.view = slot.field.view())});
   }
 

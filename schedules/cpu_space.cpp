@@ -30,7 +30,6 @@ bool has_tiles(const std::string& kernel) {
                             "running_key_sums",
                             "row_dots",
                             "weighed_dots",
-                            "peaks",
                             "recurrence_sums",
                             "denominator_slopes",
                             "weigh_rows",

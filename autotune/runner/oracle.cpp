@@ -179,6 +179,38 @@ std::vector<Wanted> state(const Tiles& t, const std::string&) {
   return out;
 }
 
+// Row after row: outputs, or what they are made of and then the state that leaves.
+std::vector<Wanted> recurrence(const Tiles& t, const std::string& output) {
+  const Matrix q = t.input("q"), k = t.input("k"), v = t.input("v"), a = t.input("a"), left = t.input("left"),
+               own = t.input("own"), inv = t.input("inv"), rows = t.input("rows");
+  const int64_t C = v.rows, K = q.width, V = v.width;
+  std::vector<Wanted> sums(static_cast<size_t>((C + K) * V));
+  const auto put = [&](int64_t x, int64_t row, double factor, const Sum& sum) {
+    sums[static_cast<size_t>(row * V + x)] = {factor * sum.value, std::abs(factor) * sum.size};
+  };
+  for (int64_t x = 0; x < V; x++) {
+    std::vector<Sum> state(static_cast<size_t>(K));
+    for (int64_t key = 0; key < K; key++) state[static_cast<size_t>(key)].add(rows(x, C + key));
+    for (int64_t i = 0; i < C; i++) {
+      Sum sum;
+      if (own.data) sum.add(own(i) * v(x, i));
+      for (int64_t key = 0; key < K; key++) {
+        Sum& s = state[static_cast<size_t>(key)];
+        if (own.data) sum.add(q(key, i), s);
+        Sum after;
+        after.add(a.data ? a(key, i) : 1, s);
+        after.add(k(key, i) * v(x, i));
+        s = after;
+        if (!own.data) sum.add(q(key, i), s);
+      }
+      put(x, i, output == "o" ? inv(i) : 1, sum);
+    }
+    for (int64_t key = 0; key < K; key++) put(x, C + key, left(key), state[static_cast<size_t>(key)]);
+  }
+  if (output == "o") sums.resize(static_cast<size_t>(C * V));
+  return sums;
+}
+
 std::vector<Wanted> key_sum(const Tiles& t, const std::string&) {
   const Matrix keys = t.input("k"), z = t.input("z");
   const Gate gate(t);
@@ -364,6 +396,10 @@ const std::map<std::string, Oracle> kOracles = {{"causal", causal},
                                                 {"delta_solve_keys", delta_solve_keys},
                                                 {"delta_values", delta_values},
                                                 {"map_backward", map_backward},
+                                                {"recurrence", recurrence},
+                                                {"recurrence_before", recurrence},
+                                                {"recurrence_keys", recurrence},
+                                                {"recurrence_keys_before", recurrence},
                                                 {"state", state},
                                                 {"readout", readout},
                                                 {"key_sum", key_sum},

@@ -162,6 +162,10 @@ void Tiles::add_tile(const Argument& a) {
                            {"whole", 2, C, K, true},
                            {"reached", 2, K, C / grain},
                            {"pairs", 2, grain, C},
+                           {"a", 2, K, C},
+                           {"left", 1, K, 1},
+                           {"own", 1, C, 1},
+                           {"rows", 2, V, C + K},
                            {"solved.0", 2, C, C},
                            {"solved.1", 2, C, C}};
   for (const Extents& e : known) {
@@ -188,6 +192,7 @@ void Tiles::add_number(const Argument& a) {
       {"eps", eps},
       {"at_least", setting_.at_least ? 1 : 0},
       {"a", 0.9375},
+      {"at", static_cast<double>(built_.chunk)},
       {"inv", 0.75},
       {"width", static_cast<double>(setting_.shape.D)},
       {"features", static_cast<double>(setting_.shape.M)},
@@ -231,6 +236,8 @@ float Tiles::first_value(const std::string& name, int64_t x, int64_t y) const {
     const double doublings = gates_[static_cast<size_t>(x)] * std::numbers::log2e, whole = std::round(doublings);
     return static_cast<float>(y == 0 ? whole : doublings - whole);
   }
+  // what is left of a state, which calls that follow each other must not let grow
+  if (job_.kernel.starts_with("recurrence") && (name == "a" || name == "left")) return static_cast<float>(0.9 * n);
   if (name == "inv" || (normalised && (name == "q" || name == "kt" || name == "z")))
     return static_cast<float>(0.1 + 0.9 * n);
   if (name == "x") {
@@ -248,12 +255,16 @@ void Tiles::reset() {
   for (auto& [name, tile] : tiles_) {
     const auto argument = std::find_if(job_.arguments.begin(), job_.arguments.end(),
                                        [&, &n = name](const Argument& a) { return a.name == n && a.dimensions > 0; });
-    if (argument->output)
-      tile->fill([](int64_t, int64_t) { return std::numeric_limits<float>::quiet_NaN(); });
+    const auto nan = [](int64_t, int64_t) { return std::numeric_limits<float>::quiet_NaN(); };
+    if (argument->output && name != "rows")
+      tile->fill(nan);
     else if (const auto first = first_.find(name); first != first_.end())
       tile->put(first->second);
     else {
-      tile->fill([&, &n = name](int64_t x, int64_t y) { return first_value(n, x, y); });
+      // a state that is updated where it lies has room for outputs before it
+      tile->fill([&, &n = name](int64_t x, int64_t y) {
+        return argument->output && y < built_.chunk ? nan(x, y) : first_value(n, x, y);
+      });
       first_[name] = tile->values();
     }
   }
