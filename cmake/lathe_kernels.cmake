@@ -205,6 +205,10 @@ endfunction()
 function(lathe_row row directory suffix)
   lathe_instances(instances ${row})
   lathe_cubins_of(cubins ${row})
+  set(programs lathe-gen)
+  if(cubins)
+    list(APPEND programs ${LATHE_PTXAS} ${LATHE_FATBINARY})
+  endif()
   foreach(instance IN LISTS instances)
     string(REPLACE ":" ";" pair "${instance}")
     list(GET pair 0 kernel)
@@ -220,7 +224,7 @@ function(lathe_row row directory suffix)
       COMMAND lathe-gen --kernel ${kernel} ${axis_option} --row ${row} --records
               ${PROJECT_SOURCE_DIR}/schedules/records --tune-for ${LATHE_TUNE_FOR} --out ${directory}
               ${LATHE_KERNEL_SANITIZER} ${cubins} ${ARGN}
-      DEPENDS lathe-gen ${LATHE_RECORD_FILES}
+      DEPENDS ${programs} ${LATHE_RECORD_FILES}
       COMMENT "${symbol}"
       VERBATIM)
     list(APPEND objects ${directory}/${symbol}.o)

@@ -43,3 +43,31 @@ find_library(LATHE_CUDA_DRIVER libcuda.so.1)
 if(NOT LATHE_CUDA_DRIVER)
   set_tests_properties(cuda/calls cuda/all_calls PROPERTIES ENVIRONMENT LD_LIBRARY_PATH=$<TARGET_FILE_DIR:lathe_ptx_driver>)
 endif()
+
+# A library with machine code beside its PTX, built as whoever packages one would: what it holds, and the calls once more.
+# Tests build it, so that a build does not wait for a second row.
+add_test(NAME cuda/cubins_of_no_row
+         COMMAND ${CMAKE_COMMAND} -S ${PROJECT_SOURCE_DIR} -B ${CMAKE_CURRENT_BINARY_DIR}/cubins_of_no_row -G ${CMAKE_GENERATOR}
+                 -DCMAKE_MAKE_PROGRAM=${CMAKE_MAKE_PROGRAM} -DLATHE_HALIDE_ROOT=${LATHE_HALIDE_ROOT} -DLATHE_CUBINS=all)
+set_tests_properties(cuda/cubins_of_no_row PROPERTIES PASS_REGULAR_EXPRESSION
+                     "LATHE_CUBINS=all: expected a row of CUDA in LATHE_TARGETS, such as cuda_70, got host")
+if(Python3_FOUND)
+  set(built ${PROJECT_BINARY_DIR}/cubins)
+  set(tools ${PROJECT_BINARY_DIR}/cuda/nvidia/cu13/bin)
+  set(fetched ${LATHE_SH} ${CMAKE_CURRENT_SOURCE_DIR}/ptxas.sh ${PROJECT_SOURCE_DIR} ${PROJECT_BINARY_DIR}/cuda)
+  list(GET rows 0 row)
+  add_test(NAME cuda/cubins
+           COMMAND ${fetched} ${CMAKE_CTEST_COMMAND} --build-and-test ${PROJECT_SOURCE_DIR} ${built}
+                   --build-generator ${CMAKE_GENERATOR} --build-makeprogram ${CMAKE_MAKE_PROGRAM} --build-noclean
+                   --build-target lathe_shared --build-target lathe_calls_cuda --build-target lathe_ptx_driver
+                   --build-options -DCMAKE_MAKE_PROGRAM=${CMAKE_MAKE_PROGRAM} -DLATHE_HALIDE_ROOT=${LATHE_HALIDE_ROOT}
+                   -DLATHE_GEN_EXECUTABLE=$<TARGET_FILE:lathe-gen> "-DLATHE_TARGETS=${row}\;cuda_70" -DLATHE_TOOLS=OFF
+                   -DLATHE_CUBINS=all -DLATHE_PTXAS=${tools}/ptxas -DLATHE_FATBINARY=${tools}/fatbinary
+                   --test-command ${Python3_EXECUTABLE} -B ${CMAKE_CURRENT_SOURCE_DIR}/cubins.py ${tools}
+                   ${built}/liblathe.so ${built}/gen/cuda_70 ${CMAKE_CURRENT_BINARY_DIR}/cubins)
+  add_test(NAME cuda/calls_with_cubins COMMAND ${fetched} ${CMAKE_CTEST_COMMAND} --test-dir ${built} --no-tests=error
+                                               --output-on-failure -R "^cuda/calls$")
+  set_tests_properties(cuda/cubins PROPERTIES FIXTURES_SETUP cubins PROCESSORS 2)
+  set_tests_properties(cuda/calls_with_cubins PROPERTIES FIXTURES_REQUIRED cubins)
+  set_tests_properties(cuda/cubins cuda/calls_with_cubins PROPERTIES LABELS all TIMEOUT 3600 SKIP_RETURN_CODE 77)
+endif()
