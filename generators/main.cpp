@@ -323,7 +323,8 @@ int main(int argc, char** argv) {
   app.add_option("--autoscheduler", options.autoscheduler, "in place of the schedule, for comparison")
       ->check(CLI::IsMember({"Adams2019", "Li2018", "Mullapudi2016"}))
       ->needs(problems);
-  app.add_option("--cubins", options.cubins, "architectures, as sm_80, whose machine code stands beside a CUDA row's PTX")
+  app.add_option("--cubins", options.cubins,
+                 "architectures, as sm_80, whose machine code stands beside a CUDA row's PTX")
       ->delimiter(',');
   app.add_option("--ptxas", options.cuda.ptxas, "what assembles those")->capture_default_str();
   app.add_option("--fatbinary", options.cuda.fatbinary, "what joins them")->capture_default_str();
