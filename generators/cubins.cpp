@@ -3,10 +3,12 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <stdexcept>
+#include <utility>
 
 #include "../autotune/child.h"
 
@@ -63,10 +65,10 @@ class Resized : public IRMutator {
 
  private:
   using IRMutator::visit;
-  Expr visit(const Call* op) override {
+  Halide::Expr visit(const Call* op) override {
     if (op->name != "halide_cuda_initialize_kernels") return IRMutator::visit(op);
-    std::vector<Expr> args = op->args;
-    args.back() = Expr(bytes_);
+    std::vector<Halide::Expr> args = op->args;
+    args.back() = Halide::Expr(bytes_);
     return Call::make(op->type, op->name, args, op->call_type);
   }
   int bytes_;
@@ -76,6 +78,8 @@ class Resized : public IRMutator {
 
 Halide::Module with_cubins(const Halide::Module& module, const std::vector<std::string>& architectures,
                            const CudaTools& tools, const std::string& stem) {
+  if (!module.target().has_feature(Halide::Target::CUDA))
+    throw std::invalid_argument(fmt::format("--cubins: expected a row of CUDA, got {}", module.target().to_string()));
   const Halide::Buffer<uint8_t> code(module.get_device_code_buffer());
   const auto number = [](const std::string& architecture) { return architecture.substr(architecture.find('_') + 1); };
   Files files(stem);
