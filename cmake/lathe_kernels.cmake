@@ -207,6 +207,11 @@ endfunction()
 # lathe_row(ROW DIRECTORY SUFFIX OPTIONS...): one command per instance. Adds to `objects` and `entries` of the caller.
 function(lathe_row row directory suffix)
   lathe_instances(instances ${row})
+  lathe_cubins_of(cubins ${row})
+  set(programs lathe-gen)
+  if(cubins)
+    list(APPEND programs ${LATHE_PTXAS} ${LATHE_FATBINARY})
+  endif()
   foreach(instance IN LISTS instances)
     string(REPLACE ":" ";" pair "${instance}")
     list(GET pair 0 kernel)
@@ -221,8 +226,8 @@ function(lathe_row row directory suffix)
       OUTPUT ${directory}/${symbol}.o ${directory}/${symbol}.inc
       COMMAND lathe-gen --kernel ${kernel} ${axis_option} --row ${row} --records
               ${PROJECT_SOURCE_DIR}/schedules/records --tune-for ${LATHE_TUNE_FOR} --out ${directory}
-              ${LATHE_KERNEL_SANITIZER} ${ARGN}
-      DEPENDS lathe-gen ${LATHE_RECORD_FILES}
+              ${LATHE_KERNEL_SANITIZER} ${cubins} ${ARGN}
+      DEPENDS ${programs} ${LATHE_RECORD_FILES}
       COMMENT "${symbol}"
       VERBATIM)
     list(APPEND objects ${directory}/${symbol}.o)

@@ -20,6 +20,7 @@
 #include "../schedules/vectors.h"
 #include "autoschedulers.h"
 #include "compile_errors.h"
+#include "cubins.h"
 #include "estimates.h"
 #include "grids.h"
 #include "kernel.h"
@@ -40,7 +41,8 @@ using Output = Halide::OutputFileType;
 struct Options {
   std::string kernel, axis, row, records, tune_for = "generic", directory = ".", sanitize;
   std::string autoscheduler;
-  std::vector<std::string> emit{"object"}, set, problems;
+  std::vector<std::string> emit{"object"}, set, problems, cubins;
+  CudaTools cuda;
   bool asserts = false, runtime = false, space = false, list = false;
 };
 
@@ -207,7 +209,7 @@ void generate(const Options& options) {
   // lowered once: a second time, functions of a device would have other names
   const Halide::Module module =
       Halide::Pipeline(kernel.outputs()).compile_to_module(kernel.arguments(), symbol, target);
-  module.compile(files);
+  (options.cubins.empty() ? module : with_cubins(module, options.cubins, options.cuda, stem)).compile(files);
   write_told(stem, told, module, options.problems);
   write_entry(stem + ".inc", options, symbol, family_of_row.grains(instance, choice.numbers, target), choice);
 }
@@ -321,6 +323,11 @@ int main(int argc, char** argv) {
   app.add_option("--autoscheduler", options.autoscheduler, "in place of the schedule, for comparison")
       ->check(CLI::IsMember({"Adams2019", "Li2018", "Mullapudi2016"}))
       ->needs(problems);
+  app.add_option("--cubins", options.cubins,
+                 "architectures, as sm_80, whose machine code stands beside a CUDA row's PTX")
+      ->delimiter(',');
+  app.add_option("--ptxas", options.cuda.ptxas, "what assembles those")->capture_default_str();
+  app.add_option("--fatbinary", options.cuda.fatbinary, "what joins them")->capture_default_str();
   app.add_flag("--space", options.space, "print the kernel's configurations as JSON, and generate nothing")
       ->needs(kernel);
   app.add_flag("--asserts", options.asserts, "keep Halide's run-time checks");

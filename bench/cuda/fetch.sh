@@ -1,6 +1,7 @@
 #!/bin/sh
-# Fetches NVIDIA's assembler and disassembler by package, for `lathe bench --static` of a CUDA row: fetch.sh [FOLDER].
-# FOLDER is build/cuda beside the sources if not given. No GPU is needed, and nothing is installed elsewhere.
+# Fetches NVIDIA's assembler and disassembler by package, and what joins code of several architectures and lists it, for
+# `lathe bench --static` of a CUDA row and for LATHE_CUBINS: fetch.sh [FOLDER]. FOLDER is build/cuda beside the sources if not
+# given. No GPU is needed, and nothing is installed elsewhere.
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
 cache=${1:-$here/../../build/cuda}

@@ -96,9 +96,9 @@ Modules::~Modules() {
     }
 }
 
-void* Modules::function(void* context, const char* ptx, const char* name) {
-  Module& module = modules_[{context, ptx}];
-  if (!module.module) check(driver().cuModuleLoadData(&module.module, ptx), "cuModuleLoadData");
+void* Modules::function(void* context, const char* code, const char* name) {
+  Module& module = modules_[{context, code}];
+  if (!module.module) check(driver().cuModuleLoadData(&module.module, code), "cuModuleLoadData");
   Handle& function = module.functions[name];
   if (!function) check(driver().cuModuleGetFunction(&function, module.module, name), "cuModuleGetFunction");
   return function;

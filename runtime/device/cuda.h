@@ -1,5 +1,5 @@
 // CUDA through the caller's stream. The driver, libcuda.so.1, is opened at run time; its own compiler makes code of the
-// PTX that the kernels' objects hold.
+// PTX that the kernels' objects hold, or it finds the code for its device beside it (LATHE_CUBINS).
 #pragma once
 
 #include <map>
@@ -19,14 +19,14 @@ class Modules {
   ~Modules();
 
   // In the context that is current.
-  void* function(void* context, const char* ptx, const char* name);
+  void* function(void* context, const char* code, const char* name);
 
  private:
   struct Module {
     void* module = nullptr;
     std::map<std::string, void*> functions;
   };
-  std::map<std::pair<void*, const char*>, Module> modules_;  // by context, and by where the PTX lies
+  std::map<std::pair<void*, const char*>, Module> modules_;  // by context, and by where the code lies
 };
 
 // Throws Error(DEVICE) where there is no driver, or none of its devices runs the row.

@@ -12,6 +12,7 @@
 #include <mutex>
 #include <vector>
 
+#include "fatbin.h"
 #include "machine.h"
 #include "memory.h"
 #include "module.h"
@@ -160,11 +161,11 @@ void write_log(const std::string& what, unsigned count, const CUjit_option* opti
   if (log && bytes) std::snprintf(log, bytes, "%s", what.c_str());
 }
 
-CUresult load(CUcontext context, CUmodule& to, const char* text, std::string& wrong) {
+CUresult load(CUcontext context, CUmodule& to, const void* image, std::string& wrong) {
   auto made = std::make_unique<CUmod_st>();
   try {
     made->context = context;
-    made->module = ptx::parse(text);
+    made->module = ptx::parse(ptx::text_of(image));
   } catch (const ptx::ParseError& error) {
     wrong = error.what();
     return CUDA_ERROR_INVALID_PTX;
@@ -458,7 +459,7 @@ CUresult cuModuleLoadDataEx(CUmodule* module, const void* image, unsigned count,
   return in_context([&](CUctx_st& context) {
     if (!module || !image || (count != 0 && (!options || !values))) return CUDA_ERROR_INVALID_VALUE;
     std::string wrong;
-    const CUresult status = load(&context, *module, static_cast<const char*>(image), wrong);
+    const CUresult status = load(&context, *module, image, wrong);
     if (status) {
       say(wrong);
       write_log(wrong, count, options, values);

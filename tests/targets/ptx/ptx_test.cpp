@@ -44,6 +44,36 @@ std::string kernel(const std::string& body) {
                      body);
 }
 
+// A fatbin of such entries: what they are (1: PTX, 2: machine code), how they are packed, and what they hold.
+struct Entry {
+  uint64_t kind, flags;
+  std::string bytes;
+};
+constexpr uint64_t kUnpacked = 33;  // bytes of an entry that is packed
+std::string fatbin(const std::vector<Entry>& entries) {
+  std::string all;
+  const auto add = [](std::string& to, uint64_t number, size_t bytes) {
+    to.append(reinterpret_cast<const char*>(&number), bytes);
+  };
+  for (const Entry& entry : entries) {
+    add(all, entry.kind, 2), add(all, 0x0101, 2), add(all, 64, 4);
+    add(all, (entry.bytes.size() + 7) / 8 * 8, 8), add(all, entry.bytes.size(), 4);
+    all.append(20, '\0');
+    add(all, entry.flags, 8), add(all, 0, 8), add(all, kUnpacked, 8);
+    all += entry.bytes;
+    all.append((8 - entry.bytes.size() % 8) % 8, '\0');
+  }
+  std::string whole;
+  add(whole, 0xBA55ED50, 4), add(whole, 1, 2), add(whole, 16, 2), add(whole, all.size(), 8);
+  return whole + all;
+}
+// One frame of one block that is as it was.
+std::string zstd(const std::string& text) {
+  const auto size = static_cast<char>(text.size());
+  return std::string("\x28\xB5\x2F\xFD\x20") + size + static_cast<char>(8 * size + 1) + static_cast<char>(size >> 5) +
+         '\0' + text;
+}
+
 std::string literal(float value) { return fmt::format("0f{:08X}", std::bit_cast<uint32_t>(value)); }
 
 class Ptx : public testing::Test {
@@ -369,6 +399,20 @@ TEST_F(Ptx, WhatIsUnknownIsRefusedWithItsLine) {
   EXPECT_NE(refusal(".global .b32 x;").find(".global where .entry is expected"), std::string::npos);
   EXPECT_NE(refusal(".target sm_90").find("newer than the device"), std::string::npos);
   EXPECT_NE(refusal(".visible .entry k()\n{ ret;").find("ends too early"), std::string::npos);
+}
+
+TEST_F(Ptx, OfAFatbinItsPtxIsTaken) {
+  const std::string text = ".target sm_70 .entry k() { ret; }";
+  for (const std::string& whole : {fatbin({{2, 0, "ELF"}, {1, 0, text}}), fatbin({{1, 0x8000, zstd(text)}})}) {
+    CUmodule module = nullptr;
+    CUfunction k = nullptr;
+    ASSERT_EQ(cuModuleLoadData(&module, whole.data()), CUDA_SUCCESS);
+    EXPECT_EQ(cuModuleGetFunction(&k, module, "k"), CUDA_SUCCESS);
+  }
+  EXPECT_EQ(refusal(fatbin({{2, 0, "ELF"}})), "a fatbin without PTX, which is all that is run here");
+  EXPECT_EQ(refusal(fatbin({{1, 0x2000, text}})), "a fatbin that is packed: expected zstd, got LZ4");
+  EXPECT_EQ(refusal(fatbin({{1, 0x8000, text}})),
+            fmt::format("a fatbin that is packed: expected {} bytes of PTX, got others", kUnpacked));
 }
 
 TEST_F(Ptx, LaunchesHaveLimits) {
