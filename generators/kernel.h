@@ -22,12 +22,16 @@ struct Labelled {
 
 class Kernel {
  public:
-  Kernel(Instance instance, int chunk, int grain) : instance_(std::move(instance)), chunk_(chunk), grain_(grain) {}
+  Kernel(Instance instance, int chunk, int grain, int steps)
+      : instance_(std::move(instance)), chunk_(chunk), grain_(grain), steps_(steps) {}
 
   const std::string& axis() const { return instance_.axis; }
   const Instance& instance() const { return instance_; }
   int chunk() const { return chunk_; }  // tokens of a chunk
-  int grain() const { return grain_; }  // rows that walk the causal triangle together: the one leak of a schedule
+  // The two leaks of a schedule: rows that walk the causal triangle, or take up a state, together; and steps of a sum
+  // that one update holds.
+  int grain() const { return grain_; }
+  int steps() const { return steps_; }
 
   // A dense buffer whose innermost extent and row stride are multiples of a vector, starting at index 0.
   Halide::ImageParam buffer(const std::string& name, int dims = 2, Halide::Type type = Halide::Float(32)) {
@@ -135,7 +139,7 @@ class Kernel {
 
  private:
   Instance instance_;
-  int chunk_, grain_;
+  int chunk_, grain_, steps_;
   std::vector<Halide::ImageParam> inputs_;
   std::vector<Halide::Parameter> numbers_, each_;
   std::vector<Halide::Argument> arguments_;

@@ -71,9 +71,11 @@ void write_entry(const std::string& path, const Options& options, const std::str
 Kernel define(const Options& options, const Choice& choice) {
   for (const Announced& a : announced())
     if (a.name == options.kernel) {
-      const auto grain = choice.numbers.find("row_tile");
-      Kernel kernel({options.kernel, options.axis}, choice.numbers.at("chunk"),
-                    grain == choice.numbers.end() ? 1 : grain->second);
+      const auto number = [&](const char* name) {
+        const auto found = choice.numbers.find(name);
+        return found == choice.numbers.end() ? 1 : found->second;
+      };
+      Kernel kernel({options.kernel, options.axis}, choice.numbers.at("chunk"), number("row_tile"), number("unroll"));
       a.define(kernel);
       return kernel;
     }

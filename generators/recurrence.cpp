@@ -16,7 +16,7 @@ using namespace lathe::gen;
 namespace {
 
 void recur(Kernel& kernel, bool keyed, bool before) {
-  const int few = kernel.grain();
+  const int few = kernel.grain(), together = kernel.steps();
   auto q = kernel.buffer("q"), k = kernel.buffer("k"), v = kernel.buffer("v"), left = kernel.buffer("left", 1);
   auto inv = kernel.buffer("inv", 1);
   auto at = kernel.number<int32_t>("at");
@@ -52,8 +52,8 @@ void recur(Kernel& kernel, bool keyed, bool before) {
   };
   // zero times an infinite value is NaN, so that no key may be padding: the last ones come one by one
   const Expr keys = q.dim(0).extent();
-  take(few, 0, keys / few);
-  take(1, keys / few * few, keys % few);
+  take(together, 0, keys / together);
+  take(1, keys / together * together, keys % together);
 
   rows(x, at + key) *= left(key);
   o(x, i) = rows(x, i) * inv(i);

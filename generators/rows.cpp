@@ -59,6 +59,20 @@ LATHE_KERNEL(weighed_dots, host) {
   kernel.output(Role::per_token, dots);
 }
 
+// Sizes of numbers, of which the largest is among them. x(K, C), K a multiple of 16; y(16).
+LATHE_KERNEL(peaks, host) {
+  constexpr int lanes = 16;
+  auto x = kernel.buffer("x");
+  Var c("c");
+  RDom part(0, x.dim(0).extent() / lanes, 0, x.dim(1).extent(), "part");
+  Func peak("peak"), y("y");
+  peak(c) = 0.f;
+  peak(c) = max(peak(c), abs(x(part.x * lanes + c, part.y)));
+  y(c) = peak(c);
+  kernel.label(Role::column_sum, peak);
+  kernel.output(Role::vector, y);
+}
+
 // What makes each row as long as `scale`, for devices: the host has no number of theirs. A row of zeros stays one.
 LATHE_KERNEL(unit_rows, device) {
   auto x = kernel.buffer("x");

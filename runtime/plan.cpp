@@ -96,6 +96,7 @@ Kernels choose_kernels(const Meaning& meaning, const char* row) {
     k.gate_factors = pick("gate_factors", "");
     k.gate_steps = pick("gate_steps", "");
     k.weighed_dots = pick("weighed_dots", "");
+    k.peaks = pick("peaks", "");
   } else if (keyed && !walks) {
     k.gate_queries = pick("gate_queries", "");
     k.gate_keys = pick("gate_keys", "");
@@ -367,10 +368,10 @@ std::string describe(const Plan& plan) {
   if (k.causal && op == Op::kCausal) add(k.transpose), add(k.causal);
   if (op == Op::kNoncausal || op == Op::kReadout) add(k.readout);
   for (const Entry* e :
-       {k.gate_sums,    k.gate_factors, k.gate_steps,      k.weighed_dots,    k.recurrence,  k.recurrence_keys,
-        k.gate_queries, k.gate_keys,    k.gate_pairs,      k.exponentials,    k.softplus,    k.weigh_rows,
-        k.skip_rows,    k.gate_rows,    k.delta_solve,     k.delta_values,    k.decode_keys, k.recall_more,
-        k.update_keys,  k.decode_delta, k.decode_rank_one, k.decode_momentum, k.decode})
+       {k.gate_sums,       k.gate_factors, k.gate_steps,   k.weighed_dots,    k.peaks,           k.recurrence,
+        k.recurrence_keys, k.gate_queries, k.gate_keys,    k.gate_pairs,      k.exponentials,    k.softplus,
+        k.weigh_rows,      k.skip_rows,    k.gate_rows,    k.delta_solve,     k.delta_values,    k.decode_keys,
+        k.recall_more,     k.update_keys,  k.decode_delta, k.decode_rank_one, k.decode_momentum, k.decode})
     if (e) add(e);
   if (plan.meaning.normalise()) {
     if (k.recurrence) add(k.recurrence_sums);

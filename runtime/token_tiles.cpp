@@ -1,6 +1,7 @@
 #include "token_tiles.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstring>
 
@@ -47,14 +48,11 @@ TokenTiles::TokenTiles(Worker& worker, const Sequence& s, const Step& step, cons
   if (!plan_.meaning.normalise()) std::fill_n(base_ + at_.inv, plan_.padded.C, 1.f);
 }
 
-float TokenTiles::longest(const Worker::Rows& rows, int64_t width) const {
-  float* squares = base_ + at_.own;
-  Buffer x(rows.data, width, tokens_, rows.stride), y(rows.data, width, tokens_, rows.stride), dots(squares, tokens_);
-  call(*plan_.kernels.row_dots, x, y, dots);
-  float most = 0;
-  for (int64_t i = 0; i < tokens_; i++)
-    if (!(squares[i] <= most)) most = squares[i];  // a NaN is larger than any
-  return most;
+float TokenTiles::peak_of(const Worker::Rows& rows, int64_t width) const {
+  std::array<float, 16> peaks{};
+  Buffer x(rows.data, width, tokens_, rows.stride), y(peaks.data(), peaks.size());
+  call(*plan_.kernels.peaks, x, y);
+  return *std::max_element(peaks.begin(), peaks.end());
 }
 
 void TokenTiles::factors(const Worker::Rows& from, float sign, int32_t seen, int64_t to) const {
@@ -75,11 +73,11 @@ const float* TokenTiles::leaves_after(int64_t tokens) const {
   return mild() && tokens % waits_ == 0 ? steps + (tokens / waits_ - 1) * plan_.padded.K : nullptr;
 }
 
-int64_t TokenTiles::patience(float squared) const {
+int64_t TokenTiles::patience(float added) const {
   const int64_t K = plan_.padded.K;
   // what is added to a state that waits is larger by what gates will take of it, and must not leave float32
-  constexpr float most = 24, largest = 1e36f;
-  if (!(squared < largest)) return 0;
+  constexpr float most = 24, largest = 1e28f;
+  if (!(added < largest)) return 0;
   const float* whole = gates_.sums().whole;
   const auto mild = [&](int64_t from, int64_t to) {
     bool all = true;
@@ -98,7 +96,7 @@ void TokenTiles::take(int64_t head, const Worker::Rows& keys, const Worker::Rows
   mapped_ = keys;
   values_ = values;
   gates_.load(s_, step_, head, peaks, peak);
-  waits_ = patience(longest(keys, d.K) * longest(values, d.V));
+  waits_ = patience(peak_of(keys, d.K) * peak_of(values, d.V));
   kernel_ = mild() ? plan_.kernels.recurrence : plan_.kernels.recurrence_keys;
   factors(keys, -1, 1, at_.keys);
   const int64_t apart = mild() ? waits_ : 1, n = (tokens_ + apart - 1) / apart;

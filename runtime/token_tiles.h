@@ -31,10 +31,10 @@ class TokenTiles {
   // What keys give to the queries of their own tokens, and what those divide by.
   void weigh(const Worker::Rows& queries, const float* z) const;
   Buffer rows(int64_t part) const { return {base_ + part, plan_.padded.K, tokens_, plan_.padded.K}; }
-  // The largest square of a row's length.
-  float longest(const Worker::Rows& rows, int64_t width) const;
-  // For the gates of how many tokens a state may wait, where nothing that a token adds to it has a larger square.
-  int64_t patience(float squared) const;
+  // The largest size of a number in the rows.
+  float peak_of(const Worker::Rows& rows, int64_t width) const;
+  // For the gates of how many tokens a state may wait, where no token adds more than `added` to a number of it.
+  int64_t patience(float added) const;
   // What a state's rows are multiplied by after so many tokens; null where by nothing.
   const float* leaves_after(int64_t tokens) const;
   bool mild() const { return waits_ > 0; }

@@ -162,6 +162,9 @@ class Tensors {
     // no state waits for gates like those of the last token
     for (int64_t key = 0; c.variant.keyed() && key < c.keys(); key++)
       find(LATHE_GATE)->write(static_cast<size_t>((tokens - 1) * c.keys() + key), -32);
+    // ... nor where it would leave the range of float32 meanwhile
+    if (c.variant.keyed() && c.normalise && c.op.op == Op::kCausal)
+      for (int64_t i = 0; i < c.width; i++) find(LATHE_V)->write(static_cast<size_t>(7 * c.width + i), 0x1p122f);
     for (Slot& slot : slots_) args_.push_back({named(slot.role), &(slot.view = slot.field.view())});
   }
 

@@ -30,6 +30,7 @@ bool has_tiles(const std::string& kernel) {
                             "running_key_sums",
                             "row_dots",
                             "weighed_dots",
+                            "peaks",
                             "recurrence_sums",
                             "denominator_slopes",
                             "weigh_rows",
@@ -64,11 +65,14 @@ Space cpu_space(const Instance& instance, const std::string& target) {
       {"chunk", wide ? 32 : 48, {16, 24, 32, 48, 64, 96, 128}, "tokens of a chunk; one value for a whole row", true});
   if (!has_tiles(instance.kernel)) return s;
   if (is_recurrence(instance.kernel)) {
-    s.knobs.push_back({"row_tile", wide ? 4 : 2, {1, 2, 4, 8}, "rows of the state, and tokens, of a register tile"});
-    s.knobs.push_back({"column_vectors", 2, {1, 2, 3, 4, 6}, "vectors across it"});
-    s.constraints.push_back({"states, outputs and values of a tile fit the registers",
+    // each row of a state by itself where 16 registers have no room for values of several tokens, and yet for wide ones
+    const bool narrow = vectors.lanes < 8;
+    s.knobs.push_back({"row_tile", wide ? 4 : narrow ? 2 : 1, {1, 2, 4, 8}, "tokens of a register tile"});
+    s.knobs.push_back({"unroll", wide ? 4 : 2, {1, 2, 4, 8, 16}, "rows of the state that it takes up"});
+    s.knobs.push_back({"column_vectors", wide || narrow ? 2 : 4, {1, 2, 3, 4, 6}, "vectors across it"});
+    s.constraints.push_back({"a row of the state, values and outputs of a tile fit the registers",
                              [registers = vectors.registers](const Numbers& n) {
-                               return 3 * n.at("row_tile") * n.at("column_vectors") + 3 <= registers;
+                               return (2 * n.at("row_tile") + 1) * n.at("column_vectors") + 2 <= registers;
                              },
                              {"row_tile", "column_vectors"}});
     s.constraints.push_back({"row_tile divides the chunk",
