@@ -84,10 +84,13 @@ int64_t TokenTiles::patience(float added) const {
     for (int64_t key = 0; key < K; key++) all &= whole[to * K + key] - whole[from * K + key] >= -most;  // no NaN is
     return all;
   };
-  if (mild(0, plan_.padded.C)) return tokens_;
-  for (int64_t t = 0; t < tokens_; t += kAtOnce)
-    if (!mild(t, t + kAtOnce)) return 0;
-  return kAtOnce;
+  const int64_t C = plan_.padded.C;
+  for (int64_t waits : {C, 2 * kAtOnce, kAtOnce}) {
+    bool all = C % waits == 0;
+    for (int64_t t = 0; t < tokens_ && all; t += waits) all = mild(t, t + waits);
+    if (all) return waits;
+  }
+  return 0;
 }
 
 void TokenTiles::take(int64_t head, const Worker::Rows& keys, const Worker::Rows& values, const float* peaks,
