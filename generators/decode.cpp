@@ -80,8 +80,5 @@ LATHE_KERNEL(update_keys, once) {
 // y = exp(x), of rows of log gates. y may be x.
 LATHE_KERNEL(exponentials, once) {
   auto g = kernel.buffer("x");
-  Var x("x"), i("i");
-  Func y("y");
-  y(x, i) = exponential(g(x, i));
-  kernel.output(Role::copy, y);
+  kernel.rows("y", [&](const Expr& x, const Expr& i) { return exponential(g(x, i)); });
 }

@@ -37,13 +37,12 @@ LATHE_KERNEL(gather, types) {
   auto x = kernel.buffer("x", 4, bits_of(kernel.axis()));
   const Place place(kernel);
   Expr width = kernel.number<int32_t>("width");
-  Var d("d"), i("i");
-  Func y("y");
-  Expr column = clamp(d, 0, width - 1), row = place.token + max(min(i, place.rows - 1), 0);
-  Expr value =
-      x(inside(place.from, x.dim(0)), inside(column, x.dim(1)), inside(row, x.dim(2)), inside(place.batch, x.dim(3)));
-  y(d, i) = select(d < width && i < place.rows, widened_bits(kernel.axis(), value), 0.f);
-  kernel.output(Role::copy, y);
+  kernel.rows("y", [&](const Expr& d, const Expr& i) {
+    Expr column = clamp(d, 0, width - 1), row = place.token + max(min(i, place.rows - 1), 0);
+    Expr value =
+        x(inside(place.from, x.dim(0)), inside(column, x.dim(1)), inside(row, x.dim(2)), inside(place.batch, x.dim(3)));
+    return select(d < width && i < place.rows, widened_bits(kernel.axis(), value), 0.f);
+  });
 }
 
 // Back, from y(D, C): `all` rows are written, zeros past those that count.

@@ -108,6 +108,23 @@ class Kernel {
     for (int d = 0; d < buffer.dimensions(); d++) buffer.dim(d).set_min(0);
   }
 
+  // Rows, each number of which is value(column, row) and nothing else.
+  template <typename Value>
+  void rows(const std::string& name, Value value) {
+    Halide::Var c("c"), i("i");
+    Halide::Func func(name);
+    func(c, i) = value(Halide::Expr(c), Halide::Expr(i));
+    output(Role::copy, func);
+  }
+  // A number for each token.
+  template <typename Value>
+  void numbers(const std::string& name, Value value) {
+    Halide::Var i("i");
+    Halide::Func func(name);
+    func(i) = value(Halide::Expr(i));
+    output(Role::per_token, func);
+  }
+
   // Other buffers and Funcs in place of these, by their names; what was a number may now be a buffer, and buffers that
   // are new come last.
   void become(const std::vector<Halide::ImageParam>& inputs, const std::vector<Labelled>& labelled,

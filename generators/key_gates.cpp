@@ -51,22 +51,20 @@ LATHE_KERNEL(gate_queries, once) {
   auto q = kernel.buffer("q");
   const GateSums b(kernel);
   const Rows rows(kernel);
-  Var key("key"), i("i");
-  Func gated("gated");
-  Expr seen = rows.seen(i), up = q(key, i) * power_of_fraction(b.rest(key, seen)), whole = b.whole(key, seen);
-  gated(key, i) = Tuple(up * power_of_whole(whole), up * power_of_whole(whole - b.whole(key, rows.first(i))), up);
-  kernel.output(Role::copy, gated);
+  kernel.rows("gated", [&](const Expr& key, const Expr& i) {
+    Expr seen = rows.seen(i), up = q(key, i) * power_of_fraction(b.rest(key, seen)), whole = b.whole(key, seen);
+    return Tuple(up * power_of_whole(whole), up * power_of_whole(whole - b.whole(key, rows.first(i))), up);
+  });
 }
 
 // k(K, C) -> with its own factor only, and as the last token leaves it, but for the factor `rise`.
 LATHE_KERNEL(gate_keys, once) {
   auto k = kernel.buffer("k");
   const GateSums b(kernel);
-  Var key("key"), i("i");
-  Func gated("gated");
-  Expr down = k(key, i) * power_of_fraction(-b.rest(key, i + 1));
-  gated(key, i) = Tuple(down, down * power_of_whole(b.whole(key, k.dim(1).extent()) - b.whole(key, i + 1)));
-  kernel.output(Role::copy, gated);
+  kernel.rows("gated", [&](const Expr& key, const Expr& i) {
+    Expr down = k(key, i) * power_of_fraction(-b.rest(key, i + 1));
+    return Tuple(down, down * power_of_whole(b.whole(key, k.dim(1).extent()) - b.whole(key, i + 1)));
+  });
 }
 
 // Where a recurrence takes tokens one by one (recurrence.cpp): each row with the fraction of its gates, `sign` 1 for
@@ -78,20 +76,16 @@ LATHE_KERNEL(gate_factors, host) {
   const GateSums b(kernel);
   Expr sign = kernel.number<float>("sign"), wholes = kernel.number<float>("wholes");
   Expr seen = kernel.number<int32_t>("seen");
-  Var key("key"), i("i");
-  Func y("y");
-  Expr since = b.whole(key, i + seen) - b.whole(key, 0);
-  y(key, i) = x(key, i) * power_of_fraction(sign * b.rest(key, i + seen)) * power_of_whole(wholes * since);
-  kernel.output(Role::copy, y);
+  kernel.rows("y", [&](const Expr& key, const Expr& i) {
+    Expr since = b.whole(key, i + seen) - b.whole(key, 0);
+    return x(key, i) * power_of_fraction(sign * b.rest(key, i + seen)) * power_of_whole(wholes * since);
+  });
 }
 
 // ... and by which power of two each row of the state is multiplied from one row of sums to the next: a(K, C).
 LATHE_KERNEL(gate_steps, host) {
   auto whole = kernel.buffer("whole");
-  Var key("key"), i("i");
-  Func a("a");
-  a(key, i) = power_of_whole(whole(key, i + 1) - whole(key, i));
-  kernel.output(Role::copy, a);
+  kernel.rows("a", [&](const Expr& key, const Expr& i) { return power_of_whole(whole(key, i + 1) - whole(key, i)); });
 }
 
 // pairs(block, C): of row i with the keys of its own block, one after the other; 0 past its own. up and down are the

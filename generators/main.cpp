@@ -283,7 +283,7 @@ void print_instances(const Options& options) {
   const bool halves = !has_word(row.halide, "opencl");
   for (const Announced& a : announced()) {
     const std::string_view axis = a.axis;
-    if ((axis == "device" || axis == "types") && !device) continue;
+    if (device ? axis == "host" : axis == "device" || axis == "types") continue;
     const std::vector<std::string> values = values_of(a.axis);
     if (values.empty()) fmt::print("{}\n", a.name);
     for (const std::string& value : values)

@@ -23,10 +23,7 @@ Expr sum_of_powers(const Expr& g, const Expr& n) {
 // What a token's value counts for where n - i tokens, itself among them, have moved the state since. by(C).
 LATHE_KERNEL(momentum_weights, device) {
   Expr n = kernel.each<int32_t>("n"), g = kernel.each<float>("g"), gamma = kernel.each<float>("gamma");
-  Var i("i");
-  Func by("by");
-  by(i) = gamma * sum_of_powers(g, n - i);
-  kernel.output(Role::per_token, by);
+  kernel.numbers("by", [&](const Expr& i) { return gamma * sum_of_powers(g, n - i); });
 }
 
 namespace {

@@ -77,30 +77,25 @@ LATHE_KERNEL(peaks, host) {
 LATHE_KERNEL(unit_rows, device) {
   auto x = kernel.buffer("x");
   Expr eps = kernel.number<float>("eps"), scale = kernel.number<float>("scale");
-  Var i("i");
-  Func by("by");
-  Expr square = sums_of_rows(kernel, x, [&](Expr c, Var row) { return x(c, row) * x(c, row); })(i) + eps;
-  by(i) = select(strict_float(square == 0.f), 0.f, scale / sqrt(square));
-  kernel.output(Role::per_token, by);
+  kernel.numbers("by", [&](const Expr& i) {
+    Expr square = sums_of_rows(kernel, x, [&](Expr c, Var row) { return x(c, row) * x(c, row); })(i) + eps;
+    return select(strict_float(square == 0.f), 0.f, scale / sqrt(square));
+  });
 }
 
 // y = x, but the nearer end of a range outside it, for devices too. A NaN stays.
 LATHE_KERNEL(clamp_rows, device) {
   auto x = kernel.buffer("x");
   Expr least = kernel.number<float>("least"), most = kernel.number<float>("most");
-  Var c("c"), i("i");
-  Func y("y");
-  y(c, i) = select(less(x(c, i), least), least, less(most, x(c, i)), most, x(c, i));
-  kernel.output(Role::copy, y);
+  kernel.rows("y", [&](const Expr& c, const Expr& i) {
+    return select(less(x(c, i), least), least, less(most, x(c, i)), most, x(c, i));
+  });
 }
 
 // y = dx, but nothing where an x above 0 counts as 0, for devices too.
 LATHE_KERNEL(clamped_slopes, device) {
   auto dx = kernel.buffer("dx"), x = kernel.buffer("x");
-  Var c("c"), i("i");
-  Func y("y");
-  y(c, i) = select(less(0.f, x(c, i)), 0.f, dx(c, i));
-  kernel.output(Role::copy, y);
+  kernel.rows("y", [&](const Expr& c, const Expr& i) { return select(less(0.f, x(c, i)), 0.f, dx(c, i)); });
 }
 
 // A denominator's gradient, from q.dq and its own inverse: -q.dq inv, but nothing where eps took its place, whose
@@ -109,38 +104,28 @@ LATHE_KERNEL(denominator_slopes, once) {
   auto dots = kernel.buffer("dots", 1), inv = kernel.buffer("inv", 1);
   auto at_least = kernel.number<int32_t>("at_least");
   auto most = kernel.number<float>("most");
-  Var i("i");
-  Func slopes("slopes");
-  slopes(i) = select(at_least == 1 && strict_float(inv(i) >= most), 0.f, -dots(i) * inv(i));
-  kernel.output(Role::per_token, slopes);
+  kernel.numbers("slopes", [&](const Expr& i) {
+    return select(at_least == 1 && strict_float(inv(i) >= most), 0.f, -dots(i) * inv(i));
+  });
 }
 
 // y = by x, a number for each row. x(K, C), by(C); y may be x.
 LATHE_KERNEL(weigh_rows, once) {
   auto x = kernel.buffer("x");
   auto by = kernel.buffer("by", 1);
-  Var c("c"), i("i");
-  Func y("y");
-  y(c, i) = by(i) * x(c, i);
-  kernel.output(Role::copy, y);
+  kernel.rows("y", [&](const Expr& c, const Expr& i) { return by(i) * x(c, i); });
 }
 
 // y = x + by more, a number for each row. x(K, C), more(K, C), by(C); y may be x.
 LATHE_KERNEL(add_rows, once) {
   auto x = kernel.buffer("x"), more = kernel.buffer("more");
   auto by = kernel.buffer("by", 1);
-  Var c("c"), i("i");
-  Func y("y");
-  y(c, i) = x(c, i) + by(i) * more(c, i);
-  kernel.output(Role::copy, y);
+  kernel.rows("y", [&](const Expr& c, const Expr& i) { return x(c, i) + by(i) * more(c, i); });
 }
 
 // y = x + by a b, a number for each row. x(K, C), a(K, C), b(K, C), by(C); y may be x.
 LATHE_KERNEL(add_products, once) {
   auto x = kernel.buffer("x"), a = kernel.buffer("a"), b = kernel.buffer("b");
   auto by = kernel.buffer("by", 1);
-  Var c("c"), i("i");
-  Func y("y");
-  y(c, i) = x(c, i) + by(i) * (a(c, i) * b(c, i));
-  kernel.output(Role::copy, y);
+  kernel.rows("y", [&](const Expr& c, const Expr& i) { return x(c, i) + by(i) * (a(c, i) * b(c, i)); });
 }

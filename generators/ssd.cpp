@@ -18,29 +18,22 @@ LATHE_KERNEL(softplus, once) {
 LATHE_KERNEL(skip_rows, once) {
   auto x = kernel.buffer("x"), v = kernel.buffer("v");
   auto d = kernel.each<float>("d");
-  Var c("c"), i("i");
-  Func y("y");
-  y(c, i) = x(c, i) + d * v(c, i);
-  kernel.output(Role::copy, y);
+  kernel.rows("y", [&](const Expr& c, const Expr& i) { return x(c, i) + d * v(c, i); });
 }
 
 // y = x silu(z). y may be x.
 LATHE_KERNEL(gate_rows, once) {
   auto x = kernel.buffer("x"), z = kernel.buffer("z");
-  Var c("c"), i("i");
-  Func y("y");
-  y(c, i) = x(c, i) * (z(c, i) / (1.f + exponential(-z(c, i))));
-  kernel.output(Role::copy, y);
+  kernel.rows("y", [&](const Expr& c, const Expr& i) { return x(c, i) * (z(c, i) / (1.f + exponential(-z(c, i)))); });
 }
 
 // The gradient by z of x silu(z), d being that of the product. d(V, C), x(V, C), z(V, C); y may be x.
 LATHE_KERNEL(gate_slopes, once) {
   auto d = kernel.buffer("d"), x = kernel.buffer("x"), z = kernel.buffer("z");
-  Var c("c"), i("i");
-  Expr sigmoid = 1.f / (1.f + exponential(-z(c, i)));
-  Func y("y");
-  y(c, i) = d(c, i) * x(c, i) * (sigmoid * (1.f + z(c, i) * (1.f - sigmoid)));
-  kernel.output(Role::copy, y);
+  kernel.rows("y", [&](const Expr& c, const Expr& i) {
+    Expr sigmoid = 1.f / (1.f + exponential(-z(c, i)));
+    return d(c, i) * x(c, i) * (sigmoid * (1.f + z(c, i) * (1.f - sigmoid)));
+  });
 }
 
 // From what tokens give to their log decays and to values by their steps, to what they give to those, for devices:

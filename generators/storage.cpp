@@ -8,16 +8,10 @@ using namespace lathe::gen;
 
 LATHE_KERNEL(widen, storage) {
   auto x = kernel.buffer("x", 2, storage_type(kernel.axis()));
-  Var c("c"), i("i");
-  Func y("y");
-  y(c, i) = widened(kernel.axis(), x(c, i));
-  kernel.output(Role::copy, y);
+  kernel.rows("y", [&](const Expr& c, const Expr& i) { return widened(kernel.axis(), x(c, i)); });
 }
 
 LATHE_KERNEL(narrow, storage) {
   auto x = kernel.buffer("x");
-  Var c("c"), i("i");
-  Func y("y");
-  y(c, i) = narrowed(kernel.axis(), x(c, i));
-  kernel.output(Role::copy, y);
+  kernel.rows("y", [&](const Expr& c, const Expr& i) { return narrowed(kernel.axis(), x(c, i)); });
 }

@@ -32,10 +32,7 @@ LATHE_KERNEL(key_sum, uniform) {
 // One token of several heads, a row each: z_out = a z + k. k(K, H), z(K, H), a(H); z_out may be z.
 LATHE_KERNEL(key_step, once) {
   auto k = kernel.buffer("k"), z = kernel.buffer("z"), a = kernel.buffer("a", 1);
-  Var c("c"), i("i");
-  Func z_out("z_out");
-  z_out(c, i) = a(i) * z(c, i) + k(c, i);
-  kernel.output(Role::copy, z_out);
+  kernel.rows("z_out", [&](const Expr& c, const Expr& i) { return a(i) * z(c, i) + k(c, i); });
 }
 
 // inv_i = 1 / (q_i.z_i + eps), or 1 / max(q_i.z_i, eps). q(K, C), z(K, C), inv(C); K a multiple of 16. Rows that share
