@@ -29,6 +29,20 @@ LATHE_KERNEL(key_sum, uniform) {
   kernel.output(Role::vector, z_out);
 }
 
+// The same where each key has a gate of its own, with k(K, C), left(K) and rise(K) as in state.cpp, for devices: on
+// CPUs nothing with such gates is summed by chunks.
+LATHE_KERNEL(key_sum_keys, device) {
+  auto k = kernel.buffer("k"), z = kernel.buffer("z", 1);
+  auto left = kernel.buffer("left", 1), rise = kernel.buffer("rise", 1);
+  Var c("c");
+  RDom token(0, kernel.extent(k, 1), "token");
+  Func sum("sum"), z_out("z_out");
+  sum(c) += k(c, token);
+  z_out(c) = left(c) * z(c) + rise(c) * sum(c);
+  kernel.label(Role::column_sum, sum);
+  kernel.output(Role::vector, z_out);
+}
+
 // One token of several heads, a row each: z_out = a z + k. k(K, H), z(K, H), a(H); z_out may be z.
 LATHE_KERNEL(key_step, once) {
   auto k = kernel.buffer("k"), z = kernel.buffer("z"), a = kernel.buffer("a", 1);

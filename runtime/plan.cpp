@@ -66,9 +66,11 @@ Kernels choose_kernels(const Meaning& meaning, const char* row) {
   const bool recurs = meaning.by_recurrence() && !steps_back;
   Kernels k{};
   if (!walks && !recurs) {
-    k.causal = pick(meaning.normalise() && !meaning.op->backward() ? "causal_normalised" : "causal", transition);
+    const bool keyed = meaning.variant->keyed(), normalised = meaning.normalise() && !meaning.op->backward();
+    // with a gate for each key only gradients have a normaliser that is not the recurrence's
+    k.causal = keyed && normalised ? nullptr : pick(normalised ? "causal_normalised" : "causal", transition);
     k.state = pick("state", transition);
-    k.key_sum = meaning.variant->keyed() ? nullptr : pick("key_sum", transition);
+    k.key_sum = keyed ? find_kernel(row, "key_sum_keys", "") : pick("key_sum", transition);
   }
   k.readout = pick("readout", "");
   k.key_step = pick("key_step", "");

@@ -48,7 +48,7 @@ MUTATIONS = [
     M("rows of a state not gated", "generators/state.cpp", "kept *= left(key)", "kept *= 1.f + 0.f * left(key)"),
     M("fractions of a state's gates lost", "generators/state.cpp", "rising = rise(key)", "rising = 1.f + 0.f * rise(key)"),
     M("keys before a block scaled to its own first row", "generators/causal.cpp", "reached(key, i / g)", "reached(key, 0)"),
-    M("pairs count a later key", "generators/key_gates.cpp", "earlier < i % rows.block", "earlier <= i % rows.block + 1"),
+    M("pairs miss the token before", "generators/key_gates.cpp", "earlier < i % rows.block", "earlier + 1 < i % rows.block"),
     M("a token's own part lost where keys have gates", "generators/decode.cpp",
       "(numerator(x) + before(x)) * inv", "numerator(x) * inv"),
     M("bonus forgotten", "generators/key_gates.cpp", "q(column, i) * u(column) * k", "q(column, i) * k"),
