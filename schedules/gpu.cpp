@@ -188,12 +188,7 @@ struct Roles {
     accumulate(f, owner);
     f.unroll(j).unroll(row);
     RVar r = f.rvars(0)[0], step("step");
-    f.update()
-        .split(r, r, step, kVector)
-        .reorder({step, row, j, r})
-        .unroll(step)
-        .unroll(row)
-        .unroll(j);
+    f.update().split(r, r, step, kVector).reorder({step, row, j, r}).unroll(step).unroll(row).unroll(j);
     multipliers(f, 0, r, kVector);
     each({Role::turned}, [&](Func t) {
       t.compute_at(f, j).store_in(MemoryType::Register);

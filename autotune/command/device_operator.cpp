@@ -68,7 +68,7 @@ OperatorRating rate_operator(const Tools& tools, const CudaTools& cuda, const st
     std::string unrated;
     const auto kernel = open_kernel(tools, cuda, row, name, shape, unrated);
     for (Figures& figures : kernel->on(architecture, true)) {
-      if (!figures.model && figures.unrated.empty() && unrated.empty()) continue;  // not launched for these widths
+      if (!figures.launched) continue;
       if (!figures.model)
         throw std::runtime_error(fmt::format("{}: {}", name, unrated.empty() ? figures.unrated : unrated));
       rating.seconds += figures.model->seconds;

@@ -110,8 +110,8 @@ void KeyedGradients::attend_by_keys(const Tile& q, DeviceBuffer&& k, const Keys&
       DeviceBuffer(
           part(whole, of, 0), kFloat,
           {{d_.K, 1}, {d_.C / block, d_.K * block}, {items, whole.item()}, {of.count, whole.head() * of.step}}),
-      rows(pairs), at(items, s_.HK), at(items, s_.HK), at(items, s_.HK), at(items, s_.HK), counted(items, s_.HK), counted(items, s_.HK),
-      rows(o));
+      rows(pairs), at(items, s_.HK), at(items, s_.HK), at(items, s_.HK), at(items, s_.HK), counted(items, s_.HK),
+      counted(items, s_.HK), rows(o));
 }
 
 void KeyedGradients::attend_columns(DeviceBuffer&& q, DeviceBuffer&& kt, DeviceBuffer&& v, const Keys& keys,

@@ -69,8 +69,8 @@ class Scan : public Tiles {
       const auto outputs = [&](auto&&... of_sums) {
         with_sums(decays, of.values, [&](auto&... b) {
           launcher_.call(*k_.causal, rows(q, of.queries), rows(k), rows(v, of.values),
-                         rows(e.states, of.values, 0, items.count), of_sums..., b..., at(k, all(k)),
-                         at(q, of.queries), at(v, of.values), at(o, of.outputs), written(o, of.outputs),
+                         rows(e.states, of.values, 0, items.count), of_sums..., b..., at(k, all(k)), at(q, of.queries),
+                         at(v, of.values), at(o, of.outputs), written(o, of.outputs),
                          counted({&q, &k, &v, &o}, of.values), rows(o, of.outputs));
         });
       };

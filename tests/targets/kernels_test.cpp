@@ -160,8 +160,8 @@ class Walk {
         call("causal_normalised", p_.variant, q, k, v, entering, sum_entering, eps, at_least, b, at, at, at, at,
              counted, counted, o);
       else
-        call("causal_normalised", p_.variant, q, k, v, entering, sum_entering, eps, at_least, at, at, at, at,
-             counted, counted, o);
+        call("causal_normalised", p_.variant, q, k, v, entering, sum_entering, eps, at_least, at, at, at, at, counted,
+             counted, o);
     } else if (decay) {
       call("causal", p_.variant, q, k, v, entering, b, at, at, at, at, counted, counted, o);
     } else {
