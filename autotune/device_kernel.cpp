@@ -88,6 +88,7 @@ std::vector<Figures> DeviceKernel::on(int architecture, bool listing) const {
     listed = read_listing(text);
     if (gpu) code = sass::read_code(text);
   }
+  const bool told = std::any_of(functions_.begin(), functions_.end(), [](const Function& f) { return f.grid; });
   std::vector<Figures> all;
   for (const Function& f : functions_) {
     const auto at =
@@ -95,6 +96,7 @@ std::vector<Figures> DeviceKernel::on(int architecture, bool listing) const {
     if (at == assembled.end()) throw std::runtime_error(fmt::format("ptxas says nothing of {}", f.entry));
     const int64_t shared = f.shared + at->fixed;
     Figures figures{*at, listed[f.entry], occupancy(architecture, at->registers, f.block(), shared), {}, ""};
+    figures.launched = f.grid || !told;
     if (const auto found = code.find(f.entry); found != code.end() && f.grid) {
       const int resident = resident_blocks(architecture, at->registers, f.block(), shared);
       try {

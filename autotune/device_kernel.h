@@ -29,7 +29,8 @@ struct Figures {
   Listed listed;
   double occupancy = -1;
   std::optional<sass::Modelled> model;
-  std::string unrated;  // why there is no model
+  std::string unrated;   // why there is no model
+  bool launched = true;  // by the problem: a kernel may have functions for sizes of their own
 };
 
 class DeviceKernel {

@@ -30,6 +30,13 @@ bool shared(const std::string& kernel, const std::string& argument) {
   return (kernel == "state" && argument == "h") || (is_map(kernel) && argument == "w");
 }
 
+// Columns of tokens, of which devices take rows: "kt=CxK" as "kt=KxC".
+std::string as_rows(const std::string& word) {
+  if (!word.starts_with("kt=")) return word;
+  const size_t begin = word.find('=') + 1, by = word.find('x');
+  return word.substr(0, begin) + word.substr(by + 1) + "x" + word.substr(begin, by - begin);
+}
+
 }  // namespace
 
 std::string device_problem(const std::string& runner, const Limits& limits, const Space& space, int chunk,
@@ -45,13 +52,14 @@ std::string device_problem(const std::string& runner, const Limits& limits, cons
   job.verify = job.race = false;
   const Outcome told = read_runner(run_child({runner}, nlohmann::json(job).dump(), limits), false);
   if (!told.usable()) throw std::invalid_argument(told.detail);
+  const bool of_tokens = space.kernel == "causal" || space.kernel == "causal_normalised";
   std::string problem, tokens;
   std::istringstream words(told.detail);
   for (std::string word; words >> word;) {
     const std::string name = word.substr(0, word.find('='));
     const bool buffer = std::any_of(job.arguments.begin(), job.arguments.end(),
                                     [&](const Argument& a) { return a.name == name && a.dimensions > 0; });
-    problem += (problem.empty() ? "" : " ") + word;
+    problem += (problem.empty() ? "" : " ") + (of_tokens ? as_rows(word) : word);
     if (!buffer) continue;
     problem += shared(space.kernel, name) ? "x1x1" : fmt::format("x{}x{}", kItems, kHeads);
     tokens += fmt::format(" {}_at=0", name);

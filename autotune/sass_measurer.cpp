@@ -66,6 +66,7 @@ class SassMeasurer : public Measurer {
           return fail(Reason::constraint, fmt::format("{} bytes of spills", figures[f].assembled.spills));
         if (const int64_t bytes = kernel.functions()[f].shared; bytes > kMostShared)
           return fail(Reason::constraint, fmt::format("{} bytes of shared memory", bytes));
+        if (!figures[f].launched) continue;
         if (!figures[f].model) return fail(Reason::unrated, figures[f].unrated);
         seconds += figures[f].model->seconds;
       }

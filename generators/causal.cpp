@@ -1,12 +1,12 @@
 // One chunk of causal outputs: O = (Q * exp b) H + tril(Q K^T * E) V, each row over its denominator. docs/operators.md.
 //
-// q(K, C), kt(C, K), v(V, C), h(V, K): the state that enters; b(C, 2): inclusive sums of the log decays since the chunk
-// began, as in decay.h. A gate for each key dimension comes as key_gates.cpp makes it: q as the state that entered
-// wants it, near(K, C) the same from where the row's block begins, kt with factors of its own, whole(C, K) transposed,
-// reached(K, C / g) where each block begins, and the scores inside the blocks on the diagonal in pairs. Normalised:
-// z(K), the keys' sum that enters; a row is divided by q.z + eps, or by max(q.z, eps). Where the state has a momentum
-// p(V, K), that is read by rows of its own, moved(K, C), keys by near(K, C), and what token j gives to token i is
-// weighed by by(C - 1 - i + j); by(2 C).
+// q(K, C), kt(C, K), of which devices take k(K, C), v(V, C), h(V, K): the state that enters; b(C, 2): inclusive sums of
+// the log decays since the chunk began, as in decay.h. A gate for each key dimension comes as key_gates.cpp makes it: q
+// as the state that entered wants it, near(K, C) the same from where the row's block begins, kt with factors of its
+// own, whole(C, K) transposed, reached(K, C / g) where each block begins, and the scores inside the blocks on the
+// diagonal in pairs. Normalised: z(K), the keys' sum that enters; a row is divided by q.z + eps, or by max(q.z, eps).
+// Where the state has a momentum p(V, K), that is read by rows of its own, moved(K, C), keys by near(K, C), and what
+// token j gives to token i is weighed by by(C - 1 - i + j); by(2 C).
 #include "decay.h"
 #include "kernel.h"
 #include "transitions.h"
@@ -33,7 +33,7 @@ struct LaneSum {
 
 void define(Kernel& kernel, bool normalise) {
   const int g = kernel.grain(), chunk = kernel.chunk();
-  auto q = kernel.tokens("q"), kt = kernel.columns("kt"), v = kernel.tokens("v"), h = kernel.buffer("h");
+  auto q = kernel.tokens("q"), kt = kernel.columns_of_tokens("kt"), v = kernel.tokens("v"), h = kernel.buffer("h");
   Var x("x"), i("i"), j("j");
   RDom key(0, kernel.extent(q, 0), "key");
   Expr first = i / g * g;  // of the block of rows that walks the triangle together

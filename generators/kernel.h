@@ -71,6 +71,14 @@ class Kernel {
     return image;
   }
 
+  // ... of tokens that lie in rows. A device takes them as such, where a list says.
+  Halide::ImageParam columns_of_tokens(const std::string& name) {
+    auto image = columns(name);
+    tokens_.insert(name);
+    turned_.insert(name);
+    return image;
+  }
+
   template <typename T>
   Halide::Param<T> number(const std::string& name) {
     Halide::Param<T> param(name);
@@ -149,6 +157,7 @@ class Kernel {
   std::vector<Halide::Parameter>& numbers() { return numbers_; }
   const std::vector<Halide::Parameter>& numbers_of_each() const { return each_; }
   const std::set<std::string>& buffers_of_tokens() const { return tokens_; }
+  bool turns(const std::string& buffer) const { return turned_.contains(buffer); }
   bool places(const std::string& output) const { return output == placed_; }
   bool sums_tokens(const std::string& variable) const { return summed_.contains(variable); }
   const std::vector<Halide::Func>& outputs() const { return outputs_; }
@@ -162,7 +171,7 @@ class Kernel {
   std::vector<Halide::Argument> arguments_;
   std::vector<Labelled> labelled_;
   std::vector<Halide::Func> outputs_;
-  std::set<std::string> tokens_, summed_;
+  std::set<std::string> tokens_, turned_, summed_;
   std::string placed_;
 };
 

@@ -16,6 +16,7 @@ enum class Role {
   scores,      // products of queries with the keys of the same chunk
   scaled,      // an operand of a product, scaled once before use
   multiplier,  // what whole vectors of a product are multiplied by, one number for a row and a step of its sum
+  turned,      // rows of tokens as columns: (token, key)
   numerator,   // products of query rows with the state and of scores with values, in registers
   output,      // finished output tiles
   per_row,     // one number per row of a register tile

@@ -367,7 +367,10 @@ std::string describe(const Plan& plan) {
   const Op op = plan.meaning.op->op;
   add(k.map);
   if (k.state && op != Op::kDecode) add(k.state);
-  if (k.causal && op == Op::kCausal) add(k.transpose), add(k.causal);
+  if (k.causal && op == Op::kCausal) {
+    if (!k.carry) add(k.transpose);  // devices read keys as they lie
+    add(k.causal);
+  }
   if (op == Op::kNoncausal || op == Op::kReadout) add(k.readout);
   for (const Entry* e :
        {k.gate_sums,       k.gate_factors, k.gate_steps,   k.weighed_dots,    k.peaks,           k.recurrence,

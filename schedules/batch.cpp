@@ -1,6 +1,8 @@
 #include "batch.h"
 
 #include <map>
+#include <set>
+#include <utility>
 
 using namespace Halide;
 
@@ -33,6 +35,7 @@ class Batch : public ir::IRGraphMutator {
     for (const Labelled& l : kernel_.labelled())
       if (const auto made = funcs_.find(l.func.name()); made != funcs_.end())
         labelled.push_back({l.role, Func(made->second)});
+    for (const std::string& name : turned_) labelled.push_back({Role::turned, Func(funcs_.at(name))});
     std::vector<Func> outputs;
     outputs.reserve(ends.size());
     for (const ir::Function& end : ends) outputs.emplace_back(funcs_.at(end.name()));
@@ -53,7 +56,10 @@ class Batch : public ir::IRGraphMutator {
   // The same buffer, with what is known of its dimensions.
   void widen(ImageParam& image) {
     ImageParam wide(image.type(), image.dimensions() + kBatchDimensions, image.name());
-    copy(image.parameter(), wide.parameter());
+    if (kernel_.turns(image.name()))  // a stride of columns is none of rows
+      for (int d = 0; d < wide.dimensions(); d++) wide.dim(d).set_min(0);
+    else
+      copy(image.parameter(), wide.parameter());
     buffers_.emplace(image.name(), wide.parameter());
     inputs_.push_back(wide);
   }
@@ -71,6 +77,7 @@ class Batch : public ir::IRGraphMutator {
   void define(const ir::Function& before) {
     ir::Function after(before.name());
     funcs_.emplace(before.name(), after);
+    within_ = before.name();
     std::vector<std::string> names = before.args();
     for (const Var& v : {item_, head_}) names.push_back(v.name());
     std::vector<Expr> values;
@@ -119,6 +126,10 @@ class Batch : public ir::IRGraphMutator {
     std::vector<Expr> args;
     for (const Expr& arg : op->args) args.push_back(mutate(arg));
     if (op->call_type == ir::Call::Image && kernel_.buffers_of_tokens().contains(op->name)) {
+      if (kernel_.turns(op->name)) {
+        std::swap(args[0], args[1]);
+        turned_.insert(within_);
+      }
       args[0] += begin_of(op->name);
       args[1] = min(args[1], max(numbers_.at(kRows) - 1, 0));
     }
@@ -155,6 +166,8 @@ class Batch : public ir::IRGraphMutator {
   static constexpr int kMostVectors = 1 << 28;
   Kernel& kernel_;
   const Var item_{"item"}, head_{"head_of_item"};
+  std::string within_;            // the Func that is being defined
+  std::set<std::string> turned_;  // those that read rows as columns
   std::vector<ImageParam> inputs_;
   std::map<std::string, Parameter> buffers_;
   std::map<std::string, Expr> numbers_;

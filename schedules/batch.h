@@ -8,9 +8,10 @@ namespace lathe::gen {
 // Every buffer and every Func gets two more dimensions, items and heads, and each item and head reads and writes its
 // own. Algorithms stay as they are; devices, which want one launch for a whole call, schedule this. A stride of 0 lets
 // items or heads share what a buffer holds; a number of Kernel::each() becomes a buffer of one number for each item.
-// Buffers of Kernel::tokens() begin, for each item, as many vectors of four further on as a new buffer `<name>_at` says,
-// and of their rows no more are read than `rows` says, another one: later ones are the last of those again, and sums
-// leave them out.
+// Buffers of Kernel::tokens() begin, for each item, as many vectors of four further on as a new buffer `<name>_at`
+// says, and of their rows no more are read than `rows` says, another one: later ones are the last of those again, and
+// sums leave them out. So do those of Kernel::columns_of_tokens(), of which rows are handed over in place of columns: a
+// Func that reads them gets Role::turned.
 void batch(Kernel& kernel);
 
 inline constexpr int kBatchDimensions = 2;

@@ -19,7 +19,7 @@ namespace {
 
 constexpr int kHotLoop = 64;  // FMAs from which on a loop is one of tiles
 // What runtime/device/walk.cpp launches for it, where rows of q, k, v and o stay in place.
-constexpr const char* kLaunches[] = {"transpose", "state:plain", "carry", "causal:plain"};
+constexpr const char* kLaunches[] = {"state:plain", "carry", "causal:plain"};
 
 std::vector<Mix> hot_loops(const OperatorLaunch& launch) {
   std::vector<Mix> hot;
@@ -68,6 +68,7 @@ OperatorRating rate_operator(const Tools& tools, const CudaTools& cuda, const st
     std::string unrated;
     const auto kernel = open_kernel(tools, cuda, row, name, shape, unrated);
     for (Figures& figures : kernel->on(architecture, true)) {
+      if (!figures.launched) continue;
       if (!figures.model)
         throw std::runtime_error(fmt::format("{}: {}", name, unrated.empty() ? figures.unrated : unrated));
       rating.seconds += figures.model->seconds;

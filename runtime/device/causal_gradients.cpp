@@ -83,7 +83,7 @@ Tile CausalGradients::turned(const Tile& x) {
 
 void CausalGradients::forth() {
   const bool normalises = normalise();
-  const Tile entering = turned_states(LATHE_STATE_IN), vt = turned(v_), dq = like(q_), more = like(keys_);
+  const Tile entering = turned_states(LATHE_STATE_IN), dq = like(q_), more = like(keys_);
   if (normalises) sums_ = scan_sums(keys_, entering_sums(LATHE_Z_IN), forth_);
   const Tile z = normalises ? running_sums(keys_, sums_, forth_) : nothing_;
   const Tile inverses = normalises ? inverses_of(q_, [&] { return rows(z); }) : nothing_;
@@ -99,7 +99,7 @@ void CausalGradients::forth() {
     const Heads of_query = heads_of(s_.HQ, query);
     for (const Output& of : outputs_of_query(query)) {
       const Tile& state = states_[of.value];
-      attend(rows(g_, of.outputs), rows(vt, of.values), rows(keys_), rows(state, all(state), 0, items_.count), forth_,
+      attend(rows(g_, of.outputs), rows(v_, of.values), rows(keys_), rows(state, all(state), 0, items_.count), forth_,
              of.values, rows(more));
       if (wants_gates() && !normalises) {
         add_products(of_queries_, of.values, rows(q_, of_query), rows(more), !begun[of.value]);
@@ -118,7 +118,7 @@ void CausalGradients::forth() {
 }
 
 void CausalGradients::back() {
-  const Tile q = mirrored(q_), k = mirrored(keys_), v = mirrored(v_), g = mirrored(g_), qt = turned(q), gt = turned(g);
+  const Tile q = mirrored(q_), k = mirrored(keys_), v = mirrored(v_), g = mirrored(g_);
   const Tile state = entering_states(gradient_of(LATHE_STATE_OUT)),
              turned_state = turned_states(gradient_of(LATHE_STATE_OUT));
   const Tile dk = like(k), dv = like(v), dstate = tile(d_.V, d_.K, s_.N, s_.HV), more_k = like(k),
@@ -130,10 +130,10 @@ void CausalGradients::back() {
       const auto entering = [&](const Tile& x) { return of.first ? rows(x, of.values) : no_states_of_sequences(x); };
       const Tile r = scan(q, of.queries, g, of.outputs, entering(state), back_, of.values);
       const Tile turned_r = scan(g, of.outputs, q, of.queries, entering(turned_state), back_, of.values);
-      attend(rows(k), rows(qt, of.queries), rows(g, of.outputs), rows(r, all(r), 0, k.items), back_, of.values,
+      attend(rows(k), rows(q, of.queries), rows(g, of.outputs), rows(r, all(r), 0, k.items), back_, of.values,
              rows(more_v));
       sum(dv, of.values, rows(more_v), of.first);
-      attend(rows(v, of.values), rows(gt, of.outputs), rows(q, of.queries), rows(turned_r, all(turned_r), 0, k.items),
+      attend(rows(v, of.values), rows(g, of.outputs), rows(q, of.queries), rows(turned_r, all(turned_r), 0, k.items),
              back_, of.values, rows(more_k));
       sum(of_value, all(of_value), rows(more_k), of.first);
       sum(dstate, of.values, rows(r, all(r), k.items, s_.N), of.first);

@@ -150,11 +150,12 @@ class CausalGradients : public Gradients {
   DeviceBuffer no_states_of_sequences(const Tile& x) const {
     return {nothing_.place, kFloat, {{x.columns, 1}, {x.rows, x.columns}, {s_.N, 0}, {s_.HK, 0}}};
   }
-  void attend(DeviceBuffer&& q, DeviceBuffer&& kt, DeviceBuffer&& v, DeviceBuffer&& h, const Decays& decays,
+  void attend(DeviceBuffer&& q, DeviceBuffer&& k, DeviceBuffer&& v, DeviceBuffer&& h, const Decays& decays,
               const Heads& of, DeviceBuffer&& o) {
+    const int64_t items = items_.count, heads = of.count;
     with_sums(decays, of, [&](auto&... b) {
-      launcher_.call(*k_.causal, q, kt, v, h, b..., at(items_.count, of.count), at(items_.count, of.count),
-                     at(items_.count, of.count), counted(items_.count, of.count), counted(items_.count, of.count), o);
+      launcher_.call(*k_.causal, q, k, v, h, b..., at(items, heads), at(items, heads), at(items, heads),
+                     at(items, heads), counted(items, heads), counted(items, heads), o);
     });
   }
   // What sequences begin with, which are items from `first` on, by what their first token leaves of it.

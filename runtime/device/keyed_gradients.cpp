@@ -104,14 +104,14 @@ void KeyedGradients::attend_by_keys(const Tile& q, DeviceBuffer&& k, const Keys&
        kFloat,
        {{1, 1}, {d_.K, 1}, {whole.rows, d_.K}, {items, whole.item()}, {items, 0}, {of.count, whole.head() * of.step}}},
       0, past_first_row_, d_.K, after);
-  const Tile kt = turned(keys.down), columns = turned(after);
+  const Tile columns = turned(after);
   launcher_.call(
-      *k_.causal, rows(entering), rows(kt), v, rows(h, all(h), 0, items), rows(near), rows(columns),
+      *k_.causal, rows(entering), rows(keys.down), v, rows(h, all(h), 0, items), rows(near), rows(columns),
       DeviceBuffer(
           part(whole, of, 0), kFloat,
           {{d_.K, 1}, {d_.C / block, d_.K * block}, {items, whole.item()}, {of.count, whole.head() * of.step}}),
-      rows(pairs), at(items, s_.HK), at(items, s_.HK), at(items, s_.HK), counted(items, s_.HK), counted(items, s_.HK),
-      rows(o));
+      rows(pairs), at(items, s_.HK), at(items, s_.HK), at(items, s_.HK), at(items, s_.HK), counted(items, s_.HK),
+      counted(items, s_.HK), rows(o));
 }
 
 void KeyedGradients::attend_columns(DeviceBuffer&& q, DeviceBuffer&& kt, DeviceBuffer&& v, const Keys& keys,

@@ -13,7 +13,7 @@ Tile CausalGradients::ungated_outputs() {
 }
 
 void CausalGradients::finish_out_gates(const Tile& inverses) {
-  const Tile before = entering_states(), kt = turned(keys_), y = tile(d_.V, d_.C, items_.count, s_.out_heads());
+  const Tile before = entering_states(), y = tile(d_.V, d_.C, items_.count, s_.out_heads());
   Tile state{};
   int64_t at_hand = -1;
   for (int64_t l = 0; l < group_.outputs(); l++) {
@@ -22,7 +22,7 @@ void CausalGradients::finish_out_gates(const Tile& inverses) {
       state = scan(keys_, all(keys_), v_, of.values, rows(before, of.values), forth_, of.values);
       at_hand = value;
     }
-    attend(rows(q_, of.queries), rows(kt), rows(v_, of.values), rows(state, all(state), 0, items_.count), forth_,
+    attend(rows(q_, of.queries), rows(keys_), rows(v_, of.values), rows(state, all(state), 0, items_.count), forth_,
            of.values, rows(y, of.outputs));
   }
   const Tensor& x = p_[LATHE_OUT_GATE];

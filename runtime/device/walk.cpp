@@ -59,9 +59,7 @@ class Scan : public Tiles {
       if (only_tokens(role)) take_in_place(role, items);
     begin(d_.C);
     const Tile q = mapped(LATHE_Q, items, d_.C), k = mapped(LATHE_K, items, d_.C), as_came = values(items, d_.C);
-    const Tile kt = tile(d_.C, d_.K, items.count, s_.HK),
-               o = in_place_.contains(LATHE_O) ? in_place_.at(LATHE_O) : tile(d_.V, d_.C, items.count, s_.out_heads());
-    launcher_.call(*k_.transpose, rows(k), at(k, all(k)), counted({&k}, all(k)), rows(kt));
+    const Tile o = in_place_.contains(LATHE_O) ? in_place_.at(LATHE_O) : tile(d_.V, d_.C, items.count, s_.out_heads());
     const Decays decays = this->decays(items);
     const Tile v =
         variant.weighs() ? weighed(as_came, variant.foresees() ? weights_to_come(items) : decays.steps) : as_came;
@@ -70,10 +68,10 @@ class Scan : public Tiles {
       const OutputHeads of = heads_of_output(l);
       const auto outputs = [&](auto&&... of_sums) {
         with_sums(decays, of.values, [&](auto&... b) {
-          launcher_.call(*k_.causal, rows(q, of.queries), rows(kt), rows(v, of.values),
-                         rows(e.states, of.values, 0, items.count), of_sums..., b..., at(q, of.queries),
-                         at(v, of.values), at(o, of.outputs), written(o, of.outputs), counted({&q, &v, &o}, of.values),
-                         rows(o, of.outputs));
+          launcher_.call(*k_.causal, rows(q, of.queries), rows(k), rows(v, of.values),
+                         rows(e.states, of.values, 0, items.count), of_sums..., b..., at(k, all(k)), at(q, of.queries),
+                         at(v, of.values), at(o, of.outputs), written(o, of.outputs),
+                         counted({&q, &k, &v, &o}, of.values), rows(o, of.outputs));
         });
       };
       if (normalise())

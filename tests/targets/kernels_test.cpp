@@ -116,13 +116,12 @@ class Walk {
         V16_(padded(p_.V)) {}
 
   std::vector<reference::Answer> run() {
-    Floats q({K16_, C_, items_, H_}), k({K16_, C_, items_, H_}), kt({C_, K16_, items_, H_}), v({V16_, C_, items_, H_});
+    Floats q({K16_, C_, items_, H_}), k({K16_, C_, items_, H_}), v({V16_, C_, items_, H_});
     // tiles begin where their items do, and are zero past the rows that count
     Buffer<int32_t> at({1, 1}), counted({1, 1});
     counted.put(C_, 0, 0);
     map(&Problem::k, 1, k);
     map(&Problem::q, static_cast<float>(p_.scale), q);
-    call("transpose", "", k, at, counted, kt);
     for (int h = 0; h < H_; h++)
       for (int t = 0; t < p_.T; t++)
         for (int e = 0; e < p_.V; e++) v.put(problems_[h].v[t * p_.V + e], e, t % C_, t / C_, h);
@@ -158,15 +157,15 @@ class Walk {
       call("carry", "", sum_chunks, left, sums, z);
       View sum_entering(z, {0, 2, 4});
       if (decay)
-        call("causal_normalised", p_.variant, q, kt, v, entering, sum_entering, eps, at_least, b, at, at, at, counted,
-             counted, o);
+        call("causal_normalised", p_.variant, q, k, v, entering, sum_entering, eps, at_least, b, at, at, at, at,
+             counted, counted, o);
       else
-        call("causal_normalised", p_.variant, q, kt, v, entering, sum_entering, eps, at_least, at, at, at, counted,
+        call("causal_normalised", p_.variant, q, k, v, entering, sum_entering, eps, at_least, at, at, at, at, counted,
              counted, o);
     } else if (decay) {
-      call("causal", p_.variant, q, kt, v, entering, b, at, at, at, counted, counted, o);
+      call("causal", p_.variant, q, k, v, entering, b, at, at, at, at, counted, counted, o);
     } else {
-      call("causal", p_.variant, q, kt, v, entering, at, at, at, counted, counted, o);
+      call("causal", p_.variant, q, k, v, entering, at, at, at, at, counted, counted, o);
     }
     EXPECT_TRUE(o.on_device()) << "the kernel ran on the host";
 
