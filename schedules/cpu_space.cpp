@@ -67,7 +67,12 @@ Space cpu_space(const Instance& instance, const std::string& target) {
   if (is_recurrence(instance.kernel)) {
     // each row of a state by itself where 16 registers have no room for values of several tokens, and yet for wide ones
     const bool narrow = vectors.lanes < 8;
-    s.knobs.push_back({"row_tile", wide ? 4 : narrow ? 2 : 1, {1, 2, 4, 8}, "tokens of a register tile"});
+    s.knobs.push_back({"row_tile",
+                       by_lane || (narrow && !wide) ? 2
+                       : wide                       ? 4
+                                                    : 1,
+                       {1, 2, 4, 8},
+                       "tokens of a register tile"});
     s.knobs.push_back({"unroll", wide ? 4 : 2, {1, 2, 4, 8, 16}, "rows of the state that it takes up"});
     s.knobs.push_back({"column_vectors", wide || narrow ? 2 : 4, {1, 2, 3, 4, 6}, "vectors across it"});
     s.constraints.push_back({"a row of the state, values and outputs of a tile fit the registers",

@@ -8,7 +8,8 @@ function(lathe_planted place report)
   set_tests_properties(planted/${place} PROPERTIES PASS_REGULAR_EXPRESSION "${report}")
 endfunction()
 list(GET rows 0 row)
-set(suites "*")
+# instrumented, kernels fuse fewer products with sums, and no two the same
+set(suites "-MildGates.*")
 if(LATHE_SANITIZE STREQUAL "thread")
   # one thread has no races
   set(suites "*Threads*:*Crowd.*:*Forks.*:*CpuSet.*:*Workers.*:Tasks.*:Pool.*:Plans.*:Fuzz.*")

@@ -42,8 +42,7 @@ const halide_filter_metadata_t* metadata_of(const Entry& entry) {
 
 // Blocks of rows that walk a triangle together are as tall as the schedule's tile, and these take what was made for
 // them.
-const std::set<std::string> kOfTheirOwnBlocks = {"causal gate_key", "causal_normalised gate_key", "causal_columns ",
-                                                 "delta_solve_keys "};
+const std::set<std::string> kOfTheirOwnBlocks = {"causal gate_key", "causal_columns ", "delta_solve_keys "};
 
 // Outputs that are: these maps know a row by its projections alone.
 const std::set<std::string> kZeros = {"map_backward rff dx", "map_backward hedgehog dx"};
@@ -56,7 +55,8 @@ std::vector<int> extents_of(const Entry& entry, const std::string& name, int dim
   const bool squares = std::string_view(entry.axis) == "taylor2";  // has as many features as pairs of columns
   std::vector<int> extents(static_cast<size_t>(dimensions), kExtent);
   if (squares && (name == "y" || name == "dy")) extents[0] = 256;
-  if (!maps && (name == "whole" || name == "rest") && dimensions == 2) extents[1] = kExtent + 1;
+  const bool sums = name == "whole" || name == "rest" || name.starts_with("sums.");  // from before the first token on
+  if (!maps && sums && dimensions == 2) extents[1] = kExtent + 1;
   if (name == "by" && std::string_view(entry.kernel).starts_with("causal")) extents[0] = 2 * kExtent;
   return extents;
 }
