@@ -13,7 +13,7 @@ import subprocess
 import sys
 
 PARTS = [".gitignore", "CMakeLists.txt", "LICENSE", "bench/shapes.def", "cli", "cmake", "docs/operators.md", "examples",
-         "generators", "runtime", "schedules", "tests"]
+         "generators", "runtime", "schedules", "tests", "autotune"]
 
 
 class Failed(Exception):
