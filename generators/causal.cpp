@@ -7,8 +7,11 @@
 // diagonal in pairs. Normalised: z(K), the keys' sum that enters; a row is divided by q.z + eps, or by max(q.z, eps).
 // Where the state has a momentum p(V, K), that is read by rows of its own, moved(K, C), keys by near(K, C), and what
 // token j gives to token i is weighed by by(C - 1 - i + j); by(2 C).
+#include <optional>
+
 #include "decay.h"
 #include "kernel.h"
+#include "row_sums.h"
 #include "transitions.h"
 
 using namespace Halide;
@@ -43,12 +46,10 @@ void define(Kernel& kernel, bool normalise) {
   const bool keyed = gates_keys(kernel.axis()), moves = has_momentum(kernel.axis());
   numerator(x, i) += kernel.multiplier(q, key, i) * h(x, key);
   LaneSum below(chunk % 16 == 0 ? 16 : 8);
-  Param<float> eps;
-  Param<int32_t> at_least;
+  std::optional<Denominator> denominator;
   if (normalise) {
     auto z = kernel.buffer("z", 1);
-    eps = kernel.number<float>("eps");
-    at_least = kernel.number<int32_t>("at_least");
+    denominator.emplace(kernel);
     RDom block(0, q.dim(0).extent() / below.lanes, "block");
     below.partial(below.u, below.i) += q(below.column(block), below.i) * z(below.column(block));
   }
@@ -95,9 +96,8 @@ void define(Kernel& kernel, bool normalise) {
     Expr counted = moves ? Expr(scores(column, below.i)[1]) : Expr(scores(column, below.i));
     below.partial(below.u, below.i) += select(column <= below.i, counted, 0.f);
     below.finish(kernel);
-    Expr sum = below.sum(i);
     Func inv("inv");
-    inv(i) = 1.f / select(at_least == 1, max(sum, eps), sum + eps);
+    inv(i) = denominator->inverse(below.sum(i));
     o(x, i) = numerator(x, i) * inv(i);
     kernel.label(Role::per_row, inv);
   } else {

@@ -9,6 +9,7 @@
 // outputs are: no sum over pairs of tokens, and nothing is computed for a chunk as a whole. It has the fewest products
 // that there can be, two for each number of a state and token.
 #include "key_gates.h"
+#include "row_sums.h"
 
 using namespace Halide;
 using namespace lathe::gen;
@@ -66,26 +67,22 @@ void recur(Kernel& kernel, bool keyed, bool before) {
 // What the tokens' queries divide by: of z(K), the sum of keys that enters, inv_i = 1 / (q_i.z_i + eps), or 1 over the
 // larger of the two. q, k, a, left, own and the rows that queries see as above; sums(K, C + 1), z_out(K).
 LATHE_KERNEL(recurrence_sums, host) {
-  constexpr int lanes = 16;
   auto q = kernel.buffer("q"), k = kernel.buffer("k"), a = kernel.buffer("a");
   auto left = kernel.buffer("left", 1), own = kernel.buffer("own", 1), z = kernel.buffer("z", 1);
   const Lag lag(kernel);
-  auto eps = kernel.number<float>("eps");
-  auto at_least = kernel.number<int32_t>("at_least");
+  const Denominator denominator(kernel);
   Var c("c"), i("i");
-  RDom token(0, k.dim(1).extent(), "token"), key(0, lanes, 0, q.dim(0).extent() / lanes, "key");
-  Func sums("sums"), dot("dot"), inv("inv"), z_out("z_out");
+  RDom token(0, k.dim(1).extent(), "token");
+  Func sums("sums"), z_out("z_out");
   sums(c, i) = undef<float>();
   sums(c, 0) = z(c);
   sums(c, token + 1) = rounded_product(a(c, token), sums(c, token)) + k(c, token);
-  const Expr column = key.y * lanes + key.x;
-  dot(i) += q(column, i) * sums(column, lag.seen(i));
-  const Expr sum = dot(i) + select(lag.lags(), own(i), 0.f);
-  inv(i) = 1.f / select(at_least == 1, max(sum, eps), sum + eps);
+  const Func met =
+      sums_of_rows(kernel, q, [&](const Expr& key, const Expr& row) { return q(key, row) * sums(key, lag.seen(row)); });
   z_out(c) = left(c) * sums(c, k.dim(1).extent());
   kernel.output(Role::carried, sums);
-  kernel.label(Role::row_sum, dot);
-  kernel.output(Role::per_token, inv);
+  kernel.numbers("inv",
+                 [&](const Expr& row) { return denominator.inverse(met(row) + select(lag.lags(), own(row), 0.f)); });
   kernel.output(Role::vector, z_out);
 }
 

@@ -2,6 +2,7 @@
 // docs/operators.md.
 #include "decay.h"
 #include "kernel.h"
+#include "row_sums.h"
 #include "vmath.h"
 
 using namespace Halide;
@@ -25,38 +26,18 @@ LATHE_KERNEL(running_sums, once) {
   kernel.output(Role::carried, z_out);
 }
 
-namespace {
-
-// The sum of terms(column, i) of each row; x has as many columns.
-template <typename Terms>
-Func sums_of_rows(Kernel& kernel, const ImageParam& x, Terms terms) {
-  constexpr int lanes = 16;
-  Var i("i");
-  RDom key(0, lanes, 0, x.dim(0).extent() / lanes, "key");
-  Func sum("sum");
-  sum(i) += terms(Expr(key.y * lanes + key.x), i);
-  kernel.label(Role::row_sum, sum);
-  return sum;
-}
-
-}  // namespace
-
 // x_i . y_i. x(K, C), y(K, C), dots(C); K a multiple of 16.
 LATHE_KERNEL(row_dots, once) {
   auto x = kernel.buffer("x"), y = kernel.buffer("y");
-  Var i("i");
-  Func dots("dots");
-  dots(i) = sums_of_rows(kernel, x, [&](Expr c, Var row) { return x(c, row) * y(c, row); })(i);
-  kernel.output(Role::per_token, dots);
+  const Func sums = sums_of_rows(kernel, x, [&](const Expr& c, const Expr& i) { return x(c, i) * y(c, i); });
+  kernel.numbers("dots", [&](const Expr& i) { return sums(i); });
 }
 
 // The same where each column counts by a number of its own: x_i . (by * y_i). by(K).
 LATHE_KERNEL(weighed_dots, host) {
   auto x = kernel.buffer("x"), y = kernel.buffer("y"), by = kernel.buffer("by", 1);
-  Var i("i");
-  Func dots("dots");
-  dots(i) = sums_of_rows(kernel, x, [&](Expr c, Var row) { return x(c, row) * by(c) * y(c, row); })(i);
-  kernel.output(Role::per_token, dots);
+  const Func sums = sums_of_rows(kernel, x, [&](const Expr& c, const Expr& i) { return x(c, i) * by(c) * y(c, i); });
+  kernel.numbers("dots", [&](const Expr& i) { return sums(i); });
 }
 
 // Sizes of numbers, of which the largest is among them. x(K, C), K a multiple of 16; y(16).
@@ -77,8 +58,9 @@ LATHE_KERNEL(peaks, host) {
 LATHE_KERNEL(unit_rows, device) {
   auto x = kernel.buffer("x");
   Expr eps = kernel.number<float>("eps"), scale = kernel.number<float>("scale");
+  const Func sums = sums_of_rows(kernel, x, [&](const Expr& c, const Expr& i) { return x(c, i) * x(c, i); });
   kernel.numbers("by", [&](const Expr& i) {
-    Expr square = sums_of_rows(kernel, x, [&](Expr c, Var row) { return x(c, row) * x(c, row); })(i) + eps;
+    Expr square = sums(i) + eps;
     return select(strict_float(square == 0.f), 0.f, scale / sqrt(square));
   });
 }

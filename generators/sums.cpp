@@ -1,6 +1,7 @@
 // The normaliser's sums over tokens: docs/operators.md.
 #include "decay.h"
 #include "kernel.h"
+#include "row_sums.h"
 #include "transitions.h"
 
 using namespace Halide;
@@ -52,16 +53,8 @@ LATHE_KERNEL(key_step, once) {
 // inv_i = 1 / (q_i.z_i + eps), or 1 / max(q_i.z_i, eps). q(K, C), z(K, C), inv(C); K a multiple of 16. Rows that share
 // a normaliser give z a row stride of zero.
 LATHE_KERNEL(fixed_denominator, once) {
-  constexpr int lanes = 16;
   auto q = kernel.buffer("q"), z = kernel.buffer("z");
-  auto eps = kernel.number<float>("eps");
-  auto at_least = kernel.number<int32_t>("at_least");
-  Var i("i");
-  RDom key(0, lanes, 0, q.dim(0).extent() / lanes, "key");
-  Func sum("sum"), inv("inv");
-  Expr column = key.y * lanes + key.x;
-  sum(i) += q(column, i) * z(column, i);
-  inv(i) = 1.f / select(at_least == 1, max(sum(i), eps), sum(i) + eps);
-  kernel.label(Role::row_sum, sum);
-  kernel.output(Role::per_token, inv);
+  const Denominator denominator(kernel);
+  const Func sums = sums_of_rows(kernel, q, [&](const Expr& c, const Expr& i) { return q(c, i) * z(c, i); });
+  kernel.numbers("inv", [&](const Expr& i) { return denominator.inverse(sums(i)); });
 }

@@ -76,12 +76,12 @@ Expr less(const Expr& a, const Expr& b) { return strict_float(a < b); }
 
 Expr nearest_whole(const Expr& x) { return nearest(x).f; }
 
-// The sum leaves n + 127 in its low bits, and the shift loses the others: unsigned, it may.
 Expr rounded_product(const Expr& a, const Expr& b) {
   using Internal::Call;
   return Call::make(a.type(), Call::strict_mul, {a, b}, Call::PureIntrinsic);
 }
 
+// The sum leaves n + 127 in its low bits, and the shift loses the others: unsigned, it may.
 Expr power_of_whole(const Expr& n) {
   return reinterpret<float>(reinterpret<uint32_t>(max(n, -127.f) + 12583039.f) << Expr(23u));
 }

@@ -19,12 +19,11 @@ void walk_head(Worker& w, const Sequence& s, const Unit& unit, const Columns& co
   const size_t carried = static_cast<size_t>(now.head);
   const int64_t key_head = unit.head + now.head;
 
-  Worker::Rows queries{};
+  MappedQueries queries(w, s, now);
   ChunkTiles tiles{};
   const float before = w.peak(carried);
   tiles.k = chunk.keys(now, key_head, w.peak(carried));
   if ((outputs || plan.meaning.variant->corrects()) && !plan.meaning.variant->keyed()) w.transpose(tiles.k, w.kt());
-  int64_t mapped = -1;
   for (int64_t value = 0; value < group.values(); value++) {
     const int64_t value_head = group.head(sizes.HV, key_head, value);
     tiles.v = chunk.values(now, value_head);
@@ -34,9 +33,8 @@ void walk_head(Worker& w, const Sequence& s, const Unit& unit, const Columns& co
     for (int64_t l = 0; outputs && l < group.outputs(); l++) {
       if (group.value_of(l) != value) continue;
       const int64_t query_head = group.head(sizes.HQ, key_head, group.query_of(l));
-      if (query_head != mapped) queries = w.map_rows(LATHE_Q, now, s, query_head, 0, w.q());
-      mapped = query_head;
-      chunk.outputs(now, queries, tiles, state, w.z(carried), group.head(sizes.out_heads(), key_head, l));
+      chunk.outputs(now, queries.of(query_head), tiles, state, w.z(carried),
+                    group.head(sizes.out_heads(), key_head, l));
     }
     chunk.advance(tiles, state, [&](int64_t part, int64_t parts) {
       if (value > 0) return;

@@ -24,8 +24,7 @@ Worker::Rows Chunk::values(const Step& step, int64_t head) const {
 
 void Chunk::decay(const Step& step, int64_t head, float before, const ChunkTiles& tiles) const {
   if (key_gates_) {
-    const float* peaks = plan_.meaning.stabilise() ? w_.peaks() : nullptr;
-    key_gates_->take(s_, step, head, tiles.k, peaks, peaks && std::isinf(before) ? peaks[0] : before);
+    key_gates_->take(s_, step, head, tiles.k, before);
   } else if (momentum_) {
     momentum_->take(s_, head, step.rows);
   } else if (gated_ || delta_) {

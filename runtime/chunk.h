@@ -14,6 +14,24 @@ struct ChunkTiles {
   Worker::Rows v;  // [C,V] of one value head
 };
 
+// Queries of a step, each head of which is mapped once for outputs that follow each other.
+class MappedQueries {
+ public:
+  MappedQueries(Worker& worker, const Sequence& s, const Step& step) : w_(worker), s_(s), step_(step) {}
+  const Worker::Rows& of(int64_t head) {
+    if (head != head_) rows_ = w_.map_rows(LATHE_Q, step_, s_, head, 0, w_.q());
+    head_ = head;
+    return rows_;
+  }
+
+ private:
+  Worker& w_;
+  const Sequence& s_;
+  const Step& step_;
+  Worker::Rows rows_{};
+  int64_t head_ = -1;
+};
+
 class Chunk {
  public:
   Chunk(Worker& worker, const Sequence& s, const Columns& columns) : Chunk(worker, s) { columns_ = columns; }

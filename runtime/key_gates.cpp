@@ -1,6 +1,7 @@
 #include "key_gates.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 
 namespace lathe {
@@ -55,14 +56,15 @@ KeyGates::KeyGates(Worker& worker)
       at_(parts(plan_)),
       base_(worker.key_gates()) {}
 
-void KeyGates::take(const Sequence& s, const Step& step, int64_t head, const Worker::Rows& keys, const float* peaks,
-                    float peak) const {
-  load(s, step, head, peaks, peak);
+void KeyGates::take(const Sequence& s, const Step& step, int64_t head, const Worker::Rows& keys, float before) const {
+  load(s, step, head, before);
   take_keys(keys);
   turn();
 }
 
-void KeyGates::load(const Sequence& s, const Step& step, int64_t head, const float* peaks, float peak) const {
+void KeyGates::load(const Sequence& s, const Step& step, int64_t head, float before) const {
+  const float* peaks = plan_.meaning.stabilise() ? w_.peaks() : nullptr;
+  float peak = peaks && std::isinf(before) ? peaks[0] : before;
   const Tensor& gate = w_.problem()[LATHE_GATE];
   const char* from = gate.at(s.batch, s.first + step.t, head);
   float* room = base_ + at_.g;

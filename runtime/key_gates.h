@@ -14,12 +14,10 @@ class KeyGates {
   static int64_t floats(const Plan& plan);
 
   // Of one state head, from the mapped keys: `kept` is what the state that leaves is made of, the worker's kt what the
-  // scores want. Row i of `peaks` has the stabiliser's maximum, `peak` is the one before the first; none where nothing
-  // stabilises.
-  void take(const Sequence& s, const Step& step, int64_t head, const Worker::Rows& keys, const float* peaks,
-            float peak) const;
+  // scores want. `before` is the stabiliser's maximum before the first row, where something stabilises.
+  void take(const Sequence& s, const Step& step, int64_t head, const Worker::Rows& keys, float before) const;
   // Only what is left of the state: where a recurrence takes it.
-  void load(const Sequence& s, const Step& step, int64_t head, const float* peaks, float peak) const;
+  void load(const Sequence& s, const Step& step, int64_t head, float before) const;
   struct Sums {  // as generators/key_gates.cpp has them
     const float *whole, *rest, *rise, *bonus;
   };

@@ -62,11 +62,11 @@ Kernels choose_kernels(const Meaning& meaning, const char* row) {
   const auto pick_step = [&](const char* kernel) {
     return steps_back || !meaning.op->backward() ? pick(kernel, "") : nullptr;
   };
-  const bool walks = meaning.variant->walks();
+  const bool walks = meaning.variant->walks(), keyed = meaning.variant->keyed();
   const bool recurs = meaning.by_recurrence() && !steps_back;
   Kernels k{};
   if (!walks && !recurs) {
-    const bool keyed = meaning.variant->keyed(), normalised = meaning.normalise() && !meaning.op->backward();
+    const bool normalised = meaning.normalise() && !meaning.op->backward();
     // with a gate for each key only gradients have a normaliser that is not the recurrence's
     k.causal = keyed && normalised ? nullptr : pick(normalised ? "causal_normalised" : "causal", transition);
     k.state = pick("state", transition);
@@ -76,7 +76,7 @@ Kernels choose_kernels(const Meaning& meaning, const char* row) {
   k.key_step = pick("key_step", "");
   k.fixed_denominator = pick("fixed_denominator", "");
   k.recall = pick_step("recall");
-  const bool keyed = meaning.variant->keyed(), corrects = meaning.variant->corrects();
+  const bool corrects = meaning.variant->corrects();
   if (corrects) {
     k.delta_solve = pick(keyed ? "delta_solve_keys" : "delta_solve", "");
     k.delta_values = pick("delta_values", "");

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cmath>
 #include <cstring>
 
 #include "chunk.h"
@@ -56,7 +55,7 @@ float TokenTiles::peak_of(const Worker::Rows& rows, int64_t width) const {
 }
 
 void TokenTiles::factors(const Worker::Rows& from, float sign, int32_t seen, int64_t to) const {
-  const int64_t K = plan_.padded.K, each = mild() ? waits_ : tokens_;
+  const int64_t K = plan_.padded.K, each = together();
   const KeyGates::Sums b = gates_.sums();
   float wholes = mild() ? sign : 0;
   for (int64_t t = 0; t < tokens_; t += each) {
@@ -93,12 +92,11 @@ int64_t TokenTiles::patience(float added) const {
   return 0;
 }
 
-void TokenTiles::take(int64_t head, const Worker::Rows& keys, const Worker::Rows& values, const float* peaks,
-                      float peak) {
+void TokenTiles::take(int64_t head, const Worker::Rows& keys, const Worker::Rows& values, float before) {
   const Padded& d = plan_.padded;
   mapped_ = keys;
   values_ = values;
-  gates_.load(s_, step_, head, peaks, peak);
+  gates_.load(s_, step_, head, before);
   waits_ = patience(peak_of(keys, d.K) * peak_of(values, d.V));
   kernel_ = mild() ? plan_.kernels.recurrence : plan_.kernels.recurrence_keys;
   factors(keys, -1, 1, at_.keys);
@@ -121,7 +119,7 @@ void TokenTiles::weigh(const Worker::Rows& queries, const float* z) const {
   if (!plan_.meaning.normalise()) return;
   if (mild()) std::fill_n(base_ + at_.ones, K, 1.f);
   float eps = plan_.meaning.eps;
-  const int64_t each = mild() ? waits_ : tokens_;
+  const int64_t each = together();
   for (int64_t t = 0; t < tokens_; t += each) {
     const int64_t n = std::min(each, tokens_ - t);
     const auto rows = [&](int64_t part) { return Buffer(base_ + part + t * K, K, n, K); };
@@ -193,24 +191,20 @@ void recur(Worker& w, const Sequence& s, const Unit& unit, const Columns& column
 
   const float before = w.peak(carried);
   const Worker::Rows keys = chunk.keys(now, key_head, w.peak(carried));
-  const float* peaks = plan.meaning.stabilise() ? w.peaks() : nullptr;
   const auto ask = [&](int64_t part, int64_t parts) {
     for (uint32_t role : {LATHE_K, LATHE_V, LATHE_Q, LATHE_O, LATHE_GATE})
       w.prefetch(role, s, next, unit.head + next.head, part, parts);
   };
-  Worker::Rows queries{};
-  int64_t mapped = -1;
+  MappedQueries queries(w, s, now);
   for (int64_t value = 0; value < group.values(); value++) {
     const int64_t value_head = group.head(sizes.HV, key_head, value);
     const Worker::Rows values = chunk.values(now, value_head);
-    tokens.take(value_head, keys, values, peaks, peaks && std::isinf(before) ? peaks[0] : before);
+    tokens.take(value_head, keys, values, before);
     for (int64_t l = 0, left = group.outputs() / group.values(); l < group.outputs(); l++) {
       if (group.value_of(l) != value) continue;
       const int64_t query_head = group.head(sizes.HQ, key_head, group.query_of(l));
-      if (query_head != mapped) queries = w.map_rows(LATHE_Q, now, s, query_head, 0, w.q());
-      mapped = query_head;
       const bool first = value == 0 && left == group.outputs() / group.values();
-      tokens.outputs(queries, w.state(carried, value), w.z(carried), --left == 0,
+      tokens.outputs(queries.of(query_head), w.state(carried, value), w.z(carried), --left == 0,
                      group.head(sizes.out_heads(), key_head, l), [&](int64_t part, int64_t parts) {
                        if (first) ask(part, parts);
                      });

@@ -12,8 +12,8 @@ class TokenTiles {
   // Of a worker's scratch; none where nothing is computed so.
   static int64_t floats(const Plan& plan);
 
-  // Of one state head: its gates, mapped keys, and values. `peaks` and `peak` as KeyGates has them.
-  void take(int64_t head, const Worker::Rows& keys, const Worker::Rows& values, const float* peaks, float peak);
+  // Of one state head: its gates, mapped keys, and values. `before` as KeyGates has it.
+  void take(int64_t head, const Worker::Rows& keys, const Worker::Rows& values, float before);
   // Outputs of mapped queries, into the rows of an output head, from the state and the sum of keys that enter; and, of
   // the last queries of a state, the state that leaves. `between` as in in_blocks_of_keys().
   template <typename Between>
@@ -30,7 +30,6 @@ class TokenTiles {
   void factors(const Worker::Rows& from, float sign, int32_t seen, int64_t to) const;
   // What keys give to the queries of their own tokens, and what those divide by.
   void weigh(const Worker::Rows& queries, const float* z) const;
-  Buffer rows(int64_t part) const { return {base_ + part, plan_.padded.K, tokens_, plan_.padded.K}; }
   // The largest size of a number in the rows.
   float peak_of(const Worker::Rows& rows, int64_t width) const;
   // For the gates of how many tokens a state may wait, where no token adds more than `added` to a number of it.
@@ -38,6 +37,8 @@ class TokenTiles {
   // What a state's rows are multiplied by after so many tokens; null where by nothing.
   const float* leaves_after(int64_t tokens) const;
   bool mild() const { return waits_ > 0; }
+  // Tokens after which a state's rows are multiplied.
+  int64_t together() const { return mild() ? waits_ : tokens_; }
 
   Worker& w_;
   const Plan& plan_;
