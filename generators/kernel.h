@@ -22,16 +22,13 @@ struct Labelled {
 
 class Kernel {
  public:
-  Kernel(Instance instance, int chunk, int grain, int steps)
-      : instance_(std::move(instance)), chunk_(chunk), grain_(grain), steps_(steps) {}
+  Kernel(Instance instance, int chunk, int grain) : instance_(std::move(instance)), chunk_(chunk), grain_(grain) {}
 
   const std::string& axis() const { return instance_.axis; }
   const Instance& instance() const { return instance_; }
   int chunk() const { return chunk_; }  // tokens of a chunk
-  // The two leaks of a schedule: rows that walk the causal triangle, or take up a state, together; and steps of a sum
-  // that one update holds.
+  // The one leak of a schedule: rows that walk the causal triangle, or take up a state, together.
   int grain() const { return grain_; }
-  int steps() const { return steps_; }
 
   // A dense buffer whose innermost extent and row stride are multiples of a vector, starting at index 0.
   Halide::ImageParam buffer(const std::string& name, int dims = 2, Halide::Type type = Halide::Float(32)) {
@@ -63,6 +60,16 @@ class Kernel {
 
   // Keys or tokens of a tile; always a multiple of eight, which lets sums over them be unrolled without a remainder.
   static Halide::Expr extent(const Halide::ImageParam& image, int dim) { return image.dim(dim).extent() / 8 * 8; }
+
+  // A step of a loop over the rows of `of`, of which Halide is not to know that they could change places: it makes one
+  // loop of two only where neither's steps can, and those of a sum cannot.
+  static Halide::Expr in_order(const Halide::Expr& step, const Halide::ImageParam& of) {
+    return Halide::select(step < of.dim(1).extent(), step, 0);
+  }
+
+  // Tokens of which a call takes exactly so many.
+  void take(int tokens) { taken_ = tokens; }
+  int taken() const { return taken_; }
 
   // A tile with one column per token of the chunk: (token, row), rows one chunk apart.
   Halide::ImageParam columns(const std::string& name) {
@@ -165,7 +172,7 @@ class Kernel {
 
  private:
   Instance instance_;
-  int chunk_, grain_, steps_;
+  int chunk_, grain_, taken_ = 0;
   std::vector<Halide::ImageParam> inputs_;
   std::vector<Halide::Parameter> numbers_, each_;
   std::vector<Halide::Argument> arguments_;

@@ -75,7 +75,7 @@ Kernel define(const Options& options, const Choice& choice) {
         const auto found = choice.numbers.find(name);
         return found == choice.numbers.end() ? 1 : found->second;
       };
-      Kernel kernel({options.kernel, options.axis}, choice.numbers.at("chunk"), number("row_tile"), number("unroll"));
+      Kernel kernel({options.kernel, options.axis}, choice.numbers.at("chunk"), number("row_tile"));
       a.define(kernel);
       return kernel;
     }

@@ -8,4 +8,7 @@ namespace lathe {
 // two were 5 % faster at K = V = 64.
 constexpr int kStretch = 32;
 
+// Tokens of a chunk that the recurrence's normaliser takes at once, and columns of the rows in which it has its sums.
+constexpr int kFewSums = 8, kLanes = 8;
+
 }  // namespace lathe

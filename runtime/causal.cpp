@@ -1,6 +1,7 @@
 // The causal scan: chunks outside, heads inside, the states of all heads of a unit kept at hand.
 #include "causal.h"
 
+#include "ahead.h"
 #include "chunk.h"
 #include "run.h"
 #include "token_tiles.h"
@@ -20,6 +21,7 @@ void walk_head(Worker& w, const Sequence& s, const Unit& unit, const Columns& co
   const int64_t key_head = unit.head + now.head;
 
   MappedQueries queries(w, s, now);
+  Ahead ahead = Ahead::of_scan(w, s, next, unit.head + next.head, outputs);
   ChunkTiles tiles{};
   const float before = w.peak(carried);
   tiles.k = chunk.keys(now, key_head, w.peak(carried));
@@ -36,12 +38,7 @@ void walk_head(Worker& w, const Sequence& s, const Unit& unit, const Columns& co
       chunk.outputs(now, queries.of(query_head), tiles, state, w.z(carried),
                     group.head(sizes.out_heads(), key_head, l));
     }
-    chunk.advance(tiles, state, [&](int64_t part, int64_t parts) {
-      if (value > 0) return;
-      for (uint32_t role : {LATHE_K, LATHE_V, LATHE_Q, LATHE_O, LATHE_GATE})
-        if (role == LATHE_GATE ? plan.meaning.variant->keyed() : outputs || (role != LATHE_Q && role != LATHE_O))
-          w.prefetch(role, s, next, unit.head + next.head, part, parts);
-    });
+    chunk.advance(tiles, state, [&](int64_t part, int64_t parts) { ahead.ask(part, parts); });
   }
   if (plan.meaning.normalise()) chunk.advance_z(tiles, w.z(carried));
 }
@@ -51,7 +48,7 @@ void walk_head(Worker& w, const Sequence& s, const Unit& unit, const Columns& co
 void walk(Worker& w, const Sequence& s, const Unit& unit, const Columns& columns, const Stretch& stretch) {
   walk_chunks(stretch.first, stretch.end, w.plan().padded.C, unit.heads, [&](const Step& now, const Step& next) {
     if (w.plan().kernels.recurrence)
-      recur(w, s, unit, columns, now, next);
+      recur(w, s, unit, columns, stretch.outputs, now, next);
     else
       walk_head(w, s, unit, columns, stretch.outputs, now, next);
   });

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <optional>
 
+#include "ahead.h"
 #include "key_gates.h"
 #include "momentum.h"
 
@@ -182,10 +183,8 @@ class GradientWalk {
   void load_z(int64_t h) const;
   // Asks memory for rows of a coming step, if this is the head's first time round.
   auto asking(const Sequence& s, const Step& next, bool once, std::initializer_list<uint32_t> roles) const {
-    return [this, &s, next, once, roles](int64_t part, int64_t parts) {
-      for (uint32_t role : roles)
-        if (once) w_.prefetch(role, s, next, key_head(next.head), part, parts);
-    };
+    return [ahead = Ahead(w_, s, next, key_head(next.head), once ? roles : std::initializer_list<uint32_t>{})](
+               int64_t part, int64_t parts) mutable { ahead.ask(part, parts); };
   }
 
   Worker& w_;

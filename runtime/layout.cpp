@@ -55,6 +55,7 @@ Layout worker_layout(const Plan& plan, const Problem& problem) {
   layout.dt = take(w.C + 16);
   layout.raw = take(plan.meaning.variant->weighs() ? w.C * w.V : 0);
   layout.key_gates = take(rank_one ? 3 * w.C * w.K : KeyGates::floats(plan));  // what is left, A and B
+  layout.token_gates = take(TokenGates::floats(plan));
   layout.recurrence = take(TokenTiles::floats(plan));
   layout.delta = take(DeltaRule::floats(plan));
   layout.momentum = take(plan.meaning.variant->adapts() ? adaptive_floats(plan) : Momentum::floats(plan));

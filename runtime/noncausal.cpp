@@ -1,5 +1,6 @@
 // Non-causal attention in its two halves: sums over keys, then a readout for each query. Either half alone is
 // "accumulate" and "readout".
+#include "ahead.h"
 #include "chunk.h"
 #include "run.h"
 
@@ -24,13 +25,11 @@ struct Halves {
     const float before = w.peak(carried);
     tiles.k = chunk.keys(now, key_head, w.peak(carried));
     chunk.decay(now, key_head, before, tiles);
+    Ahead ahead(w, s, next, unit.head + next.head, {LATHE_K, LATHE_V});
     for (int64_t value = 0; value < group.values(); value++) {
       const int64_t head = group.head(p.sizes.HV, key_head, value);
       tiles.v = w.values(s, now.t, now.rows, head, w.v());
-      chunk.advance(tiles, w.state(carried, value), [&](int64_t part, int64_t parts) {
-        if (value > 0) return;
-        for (uint32_t role : {LATHE_K, LATHE_V}) w.prefetch(role, s, next, unit.head + next.head, part, parts);
-      });
+      chunk.advance(tiles, w.state(carried, value), [&](int64_t part, int64_t parts) { ahead.ask(part, parts); });
     }
     if (plan.meaning.normalise()) chunk.advance_z(tiles, w.z(carried));
   }
@@ -40,6 +39,7 @@ struct Halves {
     const int64_t key_head = unit.head + now.head;
     const Tensor& o = p[LATHE_O];
     Worker::Rows queries{};
+    Ahead ahead(w, s, next, unit.head + next.head, {LATHE_Q, LATHE_O});
     int64_t mapped = -1;
     for (int64_t l = 0; l < group.outputs(); l++) {
       const int64_t query_head = group.head(p.sizes.HQ, key_head, group.query_of(l));
@@ -54,8 +54,7 @@ struct Halves {
       Buffer h(w.state(carried, group.value_of(l)), d.V, d.K, d.V);
       const int64_t rows = plan.kernels.readout->row_grain, parts = d.C / rows;
       for (int64_t part = 0; part < parts; part++) {
-        if (l == 0)
-          for (uint32_t role : {LATHE_Q, LATHE_O}) w.prefetch(role, s, next, unit.head + next.head, part, parts);
+        ahead.ask(part, parts);
         Buffer q(queries.data + part * rows * queries.stride, d.K, rows, queries.stride),
             inv(w.inv() + part * rows, rows);
         Buffer out(rows_out + part * rows * stride, d.V, rows, stride);

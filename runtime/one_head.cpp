@@ -18,7 +18,9 @@ constexpr double kCarried = 0.45;
 // 0.77, since caches pass them on more slowly than they are made; columns 1.47; and carrying 1.50, where
 // (1 - (1 - 0.46)^2) / 0.46 = 1.54 is the limit.
 bool by_columns(const Plan& plan, const Problem& p) {
-  if (plan.kernels.recurrence) return true;  // which carries no state without its outputs
+  // the recurrence has no scores; and what corrects is not carried without its outputs
+  if (plan.kernels.recurrence)
+    return !plan.kernels.recurrence_state || plan.padded.V / plan.padded.V_grain >= plan.threads;
   return p.sizes.V > p.sizes.K && plan.padded.V / plan.padded.V_grain >= plan.threads;
 }
 

@@ -50,7 +50,7 @@ const Entry* need(const char* row, const char* kernel, const char* axis) {
   return entry;
 }
 
-Kernels choose_kernels(const Meaning& meaning, const char* row) {
+Kernels choose_kernels(const Meaning& meaning, const Sizes& sizes, const char* row) {
   // a rising stabiliser is a decay, unless the variant has gates that it can join
   const char* transition =
       meaning.variant->decays() || !meaning.stabilise() ? meaning.variant->transition.data() : "decay";
@@ -63,7 +63,7 @@ Kernels choose_kernels(const Meaning& meaning, const char* row) {
     return steps_back || !meaning.op->backward() ? pick(kernel, "") : nullptr;
   };
   const bool walks = meaning.variant->walks(), keyed = meaning.variant->keyed();
-  const bool recurs = meaning.by_recurrence() && !steps_back;
+  const bool recurs = meaning.by_recurrence(sizes) && !steps_back;
   Kernels k{};
   if (!walks && !recurs) {
     const bool normalised = meaning.normalise() && !meaning.op->backward();
@@ -77,9 +77,11 @@ Kernels choose_kernels(const Meaning& meaning, const char* row) {
   k.fixed_denominator = pick("fixed_denominator", "");
   k.recall = pick_step("recall");
   const bool corrects = meaning.variant->corrects();
-  if (corrects) {
+  if (corrects && !recurs) {
     k.delta_solve = pick(keyed ? "delta_solve_keys" : "delta_solve", "");
     k.delta_values = pick("delta_values", "");
+  }
+  if (corrects) {
     k.decode_delta = pick(keyed ? "decode_delta_keys" : "decode_delta", "");
   } else if (meaning.variant->moves()) {
     k.decode_momentum = pick_step("decode_momentum");
@@ -90,15 +92,24 @@ Kernels choose_kernels(const Meaning& meaning, const char* row) {
     k.decode = keyed ? nullptr : pick("decode", "");
     k.decode_keys = keyed ? pick("decode_keys", "") : nullptr;
   }
-  if (recurs) {
+  if (recurs && corrects) {
+    k.recurrence = pick("recurrence_delta", "");
+    k.recurrence_keys = meaning.gated() ? pick("recurrence_delta_keys", "") : nullptr;
+    k.recurrence_reads = pick("recurrence_reads", "");
+    k.recurrence_pairs = pick("recurrence_pairs", "");
+    k.recurrence_pairs_keys = keyed ? pick("recurrence_pairs_keys", "") : nullptr;
+  } else if (recurs) {
     const bool before = meaning.variant->reads_before();
     k.recurrence = pick(before ? "recurrence_before" : "recurrence", "");
-    k.recurrence_keys = pick(before ? "recurrence_keys_before" : "recurrence_keys", "");
+    k.recurrence_keys = meaning.gated() ? pick(before ? "recurrence_keys_before" : "recurrence_keys", "") : nullptr;
     k.recurrence_sums = pick("recurrence_sums", "");
+    k.recurrence_state = pick("recurrence_state", "");
+    k.weighed_dots = before ? pick("weighed_dots", "") : nullptr;
+  }
+  if (recurs && meaning.gated()) k.peaks = pick("peaks", "");
+  if (recurs && keyed) {
     k.gate_factors = pick("gate_factors", "");
     k.gate_steps = pick("gate_steps", "");
-    k.weighed_dots = pick("weighed_dots", "");
-    k.peaks = pick("peaks", "");
   } else if (keyed && !walks) {
     k.gate_queries = pick("gate_queries", "");
     k.gate_keys = pick("gate_keys", "");
@@ -186,9 +197,9 @@ int64_t chunk_of(const Kernels& k) {
 
 Padded pad(const Meaning& meaning, const Sizes& sizes, const Kernels& k) {
   int value = 16;  // what storage kernels ask for
-  for (const Entry* e :
-       {k.causal, k.recurrence, k.recurrence_keys, k.causal_columns, k.state, k.readout, k.delta_values, k.decode,
-        k.decode_delta, k.decode_rank_one, k.decode_momentum, k.decode_keys, k.recall_more})
+  for (const Entry* e : {k.causal, k.recurrence, k.recurrence_keys, k.recurrence_state, k.recurrence_reads,
+                         k.causal_columns, k.state, k.readout, k.delta_values, k.decode, k.decode_delta,
+                         k.decode_rank_one, k.decode_momentum, k.decode_keys, k.recall_more})
     if (e) value = std::lcm(value, e->value_grain);
   // a gradient is also the other way round: keys, and what is projected, become the columns of a product; and no row
   // and no projection is narrower than the keys that a map of columns makes of it. The delta rule has one such product
@@ -310,7 +321,7 @@ Plan make_plan(const lathe_desc& desc, const lathe_arg* args, size_t n_args, int
   plan.device = problem.device;
   if (plan.device != kCpu) check_device(plan.meaning, problem);
   plan.row = plan.device == kCpu ? choose_row() : device_row(plan.device);
-  plan.kernels = choose_kernels(plan.meaning, plan.row.row);
+  plan.kernels = choose_kernels(plan.meaning, plan.sizes, plan.row.row);
   const bool device = plan.device != kCpu;
   // numbers of tokens, which the host of a CPU row widens itself
   for (uint32_t role : {uint32_t{LATHE_GATE}, uint32_t{LATHE_DT}, uint32_t{LATHE_BETA}})
@@ -372,14 +383,37 @@ std::string describe(const Plan& plan) {
     add(k.causal);
   }
   if (op == Op::kNoncausal || op == Op::kReadout) add(k.readout);
-  for (const Entry* e :
-       {k.gate_sums,       k.gate_factors, k.gate_steps,   k.weighed_dots,    k.peaks,           k.recurrence,
-        k.recurrence_keys, k.gate_queries, k.gate_keys,    k.gate_pairs,      k.exponentials,    k.softplus,
-        k.weigh_rows,      k.skip_rows,    k.gate_rows,    k.delta_solve,     k.delta_values,    k.decode_keys,
-        k.recall_more,     k.update_keys,  k.decode_delta, k.decode_rank_one, k.decode_momentum, k.decode})
+  for (const Entry* e : {k.gate_sums,
+                         k.gate_factors,
+                         k.gate_steps,
+                         k.weighed_dots,
+                         k.peaks,
+                         k.recurrence,
+                         k.recurrence_keys,
+                         k.recurrence_state,
+                         k.recurrence_reads,
+                         k.recurrence_pairs,
+                         k.recurrence_pairs_keys,
+                         k.gate_queries,
+                         k.gate_keys,
+                         k.gate_pairs,
+                         k.exponentials,
+                         k.softplus,
+                         k.weigh_rows,
+                         k.skip_rows,
+                         k.gate_rows,
+                         k.delta_solve,
+                         k.delta_values,
+                         k.decode_keys,
+                         k.recall_more,
+                         k.update_keys,
+                         k.decode_delta,
+                         k.decode_rank_one,
+                         k.decode_momentum,
+                         k.decode})
     if (e) add(e);
   if (plan.meaning.normalise()) {
-    if (k.recurrence) add(k.recurrence_sums);
+    if (k.recurrence_sums) add(k.recurrence_sums);
     if (k.key_sum && (op == Op::kCausal || op == Op::kNoncausal || op == Op::kAccumulate)) add(k.key_sum);
     if (op == Op::kCausal || op == Op::kDecode) add(k.key_step);
     if (k.fixed_denominator) add(k.fixed_denominator);

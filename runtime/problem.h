@@ -44,9 +44,11 @@ struct Meaning {
   bool sigmoid() const { return (flags & LATHE_SIGMOID) != 0; }
   float largest_beta() const { return (flags & LATHE_REFLECT) != 0 ? 2.f : 1.f; }
   bool mixes_first() const { return (flags & LATHE_MIX_FIRST) != 0; }
-  // A chunk of tokens is taken by the recurrence itself, a few at a time. Gradients have the form of chunks.
-  bool by_recurrence() const {
-    return op->op == Op::kCausal && variant->keyed() && !variant->corrects() && !variant->walks();
+  // Tokens are taken by the recurrence itself, a few at a time. Gradients have the form of chunks; so have queries that
+  // share a state, which in chunks is computed once for all of them, but where keys have gates and nothing corrects.
+  bool by_recurrence(const Sizes& sizes) const {
+    return op->op == Op::kCausal && !variant->walks() && !variant->moves() &&
+           (sizes.out_heads() == sizes.state_heads() || (variant->keyed() && !variant->corrects()));
   }
   bool clamps() const { return (flags & LATHE_CLAMP_GATES) != 0; }
 };

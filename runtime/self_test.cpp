@@ -78,7 +78,7 @@ class Expected {
   // SKIP and OUT_GATE.
   double finished(double sum, int64_t t, int64_t head, int64_t j) {
     if (!c_.variant.steps()) return sum;
-    const double gate = t_.at(LATHE_OUT_GATE, (t * kQueryHeads + head) * c_.width + j);
+    const double gate = t_.at(LATHE_OUT_GATE, (t * c_.queries + head) * c_.width + j);
     return (sum + t_.at(LATHE_SKIP, 0) * value(t, j)) * gate / (1 + std::exp(-gate));
   }
 
@@ -167,8 +167,8 @@ class Expected {
   void read(int64_t t) {
     const bool before = c_.variant.reads_before();
     const std::vector<double>&seen = before ? read_state : state, &z_seen = before ? read_z : z;
-    for (int64_t head = 0; head < kQueryHeads; head++) {
-      const std::vector<double> q = phi(LATHE_Q, t * kQueryHeads + head, t);
+    for (int64_t head = 0; head < c_.queries; head++) {
+      const std::vector<double> q = phi(LATHE_Q, t * c_.queries + head, t);
       double below = 1;
       if (c_.normalise) {
         below = kEps;
@@ -235,10 +235,10 @@ std::string compare_gradients(const Case& c, Tensors& tensors) {
 // The way that every caller goes.
 class Call {
  public:
-  Call() {
+  explicit Call(int threads) {
     lathe_config config{};
     config.size = sizeof config;
-    config.threads = 1;
+    config.threads = threads;
     expect(lathe_context_create(&config, &context_));
   }
   ~Call() {
@@ -284,7 +284,7 @@ std::string fault_of(const Case& c, int64_t tokens) {
                (c.mixes_first ? LATHE_MIX_FIRST : 0);
   desc.attrs = &attribute;
   desc.n_attrs = std::isnan(c.map.fallback(c.width)) ? 1 : 0;
-  Call().make(desc, tensors.args());
+  Call(c.threads).make(desc, tensors.args());
   if (c.op.backward()) return compare_gradients(c, tensors);
   const Expected expected(c, tensors);
   std::string fault = compare("O", tensors.find(LATHE_O), expected.o, c.storage);
@@ -314,6 +314,13 @@ std::vector<Case> cases(const char* row) {
           all.push_back({op, plainest, variant, Storage::kF32, normalise});
   const Operator& first = all.front().op;
   const Variant& plain = all.front().variant;
+  // queries that share no state; and a head on several threads, whose states are carried without outputs
+  for (const Variant& variant : variants())
+    for (bool normalise : {false, true})
+      if (first.op == Op::kCausal && (!normalise || variant.has_normaliser()))
+        all.push_back({first, plainest, variant, Storage::kF32, normalise, kWidth, 0, false, 1});
+  if (first.op == Op::kCausal)
+    all.push_back({first, plainest, plain, Storage::kF32, true, kWidth, 0, false, 1, 2});
   for (const Operator& op : operators())
     for (bool mixes_first : {false, true})
       if (op.built() && op.takes(LATHE_MIXTURE))
@@ -347,7 +354,8 @@ SelfTest self_test(bool all) {
   SelfTest test{choose_row().row, {}};
   for (const Case& c : cases(test.row)) {
     // a whole chunk and some: decode walks tokens one by one, and two show that the state goes on
-    const int64_t chunk = chunk_of(test.row), together = c.variant.keyed() ? std::max<int64_t>(chunk, kStretch) : chunk;
+    const int64_t chunk = chunk_of(test.row), stretch = std::max<int64_t>(chunk, kStretch);
+    const int64_t together = c.threads > 1 ? 8 * stretch : c.variant.keyed() || c.queries == 1 ? stretch : chunk;
     const int64_t tokens = c.op.op == Op::kDecode ? 2 : together + 3;
     test.checks.push_back(
         {c.op.name, c.variant.name, c.map.name, name_of(c.storage), c.normalise, fault_of(c, tokens)});

@@ -1,17 +1,21 @@
 #include "token_tiles.h"
 
 #include <algorithm>
-#include <array>
 #include <cstring>
 
-#include "chunk.h"
+#include "../generators/stretch.h"
+#include "ahead.h"
 
 namespace lathe {
 
 namespace {
 
-// Tokens of a call: between calls memory is asked for what comes next. A multiple of what every kernel takes.
-constexpr int64_t kAtOnce = 8;
+// Tokens after which memory is asked for what comes next. A multiple of what every kernel takes.
+constexpr int64_t kAtOnce = kFewSums;
+
+// Columns of a state that its tiles take before the next tokens: as many as stay in the first-level cache. One tile may
+// then begin while another ends, where its successor must wait for that.
+constexpr int64_t kStretchOfState = 16 * 1024;
 
 }  // namespace
 
@@ -19,13 +23,14 @@ TokenTiles::Parts TokenTiles::parts(const Plan& plan) {
   const Padded& d = plan.padded;
   Parts p{};
   Carver take;
-  for (int64_t* part : {&p.queries, &p.keys, &p.steps}) *part = take(d.C * d.K);
-  for (int64_t* part : {&p.leaving, &p.ones}) *part = take(d.K);
-  p.sums = take((d.C + 1) * d.K);
   p.z = take(d.K);
   for (int64_t* part : {&p.own, &p.inv}) *part = take(d.C + 16);
-  // a chunk's outputs, so far from a state that whole rows lie between them, and a state
-  p.rows = take((d.C + 1) * d.V + d.K * d.V);
+  p.state = take(plan.sizes.out_heads() > plan.sizes.state_heads() ? d.K * d.V : 0);
+  const int64_t few = plan.meaning.variant->corrects() ? plan.kernels.recurrence->row_grain : 0;
+  p.read = take(few * d.K);
+  p.beta = take(few > 0 ? d.C : 0);
+  p.pairs = take(few * d.C);
+  p.has = take(2 * few * d.V);
   p.floats = take.floats;
   return p;
 }
@@ -38,149 +43,187 @@ TokenTiles::TokenTiles(Worker& worker, const Sequence& s, const Step& step, cons
       s_(s),
       step_(step),
       columns_(columns),
-      few_(plan_.kernels.recurrence->row_grain),
-      tokens_((step.rows + few_ - 1) / few_ * few_),
+      tokens_((step.rows + kAtOnce - 1) / kAtOnce * kAtOnce),
       lag_(plan_.meaning.variant->reads_before() ? 1 : 0),
       at_(parts(plan_)),
       base_(worker.recurrence()),
-      gates_(worker) {
-  if (!plan_.meaning.normalise()) std::fill_n(base_ + at_.inv, plan_.padded.C, 1.f);
+      gates_(worker, s, step, tokens_) {}
+
+void TokenTiles::take(const Chunk& chunk, int64_t head, const Worker::Rows& keys, const Worker::Rows& values,
+                      float before, const float* state) {
+  gates_.take(chunk, head, keys, values, before);
+  const bool mild = gates_.mild();
+  kernel_ = mild ? plan_.kernels.recurrence : plan_.kernels.recurrence_keys;
+  few_ = kernel_->row_grain;
+  if (corrects()) correct(head, state);
 }
 
-float TokenTiles::peak_of(const Worker::Rows& rows, int64_t width) const {
-  std::array<float, 16> peaks{};
-  Buffer x(rows.data, width, tokens_, rows.stride), y(peaks.data(), peaks.size());
-  call(*plan_.kernels.peaks, x, y);
-  return *std::max_element(peaks.begin(), peaks.end());
-}
-
-void TokenTiles::factors(const Worker::Rows& from, float sign, int32_t seen, int64_t to) const {
-  const int64_t K = plan_.padded.K, each = together();
-  const KeyGates::Sums b = gates_.sums();
-  float wholes = mild() ? sign : 0;
-  for (int64_t t = 0; t < tokens_; t += each) {
-    const int64_t n = std::min(each, tokens_ - t);
-    Buffer x(from.data + t * from.stride, K, n, from.stride), y(base_ + to + t * K, K, n, K);
-    Buffer whole(b.whole + t * K, K, n + 1, K), rest(b.rest + t * K, K, n + 1, K);
-    call(*plan_.kernels.gate_factors, x, whole, rest, sign, wholes, seen, y);
+void TokenTiles::correct(int64_t head, const float* state) {
+  const int64_t K = plan_.padded.K, across = plan_.kernels.recurrence_reads->value_grain,
+                some = plan_.kernels.recurrence_reads->row_grain;
+  load_betas(w_, s_, step_, head, base_ + at_.beta);
+  reading_ = gates_.reading();
+  const Worker::Rows& added = gates_.keys();
+  Buffer k(added.data, K, tokens_, added.stride), reading(reading_.data, K, tokens_, reading_.stride);
+  Buffer beta(base_ + at_.beta, tokens_), pairs(base_ + at_.pairs, few_ - 1, tokens_, few_);
+  if (const float* wholes = gates_.wholes()) {
+    Buffer whole(wholes, K, tokens_ + 1, K);
+    call(*plan_.kernels.recurrence_pairs_keys, k, reading, beta, whole, pairs);
+  } else {
+    call(*plan_.kernels.recurrence_pairs, k, reading, beta, pairs);
+    gates_.weigh_pairs(base_ + at_.pairs, few_);
   }
+  reading_ = gates_.reading_at_once(reading_, few_);
+  const int64_t real = w_.problem().sizes.K, V = plan_.padded.V;
+  for (int64_t t = 0; t < few_; t += some)
+    for (int64_t x = columns_.first; x < columns_.first + columns_.count; x += across) {
+      Buffer rows(reading_.data + t * reading_.stride, real, some, reading_.stride), h(state + x, across, real, V),
+          has_these(has(0) + t * V + x, across, some, V);
+      call(*plan_.kernels.recurrence_reads, rows, h, has_these);
+    }
 }
 
-const float* TokenTiles::leaves_after(int64_t tokens) const {
-  const float* steps = base_ + at_.steps;
-  if (tokens == tokens_) return base_ + at_.leaving;
-  return mild() && tokens % waits_ == 0 ? steps + (tokens / waits_ - 1) * plan_.padded.K : nullptr;
-}
-
-int64_t TokenTiles::patience(float added) const {
+void TokenTiles::weigh(const Worker::Rows& queries, const Worker::Rows& factored, const float* z) const {
   const int64_t K = plan_.padded.K;
-  // what is added to a state that waits is larger by what gates will take of it, and must not leave float32
-  constexpr float most = 24, largest = 1e28f;
-  if (!(added < largest)) return 0;
-  const float* whole = gates_.sums().whole;
-  const auto mild = [&](int64_t from, int64_t to) {
-    bool all = true;
-    for (int64_t key = 0; key < K; key++) all &= whole[to * K + key] - whole[from * K + key] >= -most;  // no NaN is
-    return all;
-  };
-  const int64_t C = plan_.padded.C;
-  for (int64_t waits : {C, 2 * kAtOnce, kAtOnce}) {
-    bool all = C % waits == 0;
-    for (int64_t t = 0; t < tokens_ && all; t += waits) all = mild(t, t + waits);
-    if (all) return waits;
-  }
-  return 0;
-}
-
-void TokenTiles::take(int64_t head, const Worker::Rows& keys, const Worker::Rows& values, float before) {
-  const Padded& d = plan_.padded;
-  mapped_ = keys;
-  values_ = values;
-  gates_.load(s_, step_, head, before);
-  waits_ = patience(peak_of(keys, d.K) * peak_of(values, d.V));
-  kernel_ = mild() ? plan_.kernels.recurrence : plan_.kernels.recurrence_keys;
-  factors(keys, -1, 1, at_.keys);
-  const int64_t apart = mild() ? waits_ : 1, n = (tokens_ + apart - 1) / apart;
-  Buffer whole(gates_.sums().whole, d.K, n + 1, apart * d.K), a(base_ + at_.steps, d.K, n, d.K);
-  call(*plan_.kernels.gate_steps, whole, a);
-  const float *rise = gates_.sums().rise, *last = base_ + at_.steps + (n - 1) * d.K;
-  for (int64_t key = 0; key < d.K; key++) base_[at_.leaving + key] = mild() ? rise[key] * last[key] : rise[key];
-}
-
-void TokenTiles::weigh(const Worker::Rows& queries, const float* z) const {
-  const int64_t K = plan_.padded.K;
-  const KeyGates::Sums b = gates_.sums();
+  float* inv = base_ + at_.inv;
   Buffer own(base_ + at_.own, tokens_);
   int32_t lag = lag_, at_least = plan_.meaning.denom_max();
   if (lag == 1) {
-    Buffer x(queries.data, K, tokens_, queries.stride), y(mapped_.data, K, tokens_, mapped_.stride), by(b.bonus, K);
+    const Worker::Rows& keys = gates_.mapped_keys();
+    Buffer x(queries.data, K, tokens_, queries.stride), y(keys.data, K, tokens_, keys.stride), by(gates_.bonus(), K);
     call(*plan_.kernels.weighed_dots, x, y, by, own);
   }
-  if (!plan_.meaning.normalise()) return;
-  if (mild()) std::fill_n(base_ + at_.ones, K, 1.f);
-  float eps = plan_.meaning.eps;
-  const int64_t each = together();
-  for (int64_t t = 0; t < tokens_; t += each) {
-    const int64_t n = std::min(each, tokens_ - t);
-    const auto rows = [&](int64_t part) { return Buffer(base_ + part + t * K, K, n, K); };
-    Buffer q = rows(at_.queries), k = rows(at_.keys), leaves(leaves_after(t + n), K),
-           before(t > 0 ? base_ + at_.z : z, K);
-    Buffer a(base_ + (mild() ? at_.ones : at_.steps), K, n, mild() ? 0 : K), of_own(base_ + at_.own + t, n),
-        over(base_ + at_.inv + t, n);
-    Buffer sums(base_ + at_.sums, K, n + 1, K), after(base_ + at_.z, K);
-    call(*plan_.kernels.recurrence_sums, q, k, a, leaves, of_own, before, lag, eps, at_least, sums, over, after);
+  if (!plan_.meaning.normalise()) {
+    std::fill_n(inv, tokens_, 1.f);
+  } else {
+    const Worker::Rows added = gates_.keys(), a = gates_.steps_of_sums();
+    float eps = plan_.meaning.eps;
+    for (int64_t t = 0; t < tokens_; t += kFewSums) {
+      const float* factors = gates_.leaves_of_sums(t + kFewSums);
+      const auto rows = [&](const Worker::Rows& all) {
+        return Buffer(all.data + t * all.stride, K, kFewSums, all.stride);
+      };
+      const auto sums = [&](const float* of) { return Buffer(of, kLanes, K / kLanes, kLanes); };
+      Buffer q = rows(factored), k = rows(added), steps = rows(a),
+             leaves(factors ? factors : base_, kLanes, factors ? K / kLanes : 0, kLanes);
+      Buffer of_own(base_ + at_.own + t, kFewSums), over(inv + t, kFewSums), before = sums(t > 0 ? base_ + at_.z : z),
+                                                                             after = sums(base_ + at_.z);
+      call(*plan_.kernels.recurrence_sums, q, k, steps, leaves, of_own, before, lag, eps, at_least, over, after);
+    }
   }
+  if (const float* by = gates_.outputs())
+    for (int64_t t = 0; t < tokens_; t++) inv[t] *= by[t];
+}
+
+template <typename Between, typename Visit>
+void TokenTiles::each_tile(const Entry& kernel, Between between, Visit visit) const {
+  const int64_t few = kernel.row_grain, across = kernel.value_grain, end = columns_.first + columns_.count;
+  const int64_t side = std::max<int64_t>(kStretchOfState / (plan_.padded.K * across * 4), 1) * across;
+  const int64_t parts = columns_.count / across * (tokens_ / few);
+  int64_t part = 0;
+  for (int64_t left = columns_.first; left < end; left += side)
+    for (int64_t t = 0; t < tokens_; t += few)
+      for (int64_t x = left; x < std::min(left + side, end); x += across) {
+        between(part++, parts);
+        visit(t, x);
+      }
 }
 
 template <typename Between>
 void TokenTiles::outputs(const Worker::Rows& queries, float* state, const float* z, bool last, int64_t head,
-                         Between between) const {
+                         Between between) {
   const Padded& d = plan_.padded;
   const Tensor& o = w_.problem()[LATHE_O];
-  const int64_t K = w_.problem().sizes.K;
-  factors(queries, 1, 1 - lag_, at_.queries);
-  weigh(queries, z);
+  const Worker::Rows q_rows = gates_.queries(queries);
+  weigh(queries, q_rows, z);
   if (columns_.count == 0) return;
-  float* room = base_ + at_.rows;
-  if (!last) {
-    float* copy = room + (d.C + 1) * d.V;
-    std::memcpy(copy, state, static_cast<size_t>(d.K * d.V) * 4);
-    state = copy;
-  }
+  float* after = last ? state : base_ + at_.state;
   char* to = o.at(s_.batch, s_.token(step_.t), head);
   int64_t stride;
   float* rows_out = w_.output_rows(to, step_.rows, stride);
-  auto at = static_cast<int32_t>((state - room) / d.V);
-  // a stretch of columns at a time, whose state stays in the first-level cache, and a few tokens of it: memory that is
-  // asked for all at once stalls
-  const int64_t across = kernel_->value_grain, stretches = (tokens_ + kAtOnce - 1) / kAtOnce;
-  const int64_t parts = columns_.count / across * stretches;
-  for (int64_t part = 0; part < parts; part++) {
-    between(part, parts);
-    const int64_t t = part % stretches * kAtOnce, x = columns_.first + part / stretches * across;
-    const int64_t n = std::min(kAtOnce, tokens_ - t);
-    const auto tile = [&](int64_t rows) { return Buffer(base_ + rows + t * d.K, K, n, d.K); };
-    const float* factors = leaves_after(t + n);
-    Buffer q = tile(at_.queries), k = tile(at_.keys), steps = tile(at_.steps),
-           leaves(factors ? factors : base_, factors ? K : 0);
-    Buffer v(values_.data + x + t * values_.stride, across, n, values_.stride);
-    Buffer own(base_ + at_.own + t, n), inv(base_ + at_.inv + t, n);
-    Buffer all(state - at * d.V + x, across, at + d.K, d.V), out(rows_out + x + t * stride, across, n, stride);
-    if (lag_ == 1 && mild())
-      call(*kernel_, q, k, v, leaves, inv, at, own, all, out);
+  // real keys only: zero times an infinite value is NaN
+  const int64_t K = w_.problem().sizes.K, across = kernel_->value_grain;
+  const Worker::Rows keys = gates_.keys(), values = gates_.values(), steps = gates_.steps();
+  Buffer q(q_rows.data, K, few_, q_rows.stride), k(keys.data, K, few_, keys.stride), a(steps.data, K, few_, d.K);
+  Buffer v(values.data, across, few_, values.stride), out(rows_out, across, few_, stride);
+  Buffer entering(state, across, K, d.V), leaving(after, across, K, d.V);
+  Buffer leaves(base_, 0), own(base_ + at_.own, few_), inv(base_ + at_.inv, few_);
+  Buffer following(reading_.data, K, few_, reading_.stride), has_these(base_, across, few_, d.V),
+      has_following(base_, across, few_, d.V), beta(base_ + at_.beta, few_),
+      pairs(base_ + at_.pairs, few_ - 1, few_, few_);
+  const bool mild = gates_.mild();
+  each_tile(*kernel_, between, [&](int64_t t, int64_t x) {
+    const float* factors = gates_.leaves(t + few_);
+    q.move_to(q_rows.data + t * q_rows.stride, K, few_);
+    k.move_to(keys.data + t * keys.stride, K, few_);
+    v.move_to(values.data + x + t * values.stride, across, few_);
+    leaves.move_to(factors ? factors : base_, factors ? K : 0);
+    inv.move_to(base_ + at_.inv + t, few_);
+    entering.move_to((t == 0 ? state : after) + x, across, K);
+    leaving.move_to(after + x, across, K);
+    out.move_to(rows_out + x + t * stride, across, few_);
+    if (!mild) a.move_to(steps.data + t * d.K, K, few_);
+    if (lag_ == 1) own.move_to(base_ + at_.own + t, few_);
+    if (corrects()) {
+      // past the last tile what the state has is asked for again, by whoever begins there
+      const int64_t ahead = t + few_ < tokens_ ? t + few_ : t;
+      following.move_to(reading_.data + ahead * reading_.stride, K, few_);
+      has_these.move_to(has(t) + x, across, few_);
+      has_following.move_to(has(t + few_) + x, across, few_);
+      beta.move_to(base_ + at_.beta + t, few_);
+      pairs.move_to(base_ + at_.pairs + t * few_, few_ - 1, few_);
+    }
+    if (corrects() && mild)
+      call(*kernel_, q, k, v, leaves, inv, entering, following, has_these, beta, pairs, out, has_following, leaving);
+    else if (corrects())
+      call(*kernel_, q, k, v, leaves, inv, entering, following, has_these, beta, pairs, a, out, has_following, leaving);
+    else if (lag_ == 1 && mild)
+      call(*kernel_, q, k, v, leaves, inv, entering, own, out, leaving);
     else if (lag_ == 1)
-      call(*kernel_, q, k, v, leaves, inv, at, steps, own, all, out);
-    else if (mild())
-      call(*kernel_, q, k, v, leaves, inv, at, all, out);
+      call(*kernel_, q, k, v, leaves, inv, entering, a, own, out, leaving);
+    else if (mild)
+      call(*kernel_, q, k, v, leaves, inv, entering, out, leaving);
     else
-      call(*kernel_, q, k, v, leaves, inv, at, steps, all, out);
+      call(*kernel_, q, k, v, leaves, inv, entering, a, out, leaving);
+  });
+  if (plan_.meaning.variant->steps()) {
+    const int64_t value_head = Group{w_.problem().sizes, plan_.meaning.tiled()}.state_of(head);
+    w_.finish(s_, step_.t, step_.rows, head, value_head, rows_out, stride, columns_);
   }
   w_.store(rows_out, stride, to, o.stride[1], step_.rows, columns_);
 }
 
 void TokenTiles::advance_z(float* z) const { std::memcpy(z, base_ + at_.z, static_cast<size_t>(plan_.padded.K) * 4); }
 
-void recur(Worker& w, const Sequence& s, const Unit& unit, const Columns& columns, const Step& now, const Step& next) {
+template <typename Between>
+void TokenTiles::carry(float* state, Between between) const {
+  const bool mild = gates_.mild();
+  const Entry& kernel = mild ? *plan_.kernels.recurrence_state : *plan_.kernels.recurrence_keys;
+  const int64_t real = w_.problem().sizes.K, K = plan_.padded.K, V = plan_.padded.V, across = kernel.value_grain,
+                few = kernel.row_grain;
+  const Worker::Rows keys = gates_.keys(), values = gates_.values(), steps = gates_.steps();
+  each_tile(kernel, between, [&](int64_t t, int64_t x) {
+    const float* factors = gates_.leaves(t + few);
+    Buffer k(keys.data + t * keys.stride, real, few, keys.stride),
+        leaves(factors ? factors : base_, factors ? real : 0);
+    Buffer v(values.data + x + t * values.stride, across, few, values.stride), h(state + x, across, real, V);
+    Buffer a(steps.data + t * K, real, few, K), any(base_ + at_.inv, few), nowhere(w_.o(), across, few, across);
+    if (mild)
+      call(kernel, k, v, leaves, h, h);
+    else if (lag_ == 1)
+      call(kernel, k, k, v, leaves, any, h, a, any, nowhere, h);
+    else
+      call(kernel, k, k, v, leaves, any, h, a, nowhere, h);
+  });
+}
+
+void TokenTiles::carry_z(float* z) const {
+  weigh(gates_.mapped_keys(), gates_.keys(), z);
+  advance_z(z);
+}
+
+void recur(Worker& w, const Sequence& s, const Unit& unit, const Columns& columns, bool outputs, const Step& now,
+           const Step& next) {
   const Plan& plan = w.plan();
   const Sizes& sizes = w.problem().sizes;
   const Group group{sizes, plan.meaning.tiled()};
@@ -191,26 +234,26 @@ void recur(Worker& w, const Sequence& s, const Unit& unit, const Columns& column
 
   const float before = w.peak(carried);
   const Worker::Rows keys = chunk.keys(now, key_head, w.peak(carried));
-  const auto ask = [&](int64_t part, int64_t parts) {
-    for (uint32_t role : {LATHE_K, LATHE_V, LATHE_Q, LATHE_O, LATHE_GATE})
-      w.prefetch(role, s, next, unit.head + next.head, part, parts);
-  };
+  Ahead ahead = Ahead::of_scan(w, s, next, unit.head + next.head, outputs);
+  const auto ask = [&](int64_t part, int64_t parts) { ahead.ask(part, parts); };
   MappedQueries queries(w, s, now);
   for (int64_t value = 0; value < group.values(); value++) {
     const int64_t value_head = group.head(sizes.HV, key_head, value);
-    const Worker::Rows values = chunk.values(now, value_head);
-    tokens.take(value_head, keys, values, before);
-    for (int64_t l = 0, left = group.outputs() / group.values(); l < group.outputs(); l++) {
+    float* state = w.state(carried, value);
+    tokens.take(chunk, value_head, keys, chunk.values(now, value_head), before, state);
+    if (!outputs) tokens.carry(state, ask);
+    for (int64_t l = 0, left = group.outputs() / group.values(); outputs && l < group.outputs(); l++) {
       if (group.value_of(l) != value) continue;
       const int64_t query_head = group.head(sizes.HQ, key_head, group.query_of(l));
-      const bool first = value == 0 && left == group.outputs() / group.values();
-      tokens.outputs(queries.of(query_head), w.state(carried, value), w.z(carried), --left == 0,
-                     group.head(sizes.out_heads(), key_head, l), [&](int64_t part, int64_t parts) {
-                       if (first) ask(part, parts);
-                     });
+      tokens.outputs(queries.of(query_head), state, w.z(carried), --left == 0,
+                     group.head(sizes.out_heads(), key_head, l), ask);
     }
   }
-  if (plan.meaning.normalise()) tokens.advance_z(w.z(carried));
+  if (!plan.meaning.normalise()) return;
+  if (outputs)
+    tokens.advance_z(w.z(carried));
+  else
+    tokens.carry_z(w.z(carried));
 }
 
 }  // namespace lathe

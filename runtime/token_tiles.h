@@ -1,7 +1,7 @@
-// A chunk of tokens by the recurrence itself, as generators/recurrence.cpp has it, where keys have gates of their own.
+// A chunk of tokens by the recurrence itself, as generators/recurrence.cpp has it.
 #pragma once
 
-#include "key_gates.h"
+#include "token_gates.h"
 
 namespace lathe {
 
@@ -12,51 +12,54 @@ class TokenTiles {
   // Of a worker's scratch; none where nothing is computed so.
   static int64_t floats(const Plan& plan);
 
-  // Of one state head: its gates, mapped keys, and values. `before` as KeyGates has it.
-  void take(int64_t head, const Worker::Rows& keys, const Worker::Rows& values, float before);
+  // Of one state head: its gates, if any, mapped keys, values, and the state that enters. `before` as Chunk::fill_gate
+  // has it.
+  void take(const Chunk& chunk, int64_t head, const Worker::Rows& keys, const Worker::Rows& values, float before,
+            const float* state);
   // Outputs of mapped queries, into the rows of an output head, from the state and the sum of keys that enter; and, of
   // the last queries of a state, the state that leaves. `between` as in in_blocks_of_keys().
   template <typename Between>
-  void outputs(const Worker::Rows& queries, float* state, const float* z, bool last, int64_t head,
-               Between between) const;
+  void outputs(const Worker::Rows& queries, float* state, const float* z, bool last, int64_t head, Between between);
   // The sum of keys that leaves, as the last outputs() found it.
   void advance_z(float* z) const;
+  // The same without outputs, to the bit, where nothing corrects: the state, and the sum of keys.
+  template <typename Between>
+  void carry(float* state, Between between) const;
+  void carry_z(float* z) const;
 
  private:
   struct Parts {  // of the scratch
-    int64_t queries, keys, steps, leaving, ones, sums, z, own, inv, rows, floats;
+    int64_t z, own, inv, state, read, beta, pairs, has, floats;
   };
   static Parts parts(const Plan& plan);
-  void factors(const Worker::Rows& from, float sign, int32_t seen, int64_t to) const;
-  // What keys give to the queries of their own tokens, and what those divide by.
-  void weigh(const Worker::Rows& queries, const float* z) const;
-  // The largest size of a number in the rows.
-  float peak_of(const Worker::Rows& rows, int64_t width) const;
-  // For the gates of how many tokens a state may wait, where no token adds more than `added` to a number of it.
-  int64_t patience(float added) const;
-  // What a state's rows are multiplied by after so many tokens; null where by nothing.
-  const float* leaves_after(int64_t tokens) const;
-  bool mild() const { return waits_ > 0; }
-  // Tokens after which a state's rows are multiplied.
-  int64_t together() const { return mild() ? waits_ : tokens_; }
+  // What queries, with the factors of their gates, divide by, and what their own tokens' keys give to them.
+  void weigh(const Worker::Rows& queries, const Worker::Rows& factored, const float* z) const;
+  // visit(t, x) for all tiles of a kernel, from token t and column x on; before each `between`.
+  template <typename Between, typename Visit>
+  void each_tile(const Entry& kernel, Between between, Visit visit) const;
+  // Of the delta rule: what tokens of a tile take from one another, and what the state has for the first tile's keys.
+  void correct(int64_t head, const float* state);
+  // What the state has for the keys of the tile that begins with token t.
+  float* has(int64_t t) const { return base_ + at_.has + t / few_ % 2 * few_ * plan_.padded.V; }
+  bool corrects() const { return plan_.meaning.variant->corrects(); }
 
   Worker& w_;
   const Plan& plan_;
   const Sequence& s_;
   const Step& step_;
   const Columns columns_;
-  const int64_t few_, tokens_;  // of a kernel's tile; a multiple of that
+  const int64_t tokens_;  // a multiple of kFewSums
   const int32_t lag_;
   const Parts at_;
   float* base_;
-  const KeyGates gates_;
+  TokenGates gates_;
   const Entry* kernel_ = nullptr;
-  Worker::Rows mapped_{}, values_{};
-  int64_t waits_ = 0;  // tokens for whose gates the state waits; 0: it takes a step before each of them
+  int64_t few_ = 0;  // tokens of its tile
+  Worker::Rows reading_{};
 };
 
 // One step of a walk.
-void recur(Worker& worker, const Sequence& s, const Unit& unit, const Columns& columns, const Step& now,
+void recur(Worker& worker, const Sequence& s, const Unit& unit, const Columns& columns, bool outputs, const Step& now,
            const Step& next);
 
 }  // namespace lathe

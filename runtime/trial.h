@@ -103,6 +103,8 @@ struct Case {
   int64_t width = kWidth;
   int64_t mixed = 0;  // keys of a token, where there are several
   bool mixes_first = false;
+  int64_t queries = kQueryHeads;
+  int threads = 1;
 
   double attribute() const {
     const double fallback = map.fallback(width);
@@ -118,7 +120,7 @@ class Tensors {
  public:
   Tensors(const Case& c, int64_t tokens) : tokens_(tokens) {
     const Storage f32 = Storage::kF32;
-    add(c, LATHE_Q, c.storage, {1, tokens, kQueryHeads, c.width});
+    add(c, LATHE_Q, c.storage, {1, tokens, c.queries, c.width});
     if (c.mixed > 0) {
       add(c, LATHE_K, c.storage, {1, tokens, 1, c.mixed, c.width});
       add(c, LATHE_MIXTURE, f32, {1, c.mixed});
@@ -126,7 +128,7 @@ class Tensors {
       add(c, LATHE_K, c.storage, {1, tokens, 1, c.width});
     }
     add(c, LATHE_V, c.storage, {1, tokens, 1, c.width});
-    add(c, LATHE_O, c.storage, {1, tokens, kQueryHeads, c.width});
+    add(c, LATHE_O, c.storage, {1, tokens, c.queries, c.width});
     for (uint32_t role : {LATHE_STATE_IN, LATHE_STATE_OUT}) add(c, role, f32, {1, 1, c.keys(), c.width});
     if (c.variant.moves())
       for (uint32_t role : {LATHE_MOMENTUM_IN, LATHE_MOMENTUM_OUT}) add(c, role, f32, {1, 1, c.keys(), c.width});
@@ -144,14 +146,14 @@ class Tensors {
     if (c.variant.steps()) {
       add(c, LATHE_DT, c.storage, {1, tokens, 1});
       for (uint32_t role : {LATHE_DT_BIAS, LATHE_SKIP}) add(c, role, f32, {1});
-      add(c, LATHE_OUT_GATE, c.storage, {1, tokens, kQueryHeads, c.width});
+      add(c, LATHE_OUT_GATE, c.storage, {1, tokens, c.queries, c.width});
     }
     if (c.variant.corrects()) add(c, LATHE_BETA, c.storage, {1, tokens, 1});
     if (c.variant.rank_one())
       for (uint32_t role : {LATHE_A, LATHE_B}) add(c, role, c.storage, {1, tokens, 1, c.keys()});
     if (c.variant.inputs >> LATHE_BONUS & 1) add(c, LATHE_BONUS, f32, {1, c.keys()});
     if (c.op.backward()) {
-      add(c, gradient_of(LATHE_O), c.storage, {1, tokens, kQueryHeads, c.width});
+      add(c, gradient_of(LATHE_O), c.storage, {1, tokens, c.queries, c.width});
       std::vector<std::pair<uint32_t, std::vector<int64_t>>> inputs;
       for (const Slot& slot : slots_) inputs.emplace_back(slot.role, slot.field.shape());
       for (auto& [role, shape] : inputs)

@@ -340,30 +340,6 @@ void Worker::finish(const Sequence& s, int64_t t, int64_t rows, int64_t output_h
   }
 }
 
-void Worker::prefetch(uint32_t role, const Sequence& s, const Step& coming, int64_t key_head, int64_t part,
-                      int64_t parts) const {
-  const Tensor& x = p_[role];
-  const Group group{p_.sizes, plan_.meaning.tiled()};
-  const int64_t heads = x.shape[2], bytes = x.shape[3] * size_of(x.storage), stride = x.stride[1] * size_of(x.storage);
-  const int64_t first = coming.rows * part / parts, end = coming.rows * (part + 1) / parts;
-  const int64_t keys = mixes(role) ? p_.sizes.keys : 1;
-  // lines that are to be written are asked for as such: stores that wait for theirs cost more than all loads
-  // GCC takes a function that does nothing but this for one without effects, and leaves out calls that it sees
-  asm volatile("");
-  const bool written = role == LATHE_O || (role >= gradient_of(0) && role != gradient_of(LATHE_O));
-  for (int64_t l = 0; l < heads / p_.sizes.HK * keys; l++) {
-    const char* row = x.at(s.batch, s.token(coming.t + first), group.head(heads, key_head, l / keys), 0, l % keys);
-    for (int64_t i = first; i < end; i++, row += s.step * stride)
-      if (written) {
-#pragma GCC unroll 4
-        for (int64_t b = 0; b < bytes; b += 64) __builtin_prefetch(row + b, 1);
-      } else {
-#pragma GCC unroll 4
-        for (int64_t b = 0; b < bytes; b += 64) __builtin_prefetch(row + b);
-      }
-  }
-}
-
 float* Worker::output_rows(char* to, int64_t rows, int64_t& stride) {
   const Tensor& o = p_[LATHE_O];
   const Padded& w = plan_.padded;

@@ -19,8 +19,8 @@ struct BackwardLayout {
 // Scratch is constant in T, but for a few numbers that a gradient keeps of each token. Offsets are bytes, 64-byte
 // aligned.
 struct Layout {
-  size_t staged, projected, mixed, weights, peaks, lengths, q, k, kt, v, o, inv, gate, dt, raw, key_gates, recurrence,
-      delta, momentum, narrow, states, total;
+  size_t staged, projected, mixed, weights, peaks, lengths, q, k, kt, v, o, inv, gate, dt, raw, key_gates, token_gates,
+      recurrence, delta, momentum, narrow, states, total;
   size_t state_stride, z, heads;  // one key head's states and z, and where among them z is; how many heads are carried
   BackwardLayout backward;
 };
@@ -146,9 +146,6 @@ class Worker {
     m.scale = *p_[LATHE_MIXTURE].floats(head, key);
     map_backward(m, x, dy, du, dx);
   }
-  // Asks memory for part `part` of `parts` of what the tensor holds for a coming step.
-  void prefetch(uint32_t role, const Sequence& s, const Step& coming, int64_t key_head, int64_t part,
-                int64_t parts) const;
   // Where a kernel may write `rows` output rows of width padded V; store() then brings them to the tensor.
   float* output_rows(char* to, int64_t rows, int64_t& stride);
   void store(const float* from, int64_t from_stride, char* to, int64_t to_stride, int64_t rows) {
@@ -180,6 +177,7 @@ class Worker {
   float* gate() { return at(layout_.gate); }
   const float* dt() { return at(layout_.dt); }
   float* key_gates() { return at(layout_.key_gates); }
+  float* token_gates() { return at(layout_.token_gates); }
   float* recurrence() { return at(layout_.recurrence); }
   float* raw() { return at(layout_.raw); }  // for values as they come, where there are steps
   float* delta() { return at(layout_.delta); }

@@ -221,18 +221,80 @@ struct Roles {
     }
   }
 
-  // One wide vector, not several beside each other: the compiler then takes a multiplier for all of them once.
-  void walked(Func f) const {
-    for (int s = 0; s < f.num_update_definitions(); s++) {
-      const auto r = f.rvars(s);
-      std::vector<VarOrRVar> order{xi};
-      order.insert(order.end(), r.begin(), r.end());
-      order.emplace_back(f.args()[0]);
-      f.update(s)
-          .split(f.args()[0], f.args()[0], xi, numbers.at("column_vectors") * vector, TailStrategy::RoundUp)
-          .reorder(order)
-          .vectorize(xi);
-    }
+  // A few tokens at a time: one loop over the rows of a state, each of which is read and written once and gives to all
+  // outputs, which stay in registers.
+  void few_tokens() {
+    const auto vectors = numbers.find("column_vectors");
+    const int columns = vectors == numbers.end() ? kLanes : vectors->second * vector;
+    const int few = kernel.taken();
+    const auto across = [&](Stage stage, const Var& x) { stage.vectorize(x, std::min(columns, vector)).unroll(x); };
+    // whole, in registers or where an output is
+    const auto tile = [&](Func f) {
+      const Var x = f.args()[0], token = f.args()[1];
+      f.bound(x, 0, columns).bound(token, 0, few);
+      f.unroll(token);
+      across(f, x);
+    };
+    const auto in_registers = [&](Func f) {
+      tile(f);
+      f.compute_root().store_in(MemoryType::Stack);
+    };
+    each(Role::few_rows, tile);
+    each(Role::added, [&](Func f) {
+      in_registers(f);
+      for (int s = 0; s < f.num_update_definitions(); s++) {
+        const auto pair = f.rvars(s);
+        across(f.update(s).reorder(f.args()[0], pair[0], pair[1]).unroll(pair[0]).unroll(pair[1]), f.args()[0]);
+      }
+    });
+    Func first;  // of those that take part in the loop
+    each(Role::met, [&](Func f) {
+      const Var x = f.args()[0], token = f.args()[1];
+      const RVar key = f.rvars(0)[0];
+      in_registers(f);
+      across(f.update().reorder(x, token, key).unroll(token), x);
+      if (first.defined())
+        f.update().compute_with(first.update(), key);
+      else
+        first = f;
+    });
+    each(Role::walked, [&](Func f) {
+      const Var x = f.args()[0];
+      f.bound(x, 0, columns);
+      for (int s = 0; s < f.num_update_definitions(); s++) across(f.update(s).reorder(x, f.rvars(s)[0]), x);
+      if (first.defined())
+        f.update(0).compute_with(first.update(), f.rvars(0)[0]);
+      else
+        first = f;
+    });
+    each(Role::steps, [&](Func f) {
+      const Var x = f.args()[0], row = f.args()[1], token = f.args()[2];
+      f.compute_at(first, first.rvars(0)[0])
+          .bound(x, 0, columns)
+          .bound_extent(row, 1)
+          .bound(token, 0, few + 1)
+          .store_in(MemoryType::Stack);
+      for (int s = 0; s < f.num_update_definitions(); s++) {
+        std::vector<VarOrRVar> order{x};
+        for (const RVar& r : f.rvars(s)) order.push_back(r);
+        order.push_back(row);
+        Stage stage = f.update(s).reorder(order);
+        for (const RVar& r : f.rvars(s)) stage.unroll(r);
+        across(stage, x);
+      }
+    });
+    each(Role::few_sums, [&](Func f) {
+      f.compute_root().store_in(MemoryType::Stack).vectorize(f.args()[0]);
+      f.update().atomic().vectorize(f.rvars(0)[0]).unroll(f.args()[0]);
+    });
+    each(Role::few_numbers, [&](Func f) { f.bound(f.args()[0], 0, few).vectorize(f.args()[0]); });
+  }
+
+  void token_pairs(Func f) const {
+    each(Role::few_lanes, [&](Func g) {
+      g.compute_at(f, f.args()[0]).vectorize(g.args()[0]);
+      for (int s = 0; s < g.num_update_definitions(); s++) g.update(s).vectorize(g.args()[0]);
+    });
   }
 
   // One pair at a time, its lanes in a register: the sums across lanes are few beside those along the rows.
@@ -280,7 +342,8 @@ void apply(Kernel& kernel, const Numbers& numbers, const Target& target) {
   roles.each(Role::solve, [&](Func f) { roles.solve(f); });
   roles.each(Role::serial, [](Func f) { f.compute_root(); });
   roles.each(Role::carried, [&](Func f) { roles.carried(f); });
-  roles.each(Role::walked, [&](Func f) { roles.walked(f); });
+  if (kernel.taken() > 0) roles.few_tokens();
+  roles.each(Role::pair, [&](Func f) { roles.token_pairs(f); });
   roles.each(Role::pairs, [&](Func f) { roles.pairs(f); });
   roles.each(Role::projected, [&](Func f) { roles.projected(f); });
   roles.each(Role::rows, [&](Func f) { roles.rows(f); });

@@ -32,6 +32,8 @@ bool has_tiles(const std::string& kernel) {
                             "weighed_dots",
                             "peaks",
                             "recurrence_sums",
+                            "recurrence_pairs",
+                            "recurrence_pairs_keys",
                             "denominator_slopes",
                             "weigh_rows",
                             "add_rows",
@@ -65,16 +67,17 @@ Space cpu_space(const Instance& instance, const std::string& target) {
       {"chunk", wide ? 32 : 48, {16, 24, 32, 48, 64, 96, 128}, "tokens of a chunk; one value for a whole row", true});
   if (!has_tiles(instance.kernel)) return s;
   if (is_recurrence(instance.kernel)) {
-    // each row of a state by itself where 16 registers have no room for values of several tokens, and yet for wide ones
-    const bool narrow = vectors.lanes < 8;
-    s.knobs.push_back({"row_tile",
-                       by_lane || (narrow && !wide) ? 2
-                       : wide                       ? 4
-                                                    : 1,
-                       {1, 2, 4, 8},
-                       "tokens of a register tile"});
-    s.knobs.push_back({"unroll", wide ? 4 : 2, {1, 2, 4, 8, 16}, "rows of the state that it takes up"});
-    s.knobs.push_back({"column_vectors", wide || narrow ? 2 : 4, {1, 2, 3, 4, 6}, "vectors across it"});
+    const std::string tokens = "tokens of a register tile", vectors_across = "vectors across it";
+    const int few = wide ? 4 : 2;
+    // those that no sweep has an oracle for
+    for (const char* name : {"_delta", "_delta_keys", "_reads", "_state"})
+      if (instance.kernel == std::string("recurrence") + name) {
+        s.knobs.push_back({"row_tile", few, {few}, tokens});
+        s.knobs.push_back({"column_vectors", 2, {2}, vectors_across});
+        return s;
+      }
+    s.knobs.push_back({"row_tile", few, {1, 2, 4, 8}, tokens});
+    s.knobs.push_back({"column_vectors", 2, {1, 2, 3, 4, 6}, vectors_across});
     s.constraints.push_back({"a row of the state, values and outputs of a tile fit the registers",
                              [registers = vectors.registers](const Numbers& n) {
                                return (2 * n.at("row_tile") + 1) * n.at("column_vectors") + 2 <= registers;

@@ -169,8 +169,11 @@ TEST(Lessons, Sana267SumsOverLongSequencesAreFloat32) {
     for (double& x : p.v) x = rounded(type, 8 * std::abs(x) + 8);
     Options options;
     options.type = type;
-    for (const char* op : {"causal", "noncausal"}) check(op, p, options);
-    ASSERT_GT(call("causal", p, options).z.front(), 30000);
+    check("noncausal", p, options);
+    // tokens that come one after another, as they also do in decode: roundings of so many sums walk at random
+    const Answer causal = call("causal", p, options);
+    expect_close(causal, reference::operators().at("causal")(p), type, std::sqrt(4000) / 2, "causal");
+    ASSERT_GT(causal.z.front(), 30000);
   }
 }
 

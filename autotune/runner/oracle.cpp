@@ -179,18 +179,17 @@ std::vector<Wanted> state(const Tiles& t, const std::string&) {
   return out;
 }
 
-// Row after row: outputs, or what they are made of and then the state that leaves.
 std::vector<Wanted> recurrence(const Tiles& t, const std::string& output) {
   const Matrix q = t.input("q"), k = t.input("k"), v = t.input("v"), a = t.input("a"), left = t.input("left"),
-               own = t.input("own"), inv = t.input("inv"), rows = t.input("rows");
-  const int64_t C = v.rows, K = q.width, V = v.width;
-  std::vector<Wanted> sums(static_cast<size_t>((C + K) * V));
+               own = t.input("own"), inv = t.input("inv"), h = t.input("h");
+  const int64_t C = v.rows, K = q.width, V = v.width, rows = output == "o" ? C : K;
+  std::vector<Wanted> wanted(static_cast<size_t>(rows * V));
   const auto put = [&](int64_t x, int64_t row, double factor, const Sum& sum) {
-    sums[static_cast<size_t>(row * V + x)] = {factor * sum.value, std::abs(factor) * sum.size};
+    wanted[static_cast<size_t>(row * V + x)] = {factor * sum.value, std::abs(factor) * sum.size};
   };
   for (int64_t x = 0; x < V; x++) {
     std::vector<Sum> state(static_cast<size_t>(K));
-    for (int64_t key = 0; key < K; key++) state[static_cast<size_t>(key)].add(rows(x, C + key));
+    for (int64_t key = 0; key < K; key++) state[static_cast<size_t>(key)].add(h(x, key));
     for (int64_t i = 0; i < C; i++) {
       Sum sum;
       if (own.data) sum.add(own(i) * v(x, i));
@@ -203,12 +202,11 @@ std::vector<Wanted> recurrence(const Tiles& t, const std::string& output) {
         s = after;
         if (!own.data) sum.add(q(key, i), s);
       }
-      put(x, i, output == "o" ? inv(i) : 1, sum);
+      if (output == "o") put(x, i, inv(i), sum);
     }
-    for (int64_t key = 0; key < K; key++) put(x, C + key, left(key), state[static_cast<size_t>(key)]);
+    for (int64_t key = 0; key < K && output != "o"; key++) put(x, key, left(key), state[static_cast<size_t>(key)]);
   }
-  if (output == "o") sums.resize(static_cast<size_t>(C * V));
-  return sums;
+  return wanted;
 }
 
 std::vector<Wanted> key_sum(const Tiles& t, const std::string&) {

@@ -54,6 +54,14 @@ Tile::Tile(int64_t width, int64_t rows, int64_t stride, int64_t slack, int dimen
   buffer_.type = halide_type_t(halide_type_float, 32);
 }
 
+Tile::Part::Part(const Tile& tile, int64_t x, int64_t width, int64_t y, int64_t rows)
+    : dims_{halide_dimension_t(0, static_cast<int32_t>(width), 1),
+            halide_dimension_t(0, static_cast<int32_t>(rows), static_cast<int32_t>(tile.stride_))},
+      buffer_(tile.buffer_) {
+  buffer_.host = reinterpret_cast<uint8_t*>(tile.data_ + y * tile.stride_ + x);
+  buffer_.dim = dims_;
+}
+
 void Tile::fill(const std::function<float(int64_t, int64_t)>& value) {
   for (int64_t y = 0; y < rows_; y++)
     for (int64_t x = 0; x < width_; x++) at(x, y) = value(x, y);
@@ -104,7 +112,37 @@ Tiles::Tiles(const Job& job, const Built& built, const Setting& setting) : job_(
     gates_.push_back(static_cast<float>(gate -= 0.2 * noise(setting.seed, hash("gate"), i, 0)));
   if (setting.in_place) aliases_ = {{"h_out", "h"}, {"z_out", "z"}, {"o", "before"}};
   for (const Argument& argument : job.arguments) argument.dimensions > 0 ? add_tile(argument) : add_number(argument);
+  if (job.kernel.starts_with("recurrence") && job.kernel != "recurrence_sums")
+    cut_into_calls();
+  else
+    calls_ = {argv_};
   reset();
+}
+
+void Tiles::cut_into_calls() {
+  const int64_t few = built_.row_grain, across = built_.value_grain, C = built_.chunk, K = padded_K_;
+  for (int64_t x = 0; x < padded_V_; x += across)
+    for (int64_t t = 0; t < C; t += few) {
+      std::vector<void*> argv;
+      for (const Argument& a : job_.arguments) {
+        const bool later = a.name == "h" && t > 0;  // what the tokens before have left
+        const auto alias = aliases_.find(later ? "h_out" : a.name);
+        const Tile& all = tile(alias != aliases_.end() ? alias->second : later ? "h_out" : a.name);
+        const bool of_values = a.name == "v" || a.name == "o", of_state = a.name.starts_with("h");
+        if (of_values)
+          parts_.emplace_back(all, x, across, t, few);
+        else if (of_state)
+          parts_.emplace_back(all, x, across, 0, K);
+        else if (a.name == "left")
+          parts_.emplace_back(all, 0, t + few == C ? K : 0, 0, 1);
+        else if (a.dimensions == 1)
+          parts_.emplace_back(all, t, few, 0, 1);
+        else
+          parts_.emplace_back(all, 0, K, t, few);
+        argv.push_back(parts_.back().address());
+      }
+      calls_.push_back(argv);
+    }
 }
 
 void Tiles::add_tile(const Argument& a) {
@@ -165,7 +203,6 @@ void Tiles::add_tile(const Argument& a) {
                            {"a", 2, K, C},
                            {"left", 1, K, 1},
                            {"own", 1, C, 1},
-                           {"rows", 2, V, C + K},
                            {"solved.0", 2, C, C},
                            {"solved.1", 2, C, C}};
   for (const Extents& e : known) {
@@ -192,7 +229,6 @@ void Tiles::add_number(const Argument& a) {
       {"eps", eps},
       {"at_least", setting_.at_least ? 1 : 0},
       {"a", 0.9375},
-      {"at", static_cast<double>(built_.chunk)},
       {"inv", 0.75},
       {"width", static_cast<double>(setting_.shape.D)},
       {"features", static_cast<double>(setting_.shape.M)},
@@ -256,15 +292,12 @@ void Tiles::reset() {
     const auto argument = std::find_if(job_.arguments.begin(), job_.arguments.end(),
                                        [&, &n = name](const Argument& a) { return a.name == n && a.dimensions > 0; });
     const auto nan = [](int64_t, int64_t) { return std::numeric_limits<float>::quiet_NaN(); };
-    if (argument->output && name != "rows")
+    if (argument->output)
       tile->fill(nan);
     else if (const auto first = first_.find(name); first != first_.end())
       tile->put(first->second);
     else {
-      // a state that is updated where it lies has room for outputs before it
-      tile->fill([&, &n = name](int64_t x, int64_t y) {
-        return argument->output && y < built_.chunk ? nan(x, y) : first_value(n, x, y);
-      });
+      tile->fill([&, &n = name](int64_t x, int64_t y) { return first_value(n, x, y); });
       first_[name] = tile->values();
     }
   }

@@ -1,0 +1,50 @@
+#include "ahead.h"
+
+namespace lathe {
+
+Ahead::Ahead(const Worker& worker, const Sequence& s, const Step& coming, int64_t key_head,
+             std::initializer_list<uint32_t> roles)
+    : rows_(coming.rows) {
+  for (uint32_t role : roles) add(worker, s, coming.t, key_head, role);
+}
+
+Ahead Ahead::of_scan(const Worker& worker, const Sequence& s, const Step& coming, int64_t key_head, bool outputs) {
+  Ahead ahead(worker, s, coming, key_head, {LATHE_K, LATHE_V});
+  if (worker.plan().meaning.variant->keyed()) ahead.add(worker, s, coming.t, key_head, LATHE_GATE);
+  for (uint32_t role : {LATHE_Q, LATHE_O})
+    if (outputs) ahead.add(worker, s, coming.t, key_head, role);
+  return ahead;
+}
+
+void Ahead::add(const Worker& worker, const Sequence& s, int64_t t, int64_t key_head, uint32_t role) {
+  const Problem& p = worker.problem();
+  const Tensor& x = p[role];
+  const Group group{p.sizes, worker.plan().meaning.tiled()};
+  const int64_t heads = x.shape[2], keys = worker.mixes(role) ? p.sizes.keys : 1;
+  // lines that are to be written are asked for as such: stores that wait for theirs cost more than all loads
+  const bool written = role == LATHE_O || (role >= gradient_of(0) && role != gradient_of(LATHE_O));
+  for (int64_t l = 0; l < heads / p.sizes.HK * keys && n_ < streams_.size(); l++)
+    streams_[n_++] = {x.at(s.batch, s.token(t), group.head(heads, key_head, l / keys), 0, l % keys),
+                      s.step * x.stride[1] * size_of(x.storage), x.shape[3] * size_of(x.storage), written};
+}
+
+void Ahead::ask(int64_t part, int64_t parts) {
+  // GCC takes a function that does nothing but this for one without effects, and leaves out calls that it sees
+  asm volatile("");
+  const int64_t end = rows_ * (part + 1) / parts;
+  for (size_t n = 0; n < n_; n++) {
+    const Stream& stream = streams_[n];
+    const char* row = stream.row + asked_ * stream.stride;
+    for (int64_t i = asked_; i < end; i++, row += stream.stride)
+      if (stream.written) {
+#pragma GCC unroll 4
+        for (int64_t b = 0; b < stream.bytes; b += 64) __builtin_prefetch(row + b, 1);
+      } else {
+#pragma GCC unroll 4
+        for (int64_t b = 0; b < stream.bytes; b += 64) __builtin_prefetch(row + b);
+      }
+  }
+  asked_ = std::max(asked_, end);
+}
+
+}  // namespace lathe

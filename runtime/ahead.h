@@ -1,0 +1,36 @@
+// Memory that the next step of a walk will want, asked for a few rows at a time: all at once it would stall where it is
+// asked for.
+#pragma once
+
+#include <array>
+#include <initializer_list>
+
+#include "worker.h"
+
+namespace lathe {
+
+class Ahead {
+ public:
+  // Of a key head, and of heads of other tensors that belong to it.
+  Ahead(const Worker& worker, const Sequence& s, const Step& coming, int64_t key_head,
+        std::initializer_list<uint32_t> roles);
+  // What a causal scan takes.
+  static Ahead of_scan(const Worker& worker, const Sequence& s, const Step& coming, int64_t key_head, bool outputs);
+  // Up to part `part` of `parts`, of what was not yet asked for.
+  void ask(int64_t part, int64_t parts);
+
+ private:
+  struct Stream {
+    const char* row;
+    int64_t stride, bytes;
+    bool written;
+  };
+  void add(const Worker& worker, const Sequence& s, int64_t t, int64_t key_head, uint32_t role);
+
+  int64_t rows_;
+  std::array<Stream, 24> streams_;  // more than that are left to come by themselves
+  size_t n_ = 0;
+  int64_t asked_ = 0;
+};
+
+}  // namespace lathe
