@@ -29,11 +29,11 @@ class FewTokens {
   const int few;
   Var x{"x"}, i{"i"};
   RDom key;
-  Func h_out{"h_out"};
+  Func h_out;
 
   template <typename After>
   FewTokens(Kernel& kernel, int tokens, const ImageParam& h, After after)
-      : few(tokens), key(0, h.dim(1).extent(), "key"), kernel_(kernel) {
+      : few(tokens), key(0, h.dim(1).extent(), "key"), h_out(h.name() + "_out"), kernel_(kernel) {
     Var row("row");
     RDom token(0, few, "token");
     states_(x, row, i) = undef<float>();
@@ -44,6 +44,9 @@ class FewTokens {
     kernel_.label(Role::steps, states_);
     kernel_.take(few);
   }
+
+  // After so many tokens.
+  Expr state(const Expr& column, const Expr& row, const Expr& tokens) const { return states_(column, row, tokens); }
 
   // The sum over rows of what token i reads of each, by a weight: with its own part, or, lagging, before it.
   template <typename Weight>
@@ -163,6 +166,30 @@ LATHE_KERNEL(recurrence_keys, host) { recur(kernel, true, false); }
 LATHE_KERNEL(recurrence_keys_before, host) { recur(kernel, true, true); }
 // The state alone, with the bits that the others give it.
 LATHE_KERNEL(recurrence_state, host) { recur(kernel, false, false, false); }
+namespace {
+
+// With a momentum p(V, K): P' = kept P - taken k^T v, S' = S - P'.
+void move(Kernel& kernel, int few) {
+  auto q = kernel.buffer("q"), k = kernel.buffer("k"), v = kernel.buffer("v"), inv = kernel.buffer("inv", 1);
+  auto h = kernel.buffer("h"), p = kernel.buffer("p");
+  auto kept = kernel.number<float>("kept"), taken = kernel.number<float>("taken");
+  const FewTokens momentum(kernel, few, p, [&](const Expr& x, const Expr& row, const Expr& token, const Expr& rest) {
+    return kept * rest - k(row, token) * (taken * v(x, token));
+  });
+  FewTokens tokens(kernel, few, h, [&](const Expr& x, const Expr& row, const Expr& token, const Expr& rest) {
+    return rest - momentum.state(x, row, token + 1);
+  });
+  read(kernel, tokens, 0.f, q, inv, false);
+  kernel.output(Role::walked, tokens.h_out);
+  kernel.output(Role::walked, momentum.h_out);
+}
+
+}  // namespace
+
+LATHE_KERNEL(recurrence_momentum, host) { move(kernel, kernel.grain()); }
+// For the last tokens of a sequence: a momentum moves on where there is none.
+LATHE_KERNEL(recurrence_momentum_one, host) { move(kernel, 1); }
+
 LATHE_KERNEL(recurrence_delta, host) { correct(kernel, false); }
 LATHE_KERNEL(recurrence_delta_keys, host) { correct(kernel, true); }
 

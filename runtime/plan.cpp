@@ -98,6 +98,10 @@ Kernels choose_kernels(const Meaning& meaning, const Sizes& sizes, const char* r
     k.recurrence_reads = pick("recurrence_reads", "");
     k.recurrence_pairs = pick("recurrence_pairs", "");
     k.recurrence_pairs_keys = keyed ? pick("recurrence_pairs_keys", "") : nullptr;
+  } else if (recurs && meaning.variant->moves()) {
+    k.recurrence = pick("recurrence_momentum", "");
+    k.recurrence_one = pick("recurrence_momentum_one", "");
+    k.recurrence_sums = pick("recurrence_sums", "");
   } else if (recurs) {
     const bool before = meaning.variant->reads_before();
     k.recurrence = pick(before ? "recurrence_before" : "recurrence", "");
@@ -197,9 +201,9 @@ int64_t chunk_of(const Kernels& k) {
 
 Padded pad(const Meaning& meaning, const Sizes& sizes, const Kernels& k) {
   int value = 16;  // what storage kernels ask for
-  for (const Entry* e : {k.causal, k.recurrence, k.recurrence_keys, k.recurrence_state, k.recurrence_reads,
-                         k.causal_columns, k.state, k.readout, k.delta_values, k.decode, k.decode_delta,
-                         k.decode_rank_one, k.decode_momentum, k.decode_keys, k.recall_more})
+  for (const Entry* e : {k.causal, k.recurrence, k.recurrence_keys, k.recurrence_state, k.recurrence_one,
+                         k.recurrence_reads, k.causal_columns, k.state, k.readout, k.delta_values, k.decode,
+                         k.decode_delta, k.decode_rank_one, k.decode_momentum, k.decode_keys, k.recall_more})
     if (e) value = std::lcm(value, e->value_grain);
   // a gradient is also the other way round: keys, and what is projected, become the columns of a product; and no row
   // and no projection is narrower than the keys that a map of columns makes of it. The delta rule has one such product
@@ -383,33 +387,13 @@ std::string describe(const Plan& plan) {
     add(k.causal);
   }
   if (op == Op::kNoncausal || op == Op::kReadout) add(k.readout);
-  for (const Entry* e : {k.gate_sums,
-                         k.gate_factors,
-                         k.gate_steps,
-                         k.weighed_dots,
-                         k.peaks,
-                         k.recurrence,
-                         k.recurrence_keys,
-                         k.recurrence_state,
-                         k.recurrence_reads,
-                         k.recurrence_pairs,
-                         k.recurrence_pairs_keys,
-                         k.gate_queries,
-                         k.gate_keys,
-                         k.gate_pairs,
-                         k.exponentials,
-                         k.softplus,
-                         k.weigh_rows,
-                         k.skip_rows,
-                         k.gate_rows,
-                         k.delta_solve,
-                         k.delta_values,
-                         k.decode_keys,
-                         k.recall_more,
-                         k.update_keys,
-                         k.decode_delta,
-                         k.decode_rank_one,
-                         k.decode_momentum,
+  for (const Entry* e : {k.gate_sums,      k.gate_factors,     k.gate_steps,       k.weighed_dots,
+                         k.peaks,          k.recurrence,       k.recurrence_keys,  k.recurrence_state,
+                         k.recurrence_one, k.recurrence_reads, k.recurrence_pairs, k.recurrence_pairs_keys,
+                         k.gate_queries,   k.gate_keys,        k.gate_pairs,       k.exponentials,
+                         k.softplus,       k.weigh_rows,       k.skip_rows,        k.gate_rows,
+                         k.delta_solve,    k.delta_values,     k.decode_keys,      k.recall_more,
+                         k.update_keys,    k.decode_delta,     k.decode_rank_one,  k.decode_momentum,
                          k.decode})
     if (e) add(e);
   if (plan.meaning.normalise()) {

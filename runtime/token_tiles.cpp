@@ -56,6 +56,7 @@ void TokenTiles::take(const Chunk& chunk, int64_t head, const Worker::Rows& keys
   kernel_ = mild ? plan_.kernels.recurrence : plan_.kernels.recurrence_keys;
   few_ = kernel_->row_grain;
   if (corrects()) correct(head, state);
+  if (moves()) moved_ = moved_by_decay(plan_, w_.problem(), head);
 }
 
 void TokenTiles::correct(int64_t head, const float* state) {
@@ -116,14 +117,14 @@ void TokenTiles::weigh(const Worker::Rows& queries, const Worker::Rows& factored
 }
 
 template <typename Between, typename Visit>
-void TokenTiles::each_tile(const Entry& kernel, Between between, Visit visit) const {
-  const int64_t few = kernel.row_grain, across = kernel.value_grain, end = columns_.first + columns_.count;
+void TokenTiles::each_tile(int64_t few, int64_t begin, int64_t end, Between between, Visit visit) const {
+  const int64_t across = kernel_->value_grain, last = columns_.first + columns_.count;
   const int64_t side = std::max<int64_t>(kStretchOfState / (plan_.padded.K * across * 4), 1) * across;
-  const int64_t parts = columns_.count / across * (tokens_ / few);
+  const int64_t parts = columns_.count / across * ((end - begin) / few);
   int64_t part = 0;
-  for (int64_t left = columns_.first; left < end; left += side)
-    for (int64_t t = 0; t < tokens_; t += few)
-      for (int64_t x = left; x < std::min(left + side, end); x += across) {
+  for (int64_t left = columns_.first; left < last; left += side)
+    for (int64_t t = begin; t < end; t += few)
+      for (int64_t x = left; x < std::min(left + side, last); x += across) {
         between(part++, parts);
         visit(t, x);
       }
@@ -146,13 +147,13 @@ void TokenTiles::outputs(const Worker::Rows& queries, float* state, const float*
   const Worker::Rows keys = gates_.keys(), values = gates_.values(), steps = gates_.steps();
   Buffer q(q_rows.data, K, few_, q_rows.stride), k(keys.data, K, few_, keys.stride), a(steps.data, K, few_, d.K);
   Buffer v(values.data, across, few_, values.stride), out(rows_out, across, few_, stride);
-  Buffer entering(state, across, K, d.V), leaving(after, across, K, d.V);
+  Buffer entering(state, across, K, d.V), leaving(after, across, K, d.V), moving(state, across, K, d.V);
   Buffer leaves(base_, 0), own(base_ + at_.own, few_), inv(base_ + at_.inv, few_);
   Buffer following(reading_.data, K, few_, reading_.stride), has_these(base_, across, few_, d.V),
       has_following(base_, across, few_, d.V), beta(base_ + at_.beta, few_),
       pairs(base_ + at_.pairs, few_ - 1, few_, few_);
   const bool mild = gates_.mild();
-  each_tile(*kernel_, between, [&](int64_t t, int64_t x) {
+  const auto tile = [&](int64_t t, int64_t x) {
     const float* factors = gates_.leaves(t + few_);
     q.move_to(q_rows.data + t * q_rows.stride, K, few_);
     k.move_to(keys.data + t * keys.stride, K, few_);
@@ -162,6 +163,7 @@ void TokenTiles::outputs(const Worker::Rows& queries, float* state, const float*
     entering.move_to((t == 0 ? state : after) + x, across, K);
     leaving.move_to(after + x, across, K);
     out.move_to(rows_out + x + t * stride, across, few_);
+    if (moves()) moving.move_to(plan_.momentum_of(state) + x, across, K);
     if (!mild) a.move_to(steps.data + t * d.K, K, few_);
     if (lag_ == 1) own.move_to(base_ + at_.own + t, few_);
     if (corrects()) {
@@ -173,7 +175,9 @@ void TokenTiles::outputs(const Worker::Rows& queries, float* state, const float*
       beta.move_to(base_ + at_.beta + t, few_);
       pairs.move_to(base_ + at_.pairs + t * few_, few_ - 1, few_);
     }
-    if (corrects() && mild)
+    if (moves())
+      call(*kernel_, q, k, v, inv, entering, moving, moved_.kept, moved_.taken, out, leaving, moving);
+    else if (corrects() && mild)
       call(*kernel_, q, k, v, leaves, inv, entering, following, has_these, beta, pairs, out, has_following, leaving);
     else if (corrects())
       call(*kernel_, q, k, v, leaves, inv, entering, following, has_these, beta, pairs, a, out, has_following, leaving);
@@ -185,7 +189,15 @@ void TokenTiles::outputs(const Worker::Rows& queries, float* state, const float*
       call(*kernel_, q, k, v, leaves, inv, entering, out, leaving);
     else
       call(*kernel_, q, k, v, leaves, inv, entering, a, out, leaving);
-  });
+  };
+  // a momentum moves on where there is no token
+  const int64_t whole = moves() ? step_.rows / few_ * few_ : tokens_;
+  each_tile(few_, 0, whole, between, tile);
+  if (moves() && whole < step_.rows) {
+    few_ = 1;
+    kernel_ = plan_.kernels.recurrence_one;
+    each_tile(1, whole, step_.rows, between, tile);
+  }
   if (plan_.meaning.variant->steps()) {
     const int64_t value_head = Group{w_.problem().sizes, plan_.meaning.tiled()}.state_of(head);
     w_.finish(s_, step_.t, step_.rows, head, value_head, rows_out, stride, columns_);
@@ -202,7 +214,7 @@ void TokenTiles::carry(float* state, Between between) const {
   const int64_t real = w_.problem().sizes.K, K = plan_.padded.K, V = plan_.padded.V, across = kernel.value_grain,
                 few = kernel.row_grain;
   const Worker::Rows keys = gates_.keys(), values = gates_.values(), steps = gates_.steps();
-  each_tile(kernel, between, [&](int64_t t, int64_t x) {
+  each_tile(few, 0, tokens_, between, [&](int64_t t, int64_t x) {
     const float* factors = gates_.leaves(t + few);
     Buffer k(keys.data + t * keys.stride, real, few, keys.stride),
         leaves(factors ? factors : base_, factors ? real : 0);

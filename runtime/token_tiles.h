@@ -34,14 +34,15 @@ class TokenTiles {
   static Parts parts(const Plan& plan);
   // What queries, with the factors of their gates, divide by, and what their own tokens' keys give to them.
   void weigh(const Worker::Rows& queries, const Worker::Rows& factored, const float* z) const;
-  // visit(t, x) for all tiles of a kernel, from token t and column x on; before each `between`.
+  // visit(t, x) for tiles of so many of the tokens [begin, end), from token t and column x on; before each `between`.
   template <typename Between, typename Visit>
-  void each_tile(const Entry& kernel, Between between, Visit visit) const;
+  void each_tile(int64_t few, int64_t begin, int64_t end, Between between, Visit visit) const;
   // Of the delta rule: what tokens of a tile take from one another, and what the state has for the first tile's keys.
   void correct(int64_t head, const float* state);
   // What the state has for the keys of the tile that begins with token t.
   float* has(int64_t t) const { return base_ + at_.has + t / few_ % 2 * few_ * plan_.padded.V; }
   bool corrects() const { return plan_.meaning.variant->corrects(); }
+  bool moves() const { return plan_.meaning.variant->moves(); }
 
   Worker& w_;
   const Plan& plan_;
@@ -55,6 +56,7 @@ class TokenTiles {
   TokenGates gates_;
   const Entry* kernel_ = nullptr;
   int64_t few_ = 0;  // tokens of its tile
+  Moved moved_{};    // of a state with a momentum
   Worker::Rows reading_{};
 };
 

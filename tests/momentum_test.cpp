@@ -40,8 +40,7 @@ TEST(Momentum, NearlyAllOfWhichIsKept) {
       for (double& x : p.*part) x = std::abs(x);
     for (double& x : p.momentum) x = -std::abs(x);
     p.decay.assign(2, rounded(Type::F32, g));
-    for (const char* op : {"decode", "causal_backward"}) check(op, p);
-    expect_close(call("causal", p), reference::causal(p), Type::F32, 10, "causal");
+    for (const char* op : {"causal", "decode", "causal_backward"}) check(op, p);
   }
 }
 
