@@ -196,7 +196,8 @@ struct Announce {
 
 // LATHE_KERNEL(name, axis): axis is once | transitions | uniform | maps | formulas | storage, the list that its
 // instances range over; or, for rows that take all chunks of a call at once, device: once, and types: float32 and each
-// storage; or, for those that walk them, host: once.
+// storage; or, for those that walk them, host: once, and
+// broadcast: once, where a multiplier from memory costs no more than one from a register.
 #define LATHE_KERNEL(name, axis)                                                                  \
   static void lathe_define_##name(::lathe::gen::Kernel& kernel);                                  \
   static const ::lathe::gen::Announce lathe_announce_##name({#name, #axis, lathe_define_##name}); \

@@ -284,6 +284,7 @@ void print_instances(const Options& options) {
   for (const Announced& a : announced()) {
     const std::string_view axis = a.axis;
     if (device ? axis == "host" : axis == "device" || axis == "types") continue;
+    if (axis == "broadcast" && (device || vectors_of(row.halide).by_lane)) continue;
     const std::vector<std::string> values = values_of(a.axis);
     if (values.empty()) fmt::print("{}\n", a.name);
     for (const std::string& value : values)

@@ -165,7 +165,7 @@ LATHE_KERNEL(recurrence_before, host) { recur(kernel, false, true); }
 LATHE_KERNEL(recurrence_keys, host) { recur(kernel, true, false); }
 LATHE_KERNEL(recurrence_keys_before, host) { recur(kernel, true, true); }
 // The state alone, with the bits that the others give it.
-LATHE_KERNEL(recurrence_state, host) { recur(kernel, false, false, false); }
+LATHE_KERNEL(recurrence_state, broadcast) { recur(kernel, false, false, false); }
 namespace {
 
 // With a momentum p(V, K): P' = kept P - taken k^T v, S' = S - P'.
@@ -173,6 +173,7 @@ void move(Kernel& kernel, int few) {
   auto q = kernel.buffer("q"), k = kernel.buffer("k"), v = kernel.buffer("v"), inv = kernel.buffer("inv", 1);
   auto h = kernel.buffer("h"), p = kernel.buffer("p");
   auto kept = kernel.number<float>("kept"), taken = kernel.number<float>("taken");
+  p.dim(1).set_extent(h.dim(1).extent());  // or what is left of the longer one would be a loop of its own
   const FewTokens momentum(kernel, few, p, [&](const Expr& x, const Expr& row, const Expr& token, const Expr& rest) {
     return kept * rest - k(row, token) * (taken * v(x, token));
   });
@@ -186,15 +187,15 @@ void move(Kernel& kernel, int few) {
 
 }  // namespace
 
-LATHE_KERNEL(recurrence_momentum, host) { move(kernel, kernel.grain()); }
+LATHE_KERNEL(recurrence_momentum, broadcast) { move(kernel, kernel.grain()); }
 // For the last tokens of a sequence: a momentum moves on where there is none.
-LATHE_KERNEL(recurrence_momentum_one, host) { move(kernel, 1); }
+LATHE_KERNEL(recurrence_momentum_one, broadcast) { move(kernel, 1); }
 
-LATHE_KERNEL(recurrence_delta, host) { correct(kernel, false); }
-LATHE_KERNEL(recurrence_delta_keys, host) { correct(kernel, true); }
+LATHE_KERNEL(recurrence_delta, broadcast) { correct(kernel, false); }
+LATHE_KERNEL(recurrence_delta_keys, broadcast) { correct(kernel, true); }
 
 // What keys read of a state: k(K, n), h(V, K); o(V, n).
-LATHE_KERNEL(recurrence_reads, host) {
+LATHE_KERNEL(recurrence_reads, broadcast) {
   auto k = kernel.buffer("k"), h = kernel.buffer("h");
   Func met("met"), o("o");
   Var x("x"), i("i");
@@ -240,5 +241,5 @@ void pair_up(Kernel& kernel, bool keyed) {
 
 }  // namespace
 
-LATHE_KERNEL(recurrence_pairs, host) { pair_up(kernel, false); }
-LATHE_KERNEL(recurrence_pairs_keys, host) { pair_up(kernel, true); }
+LATHE_KERNEL(recurrence_pairs, broadcast) { pair_up(kernel, false); }
+LATHE_KERNEL(recurrence_pairs_keys, broadcast) { pair_up(kernel, true); }

@@ -63,7 +63,10 @@ Kernels choose_kernels(const Meaning& meaning, const Sizes& sizes, const char* r
     return steps_back || !meaning.op->backward() ? pick(kernel, "") : nullptr;
   };
   const bool walks = meaning.variant->walks(), keyed = meaning.variant->keyed();
-  const bool recurs = meaning.by_recurrence(sizes) && !steps_back;
+  // where multipliers come from lanes chunks are faster, but for gates of each key
+  const bool broadcasts = find_kernel(row, "recurrence_state", "") != nullptr;
+  const bool recurs =
+      meaning.by_recurrence(sizes) && !steps_back && (broadcasts || (keyed && !meaning.variant->corrects()));
   Kernels k{};
   if (!walks && !recurs) {
     const bool normalised = meaning.normalise() && !meaning.op->backward();
@@ -107,7 +110,7 @@ Kernels choose_kernels(const Meaning& meaning, const Sizes& sizes, const char* r
     k.recurrence = pick(before ? "recurrence_before" : "recurrence", "");
     k.recurrence_keys = meaning.gated() ? pick(before ? "recurrence_keys_before" : "recurrence_keys", "") : nullptr;
     k.recurrence_sums = pick("recurrence_sums", "");
-    k.recurrence_state = pick("recurrence_state", "");
+    k.recurrence_state = broadcasts ? pick("recurrence_state", "") : nullptr;
     k.weighed_dots = before ? pick("weighed_dots", "") : nullptr;
   }
   if (recurs && meaning.gated()) k.peaks = pick("peaks", "");
