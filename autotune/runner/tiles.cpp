@@ -121,7 +121,7 @@ Tiles::Tiles(const Job& job, const Built& built, const Setting& setting) : job_(
 
 void Tiles::cut_into_calls() {
   const int64_t few = built_.row_grain, across = built_.value_grain, C = built_.chunk, K = padded_K_;
-  for (int64_t x = 0; x < padded_V_; x += across)
+  for (int64_t x = 0; x < tile("v").width(); x += across)
     for (int64_t t = 0; t < C; t += few) {
       std::vector<void*> argv;
       for (const Argument& a : job_.arguments) {
