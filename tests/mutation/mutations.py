@@ -83,7 +83,7 @@ MUTATIONS = [
     M("a tile's keys read a state as if its gates were taken", "runtime/token_gates.cpp",
       "left ? leaves(begin) : ones", "left ? ones : ones"),
     M("powers of two between tokens of a tile forgotten", "runtime/token_gates.cpp",
-      "pairs[t * few + j] *= power_of_two(whole[t] - whole[t - 1 - j])", "pairs[t * few + j] *= 1"),
+      "pairs[t * few + j] *= power_of_two(whole[t] - whole[t - 1 - j])", "pairs[t * few + j] *= power_of_two(0 * (whole[t] - whole[t - 1 - j]))"),
     M("powers of two of each key forgotten between tokens", "generators/recurrence.cpp",
       "whole(key, i + 1) - whole(key, earlier + 1)", "0.f * whole(key, i + 1)"),
     M("gates that all keys share awaited whatever comes between", "runtime/token_gates.cpp",
