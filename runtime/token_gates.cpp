@@ -122,7 +122,7 @@ int64_t TokenGates::patience(float added, Mild mild) const {
   constexpr float largest = 1e28f;
   if (!(added < largest)) return 0;
   const int64_t C = plan_.padded.C;
-  for (int64_t waits : {C, int64_t{2 * kFewSums}, int64_t{kFewSums}}) {
+  for (int64_t waits : {C, int64_t{2} * kFewSums, int64_t{kFewSums}}) {
     bool all = C % waits == 0;
     for (int64_t t = 0; t < tokens_ && all; t += waits) all = mild(t, std::min(t + waits, C));
     if (all) return waits;

@@ -15,7 +15,7 @@ constexpr int64_t kAtOnce = kFewSums;
 
 // Columns of a state that its tiles take before the next tokens: as many as stay in the first-level cache. One tile may
 // then begin while another ends, where its successor must wait for that.
-constexpr int64_t kStretchOfState = 16 * 1024;
+constexpr int64_t kStretchOfState = int64_t{16} * 1024;
 
 }  // namespace
 
