@@ -11,6 +11,9 @@ namespace lathe {
 
 namespace {
 
+// How many powers of two a state may wait for.
+constexpr float kMost = 24;
+
 // 2^n, whole numbers n; 0 where float32 has no normal number for it.
 float power_of_two(float n) {
   if (!(n > -127)) return std::isnan(n) ? n : 0;
@@ -48,7 +51,7 @@ TokenGates::TokenGates(Worker& worker, const Sequence& s, const Step& step, int6
       at_(parts(plan_)),
       base_(worker.token_gates()) {
   if (plan_.meaning.variant->keyed()) keyed_.emplace(worker);
-  std::fill_n(base_ + at_.ones, plan_.padded.K, 1.f);
+  if (gated_ || plan_.meaning.normalise()) std::fill_n(base_ + at_.ones, plan_.padded.K, 1.f);
 }
 
 float TokenGates::peak_of(const Worker::Rows& rows, int64_t width) const {
@@ -139,9 +142,6 @@ void TokenGates::take(const Chunk& chunk, int64_t head, const Worker::Rows& keys
   chunk.fill_gate(step_, head, before);
   take_shared();
 }
-
-// How many powers of two a state may wait for.
-constexpr float kMost = 24;
 
 void TokenGates::take_keyed(int64_t head, float before) {
   const Padded& d = plan_.padded;

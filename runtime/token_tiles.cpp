@@ -27,7 +27,6 @@ TokenTiles::Parts TokenTiles::parts(const Plan& plan) {
   for (int64_t* part : {&p.own, &p.inv}) *part = take(d.C + 16);
   p.state = take(plan.sizes.out_heads() > plan.sizes.state_heads() ? d.K * d.V : 0);
   const int64_t few = plan.meaning.variant->corrects() ? plan.kernels.recurrence->row_grain : 0;
-  p.read = take(few * d.K);
   p.beta = take(few > 0 ? d.C : 0);
   p.pairs = take(few * d.C);
   p.has = take(2 * few * d.V);

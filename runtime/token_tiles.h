@@ -29,7 +29,7 @@ class TokenTiles {
 
  private:
   struct Parts {  // of the scratch
-    int64_t z, own, inv, state, read, beta, pairs, has, floats;
+    int64_t z, own, inv, state, beta, pairs, has, floats;
   };
   static Parts parts(const Plan& plan);
   // What queries, with the factors of their gates, divide by, and what their own tokens' keys give to them.

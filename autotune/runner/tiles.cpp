@@ -126,8 +126,7 @@ void Tiles::cut_into_calls() {
       std::vector<void*> argv;
       for (const Argument& a : job_.arguments) {
         const bool later = a.name == "h" && t > 0;  // what the tokens before have left
-        const auto alias = aliases_.find(later ? "h_out" : a.name);
-        const Tile& all = tile(alias != aliases_.end() ? alias->second : later ? "h_out" : a.name);
+        const Tile& all = tile_of(later ? "h_out" : a.name);
         const bool of_values = a.name == "v" || a.name == "o", of_state = a.name.starts_with("h");
         if (of_values)
           parts_.emplace_back(all, x, across, t, few);
@@ -316,8 +315,7 @@ std::vector<std::string> Tiles::extents() const {
       words.push_back(fmt::format("{}={}", a.name, number(a.name)));
       continue;
     }
-    const auto alias = aliases_.find(a.name);
-    const Tile& t = tile(alias == aliases_.end() ? a.name : alias->second);
+    const Tile& t = tile_of(a.name);
     words.push_back(a.dimensions == 1 ? fmt::format("{}={}", a.name, t.width())
                                       : fmt::format("{}={}x{}", a.name, t.width(), t.rows()));
   }
@@ -333,10 +331,7 @@ std::vector<std::string> Tiles::outputs() const {
 
 std::vector<std::vector<float>> Tiles::results() const {
   std::vector<std::vector<float>> all;
-  for (const std::string& name : outputs()) {
-    const auto alias = aliases_.find(name);
-    all.push_back(tile(alias == aliases_.end() ? name : alias->second).values());
-  }
+  for (const std::string& name : outputs()) all.push_back(tile_of(name).values());
   return all;
 }
 

@@ -100,6 +100,11 @@ class Tiles {
   Matrix input(const std::string& name) const;  // nothing where the kernel has no such input
   Tile& tile(const std::string& name) { return *tiles_.at(name); }
   const Tile& tile(const std::string& name) const { return *tiles_.at(name); }
+  // The one in which an argument lies, its own or that of an input whose place it takes.
+  const Tile& tile_of(const std::string& argument) const {
+    const auto alias = aliases_.find(argument);
+    return tile(alias == aliases_.end() ? argument : alias->second);
+  }
   double number(const std::string& name) const;
   std::vector<std::string> outputs() const;
   std::vector<std::vector<float>> results() const;
