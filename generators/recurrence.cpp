@@ -9,9 +9,10 @@
 // tokens, and nothing is computed for a chunk as a whole. It has the fewest products that there can be, two for each
 // number of a state and token.
 //
-// Of the delta rule a token adds x_i = beta_i (v_i - k_i S_{i-1}). has(V, n) is what the state that enters has for
-// these tokens' keys, pairs(n - 1, n) what they take from one another by beta, of the token j + 1 before; has_out(V, n)
-// is the same for next(K, n), the keys of the tokens that follow.
+// Of the delta rule a token adds x_i = beta_i (v_i - k_i S_{i-1}). reading(K, n) are these tokens' keys, with what
+// their gates leave of the state that enters, pairs(n - 1, n) what they take from one another by beta, of the token j +
+// 1 before. Where rows A read and rows B add, a token adds b_i^T c_i besides k_i^T v_i, c_i = a_i S_{i-1}: reading is
+// of A, by_keys and by_rows(n - 1, n) what it reads of what an earlier token's key and B have added.
 #include "key_gates.h"
 #include "row_sums.h"
 #include "stretch.h"
@@ -50,22 +51,15 @@ class FewTokens {
 
   // The sum over rows of what token i reads of each, by a weight: with its own part, or, lagging, before it.
   template <typename Weight>
-  Func met(const char* name, const Expr& begin, Weight weight, const Expr& lags) {
-    return sum(name, begin,
-               weight(Expr(x), Expr(key), Expr(i)) * select(lags, states_(x, key, i), states_(x, key, i + 1)));
-  }
-  // ... of what all of them have left.
-  Func met_last(const char* name, const ImageParam& by) { return sum(name, 0.f, by(key, i) * states_(x, key, few)); }
-
- private:
-  Func sum(const char* name, const Expr& begin, const Expr& term) {
-    Func met(name);
+  Func met(const Expr& begin, Weight weight, const Expr& lags) {
+    Func met("met");
     met(x, i) = begin;
-    met(x, i) += term;
+    met(x, i) += weight(Expr(x), Expr(key), Expr(i)) * select(lags, states_(x, key, i), states_(x, key, i + 1));
     kernel_.label(Role::met, met);
     return met;
   }
 
+ private:
   Kernel& kernel_;
   Func states_{"states"};
 };
@@ -89,7 +83,7 @@ void leave(Kernel& kernel, FewTokens& tokens, const ImageParam& left) {
 void read(Kernel& kernel, FewTokens& tokens, const Expr& begin, const ImageParam& q, const ImageParam& inv, bool lags) {
   Func o("o");
   const Func met = tokens.met(
-      "met", begin, [&](const Expr&, const Expr& key, const Expr& i) { return q(key, i); }, lags);
+      begin, [&](const Expr&, const Expr& key, const Expr& i) { return q(key, i); }, lags);
   o(tokens.x, tokens.i) = met(tokens.x, tokens.i) * inv(tokens.i);
   kernel.output(Role::few_rows, o);
 }
@@ -107,29 +101,80 @@ void recur(Kernel& kernel, bool keyed, bool before, bool reads = true) {
   leave(kernel, tokens, left);
 }
 
-void correct(Kernel& kernel, bool keyed) {
-  const int few = kernel.grain();
-  auto q = kernel.buffer("q"), k = kernel.buffer("k"), v = kernel.buffer("v"), left = kernel.buffer("left", 1);
-  auto inv = kernel.buffer("inv", 1), h = kernel.buffer("h"), next = kernel.buffer("next"), has = kernel.buffer("has");
-  auto beta = kernel.buffer("beta", 1);
-  auto pairs = kernel.buffer("pairs");
-  ImageParam a;
-  if (keyed) a = kernel.buffer("a");
-  Func added("added"), has_out("has_out");
+// What the tokens of a tile find in the state that enters it, own(x, i), and then of each token before: step(so far, x,
+// i, n, what has come of the token n + 1 before it). Oldest first: what came last is what the next token waits for.
+template <typename Own, typename Step>
+Func in_turn(Kernel& kernel, const char* name, Own own, Step step) {
+  Func f(name);
   Var x("x"), i("i");
-  // strict, or both kernels would not add them in one order: whether gates are mild must not show
-  added(x, i) = strict_float(beta(i) * (v(x, i) - has(x, i)));
-  RDom pair(0, few - 1, 0, few, "pair");
+  // strict, or kernels of mild gates and of others would not add them in one order: which it is must not show
+  f(x, i) = strict_float(own(Expr(x), Expr(i)));
+  RDom pair(0, kernel.grain() - 1, 0, kernel.grain(), "pair");
   pair.where(pair.x < pair.y);
-  const Expr earlier = added(x, max(pair.y - 1 - pair.x, 0));
-  added(x, pair.y) = strict_float(added(x, pair.y) - pairs(pair.x, pair.y) * earlier);
-  kernel.label(Role::added, added);
-  FewTokens tokens(kernel, few, h, adding(k, a, added));
-  read(kernel, tokens, 0.f, q, inv, false);
-  const Func met = tokens.met_last("following", next);
-  has_out(tokens.x, tokens.i) = met(tokens.x, tokens.i);
-  kernel.output(Role::few_rows, has_out);
-  leave(kernel, tokens, left);
+  f(x, pair.y) = strict_float(step(f(x, pair.y), Expr(x), Expr(pair.y), max(pair.y - 1 - pair.x, 0), f(x, pair.x)));
+  kernel.label(Role::added, f);
+  return f;
+}
+
+// Where tokens read the state before they add to it: what each has of the state that enters, by rows of its own, in a
+// loop of its own. One loop with what the next tile's tokens have of it, so that each row is loaded once, is as fast
+// for the delta rule, and for two rows of each token slower by a fifth: sums then leave no registers to what is added.
+struct Readers {
+  ImageParam q, k, v, left, inv, h, reading, a;
+  Func has{"has"};
+  Readers(Kernel& kernel, bool keyed)
+      : q(kernel.buffer("q")),
+        k(kernel.buffer("k")),
+        v(kernel.buffer("v")),
+        left(kernel.buffer("left", 1)),
+        inv(kernel.buffer("inv", 1)),
+        h(kernel.buffer("h")),
+        reading(kernel.buffer("reading")) {
+    if (keyed) a = kernel.buffer("a");
+    Var x("x"), i("i");
+    RDom key(0, h.dim(1).extent(), "key");
+    has(x, i) = 0.f;
+    has(x, i) += reading(key, i) * h(x, key);
+    kernel.label(Role::read_first, has);
+  }
+
+  template <typename After>
+  void finish(Kernel& kernel, After after) const {
+    FewTokens tokens(kernel, kernel.grain(), h, after);
+    read(kernel, tokens, 0.f, q, inv, false);
+    leave(kernel, tokens, left);
+  }
+};
+
+void correct(Kernel& kernel, bool keyed) {
+  const Readers r(kernel, keyed);
+  auto beta = kernel.buffer("beta", 1), pairs = kernel.buffer("pairs");
+  const Func added = in_turn(
+      kernel, "added", [&](const Expr& x, const Expr& i) { return beta(i) * (r.v(x, i) - r.has(x, i)); },
+      [&](const Expr& so_far, const Expr&, const Expr& i, const Expr& n, const Expr& earlier) {
+        return so_far - pairs(n, i) * earlier;
+      });
+  r.finish(kernel, adding(r.k, r.a, added));
+}
+
+void exchange(Kernel& kernel, bool keyed) {
+  const Readers r(kernel, keyed);
+  auto b = kernel.buffer("b"), by_keys = kernel.buffer("by_keys"), by_rows = kernel.buffer("by_rows");
+  const Func given = in_turn(
+      kernel, "given", [&](const Expr& x, const Expr& i) { return r.has(x, i); },
+      [&](const Expr& so_far, const Expr& x, const Expr& i, const Expr& n, const Expr&) {
+        return so_far + by_keys(n, i) * r.v(x, max(i - 1 - n, 0));
+      });
+  const Func found = in_turn(
+      kernel, "found", [&](const Expr& x, const Expr& i) { return given(x, i); },
+      [&](const Expr& so_far, const Expr&, const Expr& i, const Expr& n, const Expr& earlier) {
+        return so_far + by_rows(n, i) * earlier;
+      });
+  // both products before the state takes them: one sum for each token is what the next one waits for
+  r.finish(kernel, [&](const Expr& x, const Expr& row, const Expr& token, const Expr& rest) {
+    return rounded_sum(keyed ? rounded_product(r.a(row, token), rest) : rest,
+                       r.k(row, token) * r.v(x, token) + b(row, token) * found(x, token));
+  });
 }
 
 }  // namespace
@@ -148,8 +193,7 @@ LATHE_KERNEL(recurrence_sums, host) {
   });
   const Var x = tokens.x, i = tokens.i;
   const Func met = tokens.met(
-      "met", 0.f, [&](const Expr& u, const Expr& row, const Expr& token) { return q(row * kLanes + u, token); },
-      lag.lags());
+      0.f, [&](const Expr& u, const Expr& row, const Expr& token) { return q(row * kLanes + u, token); }, lag.lags());
   Func sum("sum"), inv("inv");
   RDom lane(0, kLanes, "lane"), late(0, left.dim(1).extent(), "late");
   sum(i) += met(lane, i);
@@ -164,6 +208,8 @@ LATHE_KERNEL(recurrence, host) { recur(kernel, false, false); }
 LATHE_KERNEL(recurrence_before, host) { recur(kernel, false, true); }
 LATHE_KERNEL(recurrence_keys, host) { recur(kernel, true, false); }
 LATHE_KERNEL(recurrence_keys_before, host) { recur(kernel, true, true); }
+LATHE_KERNEL(recurrence_rank_one, host) { exchange(kernel, false); }
+LATHE_KERNEL(recurrence_rank_one_keys, host) { exchange(kernel, true); }
 // The state alone, with the bits that the others give it.
 LATHE_KERNEL(recurrence_state, broadcast) { recur(kernel, false, false, false); }
 namespace {
@@ -194,29 +240,17 @@ LATHE_KERNEL(recurrence_momentum_one, broadcast) { move(kernel, 1); }
 LATHE_KERNEL(recurrence_delta, broadcast) { correct(kernel, false); }
 LATHE_KERNEL(recurrence_delta_keys, broadcast) { correct(kernel, true); }
 
-// What keys read of a state: k(K, n), h(V, K); o(V, n).
-LATHE_KERNEL(recurrence_reads, broadcast) {
-  auto k = kernel.buffer("k"), h = kernel.buffer("h");
-  Func met("met"), o("o");
-  Var x("x"), i("i");
-  RDom key(0, h.dim(1).extent(), "key");
-  met(x, i) = 0.f;
-  met(x, i) += k(key, i) * h(x, key);
-  o(x, i) = met(x, i);
-  kernel.take(kernel.grain());
-  kernel.label(Role::met, met);
-  kernel.output(Role::few_rows, o);
-}
-
 namespace {
 
 // pairs(n - 1, C): what token i takes, by beta, of what the token j + 1 before it adds: k(K, C), reading(K, C),
-// beta(C). Rows may be without the powers of two of their gates, whose sums whole(K, C + 1) are then.
+// beta(C). Rows may be without the powers of two of their gates, whose sums whole(K, C + 1) are then, of which a token
+// reads what is left after `seen`, 1 or, before its own gate, 0.
 void pair_up(Kernel& kernel, bool keyed) {
   constexpr int lanes = 16;
   auto k = kernel.buffer("k"), reading = kernel.buffer("reading"), beta = kernel.buffer("beta", 1);
   ImageParam whole;
-  if (keyed) whole = kernel.buffer("whole");
+  Expr seen;
+  if (keyed) whole = kernel.buffer("whole"), seen = kernel.number<int32_t>("seen");
   Var j("j"), i("i"), lane("lane");
   RDom part(0, k.dim(0).extent() / lanes, "part");
   const Expr key = part * lanes + lane, earlier = max(i - 1 - j, 0);
@@ -225,7 +259,7 @@ void pair_up(Kernel& kernel, bool keyed) {
   const Expr added = k(key, earlier);
   pair_lanes(lane, j, i) +=
       reading(key, i) *
-      (keyed ? rounded_product(added, power_of_whole(whole(key, i + 1) - whole(key, earlier + 1))) : added);
+      (keyed ? rounded_product(added, power_of_whole(whole(key, i + seen) - whole(key, earlier + 1))) : added);
   kernel.label(Role::few_lanes, pair_lanes);
   // halves by name: a reduction would be in another order where a product is strict, and whether gates are mild show
   Func sum = pair_lanes;
@@ -241,5 +275,5 @@ void pair_up(Kernel& kernel, bool keyed) {
 
 }  // namespace
 
-LATHE_KERNEL(recurrence_pairs, broadcast) { pair_up(kernel, false); }
-LATHE_KERNEL(recurrence_pairs_keys, broadcast) { pair_up(kernel, true); }
+LATHE_KERNEL(recurrence_pairs, host) { pair_up(kernel, false); }
+LATHE_KERNEL(recurrence_pairs_keys, host) { pair_up(kernel, true); }

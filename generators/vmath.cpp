@@ -81,6 +81,11 @@ Expr rounded_product(const Expr& a, const Expr& b) {
   return Call::make(a.type(), Call::strict_mul, {a, b}, Call::PureIntrinsic);
 }
 
+Expr rounded_sum(const Expr& a, const Expr& b) {
+  using Internal::Call;
+  return Call::make(a.type(), Call::strict_add, {a, b}, Call::PureIntrinsic);
+}
+
 // The sum leaves n + 127 in its low bits, and the shift loses the others: unsigned, it may.
 Expr power_of_whole(const Expr& n) {
   return reinterpret<float>(reinterpret<uint32_t>(max(n, -127.f) + 12583039.f) << Expr(23u));

@@ -10,6 +10,8 @@ Halide::Expr less(const Halide::Expr& a, const Halide::Expr& b);
 
 // a b, rounded before anything is added to it. Unlike strict_float it says nothing of what a and b are made of.
 Halide::Expr rounded_product(const Halide::Expr& a, const Halide::Expr& b);
+// a + b, both rounded before.
+Halide::Expr rounded_sum(const Halide::Expr& a, const Halide::Expr& b);
 
 // e^x. 0 below -87.33 (no denormals), +inf above 88.72.
 Halide::Expr exponential(const Halide::Expr& x);

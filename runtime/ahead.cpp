@@ -11,6 +11,8 @@ Ahead::Ahead(const Worker& worker, const Sequence& s, const Step& coming, int64_
 Ahead Ahead::of_scan(const Worker& worker, const Sequence& s, const Step& coming, int64_t key_head, bool outputs) {
   Ahead ahead(worker, s, coming, key_head, {LATHE_K, LATHE_V});
   if (worker.plan().meaning.variant->keyed()) ahead.add(worker, s, coming.t, key_head, LATHE_GATE);
+  if (worker.plan().meaning.variant->rank_one())
+    for (uint32_t role : {LATHE_A, LATHE_B}) ahead.add(worker, s, coming.t, key_head, role);
   for (uint32_t role : {LATHE_Q, LATHE_O})
     if (outputs) ahead.add(worker, s, coming.t, key_head, role);
   return ahead;

@@ -58,7 +58,7 @@ void run_causal(Worker& w, const Unit& unit) {
   const Sequence s = sequence(w.problem(), unit.sequence);
   w.zero_outputs(s, unit);
   if (s.queries > 0 && s.queries <= kDecodeTokens) return decode_sequence(w, s, unit.head, unit.heads);
-  if (w.plan().meaning.variant->walks()) return walk_tokens(w, s, unit);
+  if (w.plan().meaning.variant->adapts()) return walk_tokens(w, s, unit);
   w.load(s, unit);
   walk(w, s, unit, {0, w.plan().padded.V}, {0, s.queries, true});
   w.save(s, unit);

@@ -36,9 +36,9 @@ Layout worker_layout(const Plan& plan, const Problem& problem) {
   layout.projected = take(w.C * w.M_back);
   // a tile of features may run past the heads of one token
   constexpr int64_t slack = 16;
-  const bool walks = plan.meaning.variant->walks(), rank_one = plan.meaning.variant->rank_one();
+  const bool adapts = plan.meaning.variant->adapts();
   // of a chunk, for each query of a state where they are walked together, or of the heads of one token
-  const int64_t queries_of_state = walks ? problem.sizes.out_heads() / problem.sizes.state_heads() : 1;
+  const int64_t queries_of_state = adapts ? problem.sizes.out_heads() / problem.sizes.state_heads() : 1;
   const int64_t rows = std::max(w.C * queries_of_state, problem.sizes.HQ / problem.sizes.HK);
   // a key's rows or its features, and what they weigh
   layout.mixed = take(problem.mixes() ? (w.C + slack) * std::max(w.D, w.K) : 0);
@@ -50,15 +50,15 @@ Layout worker_layout(const Plan& plan, const Problem& problem) {
   layout.kt = take(std::max(w.C * w.K, w.V));
   layout.v = take(w.C * w.V);
   layout.o = take(rows * w.V);
-  layout.inv = take((rank_one ? 2 : 1) * rows + 16);
+  layout.inv = take((plan.meaning.variant->rank_one() ? 2 : 1) * rows + 16);
   layout.gate = take(2 * w.C + 16);
   layout.dt = take(w.C + 16);
   layout.raw = take(plan.meaning.variant->weighs() ? w.C * w.V : 0);
-  layout.key_gates = take(rank_one ? 3 * w.C * w.K : KeyGates::floats(plan));  // what is left, A and B
+  layout.key_gates = take(KeyGates::floats(plan));
   layout.token_gates = take(TokenGates::floats(plan));
   layout.recurrence = take(TokenTiles::floats(plan));
   layout.delta = take(DeltaRule::floats(plan));
-  layout.momentum = take(plan.meaning.variant->adapts() ? adaptive_floats(plan) : Momentum::floats(plan));
+  layout.momentum = take(adapts ? adaptive_floats(plan) : Momentum::floats(plan));
   layout.narrow = take(w.C * w.V);
   layout.z = static_cast<size_t>(states_of_value(plan) * values * plan.state_floats()) * sizeof(float);
   layout.state_stride = layout.z + static_cast<size_t>(w.K + 16) * sizeof(float);

@@ -18,7 +18,7 @@ constexpr double kCarried = 0.45;
 // 0.77, since caches pass them on more slowly than they are made; columns 1.47; and carrying 1.50, where
 // (1 - (1 - 0.46)^2) / 0.46 = 1.54 is the limit.
 bool by_columns(const Plan& plan, const Problem& p) {
-  // the recurrence has no scores; and what corrects is not carried without its outputs
+  // the recurrence has no scores; and what reads the state is not carried without its outputs
   if (plan.kernels.recurrence)
     return !plan.kernels.recurrence_state || plan.padded.V / plan.padded.V_grain >= plan.threads;
   return p.sizes.V > p.sizes.K && plan.padded.V / plan.padded.V_grain >= plan.threads;
@@ -67,7 +67,7 @@ void share(std::vector<Worker>& workers, const Sequence& s, const Unit& unit, co
 }  // namespace
 
 bool wants_sharing(const Plan& plan, const Problem& p, int64_t units) {
-  return plan.meaning.op->op == Op::kCausal && !plan.meaning.variant->walks() && units < plan.threads &&
+  return plan.meaning.op->op == Op::kCausal && !plan.meaning.variant->adapts() && units < plan.threads &&
          p.sizes.Tq >= 8 * plan.padded.C;
 }
 

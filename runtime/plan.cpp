@@ -62,11 +62,12 @@ Kernels choose_kernels(const Meaning& meaning, const Sizes& sizes, const char* r
   const auto pick_step = [&](const char* kernel) {
     return steps_back || !meaning.op->backward() ? pick(kernel, "") : nullptr;
   };
-  const bool walks = meaning.variant->walks(), keyed = meaning.variant->keyed();
   // where multipliers come from lanes chunks are faster, but for gates of each key
+  const bool keyed = meaning.variant->keyed(), rank_one = meaning.variant->rank_one();
   const bool broadcasts = find_kernel(row, "recurrence_state", "") != nullptr;
   const bool recurs =
       meaning.by_recurrence(sizes) && !steps_back && (broadcasts || (keyed && !meaning.variant->corrects()));
+  const bool walks = meaning.variant->adapts() || (rank_one && steps_back);
   Kernels k{};
   if (!walks && !recurs) {
     const bool normalised = meaning.normalise() && !meaning.op->backward();
@@ -88,17 +89,17 @@ Kernels choose_kernels(const Meaning& meaning, const Sizes& sizes, const char* r
     k.decode_delta = pick(keyed ? "decode_delta_keys" : "decode_delta", "");
   } else if (meaning.variant->moves()) {
     k.decode_momentum = pick_step("decode_momentum");
-  } else if (walks) {
+  } else if (rank_one) {
     k.decode_rank_one = pick("decode_rank_one", "");
     k.exponentials = pick("exponentials", "");
   } else {
     k.decode = keyed ? nullptr : pick("decode", "");
     k.decode_keys = keyed ? pick("decode_keys", "") : nullptr;
   }
-  if (recurs && corrects) {
-    k.recurrence = pick("recurrence_delta", "");
-    k.recurrence_keys = meaning.gated() ? pick("recurrence_delta_keys", "") : nullptr;
-    k.recurrence_reads = pick("recurrence_reads", "");
+  if (recurs && meaning.variant->reads_state()) {
+    k.recurrence = pick(rank_one ? "recurrence_rank_one" : "recurrence_delta", "");
+    const char* of_keys = rank_one ? "recurrence_rank_one_keys" : "recurrence_delta_keys";
+    k.recurrence_keys = meaning.gated() ? pick(of_keys, "") : nullptr;
     k.recurrence_pairs = pick("recurrence_pairs", "");
     k.recurrence_pairs_keys = keyed ? pick("recurrence_pairs_keys", "") : nullptr;
   } else if (recurs && meaning.variant->moves()) {
@@ -205,8 +206,8 @@ int64_t chunk_of(const Kernels& k) {
 Padded pad(const Meaning& meaning, const Sizes& sizes, const Kernels& k) {
   int value = 16;  // what storage kernels ask for
   for (const Entry* e : {k.causal, k.recurrence, k.recurrence_keys, k.recurrence_state, k.recurrence_one,
-                         k.recurrence_reads, k.causal_columns, k.state, k.readout, k.delta_values, k.decode,
-                         k.decode_delta, k.decode_rank_one, k.decode_momentum, k.decode_keys, k.recall_more})
+                         k.causal_columns, k.state, k.readout, k.delta_values, k.decode, k.decode_delta,
+                         k.decode_rank_one, k.decode_momentum, k.decode_keys, k.recall_more})
     if (e) value = std::lcm(value, e->value_grain);
   // a gradient is also the other way round: keys, and what is projected, become the columns of a product; and no row
   // and no projection is narrower than the keys that a map of columns makes of it. The delta rule has one such product
@@ -390,13 +391,33 @@ std::string describe(const Plan& plan) {
     add(k.causal);
   }
   if (op == Op::kNoncausal || op == Op::kReadout) add(k.readout);
-  for (const Entry* e : {k.gate_sums,      k.gate_factors,     k.gate_steps,       k.weighed_dots,
-                         k.peaks,          k.recurrence,       k.recurrence_keys,  k.recurrence_state,
-                         k.recurrence_one, k.recurrence_reads, k.recurrence_pairs, k.recurrence_pairs_keys,
-                         k.gate_queries,   k.gate_keys,        k.gate_pairs,       k.exponentials,
-                         k.softplus,       k.weigh_rows,       k.skip_rows,        k.gate_rows,
-                         k.delta_solve,    k.delta_values,     k.decode_keys,      k.recall_more,
-                         k.update_keys,    k.decode_delta,     k.decode_rank_one,  k.decode_momentum,
+  for (const Entry* e : {k.gate_sums,
+                         k.gate_factors,
+                         k.gate_steps,
+                         k.weighed_dots,
+                         k.peaks,
+                         k.recurrence,
+                         k.recurrence_keys,
+                         k.recurrence_state,
+                         k.recurrence_one,
+                         k.recurrence_pairs,
+                         k.recurrence_pairs_keys,
+                         k.gate_queries,
+                         k.gate_keys,
+                         k.gate_pairs,
+                         k.exponentials,
+                         k.softplus,
+                         k.weigh_rows,
+                         k.skip_rows,
+                         k.gate_rows,
+                         k.delta_solve,
+                         k.delta_values,
+                         k.decode_keys,
+                         k.recall_more,
+                         k.update_keys,
+                         k.decode_delta,
+                         k.decode_rank_one,
+                         k.decode_momentum,
                          k.decode})
     if (e) add(e);
   if (plan.meaning.normalise()) {

@@ -13,8 +13,8 @@ struct Kernels {
   const Entry *causal, *state, *readout, *key_sum, *key_step, *fixed_denominator, *decode, *recall, *map, *transpose;
   const Entry *gate_sums, *gate_queries, *gate_keys, *gate_pairs, *decode_keys, *recall_more, *update_keys,
       *exponentials;
-  const Entry *recurrence, *recurrence_keys, *recurrence_sums, *recurrence_state, *recurrence_one, *recurrence_reads,
-      *recurrence_pairs, *recurrence_pairs_keys, *gate_factors, *gate_steps, *weighed_dots, *peaks;
+  const Entry *recurrence, *recurrence_keys, *recurrence_sums, *recurrence_state, *recurrence_one, *recurrence_pairs,
+      *recurrence_pairs_keys, *gate_factors, *gate_steps, *weighed_dots, *peaks;
   const Entry *delta_solve, *delta_values, *decode_delta, *decode_rank_one, *decode_momentum;
   const Entry *running_sums, *row_dots, *weigh_rows, *add_rows, *map_backward, *outer, *denominator_slopes;
   const Entry *causal_columns, *running_key_sums, *gate_gradients, *add_products, *row_sums;

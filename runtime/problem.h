@@ -47,7 +47,7 @@ struct Meaning {
   // Tokens are taken by the recurrence itself, a few at a time. Gradients have the form of chunks; so have queries that
   // share a state, which in chunks is computed once for all of them, but where keys have gates and nothing corrects.
   bool by_recurrence(const Sizes& sizes) const {
-    return op->op == Op::kCausal && !variant->walks() &&
+    return op->op == Op::kCausal && !variant->adapts() &&
            (sizes.out_heads() == sizes.state_heads() || (variant->keyed() && !variant->corrects()));
   }
   bool clamps() const { return (flags & LATHE_CLAMP_GATES) != 0; }

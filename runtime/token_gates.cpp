@@ -28,7 +28,8 @@ TokenGates::Parts TokenGates::parts(const Plan& plan) {
   Parts p{};
   Carver take;
   for (int64_t* part : {&p.queries, &p.keys}) *part = take(keyed ? d.C * d.K : 0);
-  p.reading = take((keyed || shared) && plan.meaning.variant->corrects() ? d.C * d.K : 0);
+  p.reading = take((keyed || shared) && plan.meaning.variant->reads_state() ? d.C * d.K : 0);
+  p.added = take(plan.meaning.variant->rank_one() ? d.C * d.K : 0);
   p.steps = take(keyed || shared ? d.C * d.K : 0);
   p.decays = take(shared && plan.meaning.normalise() ? d.C * d.K : 0);
   for (int64_t* part : {&p.leaving, &p.ones}) *part = take(d.K);
@@ -46,6 +47,7 @@ TokenGates::TokenGates(Worker& worker, const Sequence& s, const Step& step, int6
       step_(step),
       tokens_(tokens),
       lag_(plan_.meaning.variant->reads_before() ? 1 : 0),
+      seen_(plan_.meaning.variant->rank_one() ? 0 : 1),
       gated_(plan_.meaning.gated()),
       shared_(gated_ && !plan_.meaning.variant->keyed()),
       at_(parts(plan_)),
@@ -74,28 +76,21 @@ Worker::Rows TokenGates::factors(const Worker::Rows& from, float sign, int32_t s
     Buffer whole(b.whole + t * K, K, n + 1, K), rest(b.rest + t * K, K, n + 1, K);
     call(*plan_.kernels.gate_factors, x, whole, rest, sign, wholes, seen, y);
   }
+  // gates may be NaN, and what is no token has none
+  std::fill(base_ + to + step_.rows * K, base_ + to + tokens_ * K, 0.f);
   return {base_ + to, K};
 }
 
 Worker::Rows TokenGates::reading_at_once(const Worker::Rows& reading, int64_t few) const {
-  if (!gated_ || waits_ >= tokens_) return reading;
+  if (mild()) return reading;
   const int64_t K = plan_.padded.K;
   float* own = base_ + at_.reading;
-  const float* ones = base_ + at_.ones;
-  for (int64_t begin = 0; begin < tokens_; begin += few) {
-    const bool left = begin > 0 && mild() && begin % waits_ == 0;
-    const float *by = left ? leaves(begin) : ones, *steps = base_ + at_.steps + begin * K;
-    for (int64_t t = begin; t < begin + few; t++) {
-      float* out = own + t * K;
-      const float* row = reading.data + t * reading.stride;
-      if (mild())
-        for (int64_t key = 0; key < K; key++) out[key] = row[key] * by[key];
-      else
-        for (int64_t key = 0; key < K; key++) {
-          float all = steps[key];
-          for (int64_t u = 1; u <= t - begin; u++) all *= steps[u * K + key];
-          out[key] = row[key] * all;
-        }
+  for (int64_t t = 0; t < step_.rows; t++) {
+    const int64_t begin = t / few * few;
+    for (int64_t key = 0; key < K; key++) {
+      float all = 1;
+      for (int64_t u = begin; u < t + seen_; u++) all *= base_[at_.steps + u * K + key];
+      own[t * K + key] = reading.data[t * reading.stride + key] * all;
     }
   }
   return {own, K};
@@ -125,7 +120,7 @@ int64_t TokenGates::patience(float added, Mild mild) const {
   constexpr float largest = 1e28f;
   if (!(added < largest)) return 0;
   const int64_t C = plan_.padded.C;
-  for (int64_t waits : {C, int64_t{2} * kFewSums, int64_t{kFewSums}}) {
+  for (int64_t waits = C; waits > 0; waits -= kFewSums) {
     bool all = C % waits == 0;
     for (int64_t t = 0; t < tokens_ && all; t += waits) all = mild(t, std::min(t + waits, C));
     if (all) return waits;

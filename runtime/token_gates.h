@@ -20,17 +20,20 @@ class TokenGates {
 
   // Of one state head, whose keys are mapped. `before` as Chunk::fill_gate has it.
   void take(const Chunk& chunk, int64_t head, const Worker::Rows& keys, const Worker::Rows& values, float before);
-  // Keys that a state takes, queries, and keys that read what those before have left.
+  // Keys that a state takes, and queries.
   const Worker::Rows& keys() const { return keys_; }
   Worker::Rows queries(const Worker::Rows& mapped) const { return factors(mapped, 1, 1 - lag_, at_.queries); }
-  Worker::Rows reading() const { return factors(mapped_, 1, 1, at_.reading); }
-  // The same, where all tokens of a tile of so many read the state that the tile before has left, before that was
-  // multiplied by leaves().
+  // Rows that read what those before have left, and others than keys that a state takes.
+  Worker::Rows reading(const Worker::Rows& rows) const { return factors(rows, 1, seen_, at_.reading); }
+  Worker::Rows added(const Worker::Rows& rows) const { return factors(rows, -1, 1, at_.added); }
+  // The same, where all tokens of a tile of so many read the state that enters it.
   Worker::Rows reading_at_once(const Worker::Rows& reading, int64_t few) const;
   // Whole numbers in rows, where those are in no rows of keys: what two tokens give each other waits for them.
   const float* wholes() const;
   // ... and where all keys share them, into what the tokens of such tiles give each other.
   void weigh_pairs(float* pairs, int64_t few) const;
+  // Of a token's own gates, how many what it reads the state by has seen.
+  int32_t seen() const { return seen_; }
   const Worker::Rows& mapped_keys() const { return mapped_; }
   const Worker::Rows& values() const { return values_; }
   // By what each output is multiplied, where that is not 1; null where it is.
@@ -49,7 +52,7 @@ class TokenGates {
 
  private:
   struct Parts {  // of the scratch
-    int64_t queries, keys, reading, steps, decays, leaving, ones, growth, down, floats;
+    int64_t queries, keys, reading, added, steps, decays, leaving, ones, growth, down, floats;
   };
   static Parts parts(const Plan& plan);
   Worker::Rows factors(const Worker::Rows& from, float sign, int32_t seen, int64_t to) const;
@@ -68,7 +71,7 @@ class TokenGates {
   const Sequence& s_;
   const Step& step_;
   const int64_t tokens_;
-  const int32_t lag_;
+  const int32_t lag_, seen_;  // queries do not see their token's gates; gates that what reads the state sees of its own
   const bool gated_, shared_;  // something decays; by gates that all keys share
   const Parts at_;
   float* base_;

@@ -26,10 +26,11 @@ TokenTiles::Parts TokenTiles::parts(const Plan& plan) {
   p.z = take(d.K);
   for (int64_t* part : {&p.own, &p.inv}) *part = take(d.C + 16);
   p.state = take(plan.sizes.out_heads() > plan.sizes.state_heads() ? d.K * d.V : 0);
-  const int64_t few = plan.meaning.variant->corrects() ? plan.kernels.recurrence->row_grain : 0;
+  const bool rank_one = plan.meaning.variant->rank_one();
+  const int64_t few = plan.meaning.variant->reads_state() ? plan.kernels.recurrence->row_grain : 0;
   p.beta = take(few > 0 ? d.C : 0);
-  p.pairs = take(few * d.C);
-  p.has = take(2 * few * d.V);
+  for (int64_t* part : {&p.pairs, &p.by_rows}) *part = take(few * d.C);
+  for (int64_t* part : {&p.reads, &p.adds}) *part = take(rank_one ? d.C * d.K : 0);
   p.floats = take.floats;
   return p;
 }
@@ -49,38 +50,47 @@ TokenTiles::TokenTiles(Worker& worker, const Sequence& s, const Step& step, cons
       gates_(worker, s, step, tokens_) {}
 
 void TokenTiles::take(const Chunk& chunk, int64_t head, const Worker::Rows& keys, const Worker::Rows& values,
-                      float before, const float* state) {
+                      float before) {
   gates_.take(chunk, head, keys, values, before);
   const bool mild = gates_.mild();
   kernel_ = mild ? plan_.kernels.recurrence : plan_.kernels.recurrence_keys;
   few_ = kernel_->row_grain;
-  if (corrects()) correct(head, state);
+  if (corrects()) correct(head);
+  if (plan_.meaning.variant->rank_one()) exchange(head);
   if (moves()) moved_ = moved_by_decay(plan_, w_.problem(), head);
 }
 
-void TokenTiles::correct(int64_t head, const float* state) {
-  const int64_t K = plan_.padded.K, across = plan_.kernels.recurrence_reads->value_grain,
-                some = plan_.kernels.recurrence_reads->row_grain;
+void TokenTiles::correct(int64_t head) {
   load_betas(w_, s_, step_, head, base_ + at_.beta);
-  reading_ = gates_.reading();
-  const Worker::Rows& added = gates_.keys();
+  reading_ = gates_.reading(gates_.mapped_keys());
+  pair_up(gates_.keys(), at_.pairs);
+  reading_ = gates_.reading_at_once(reading_, few_);
+}
+
+void TokenTiles::exchange(int64_t head) {
+  const int64_t K = plan_.padded.K;
+  std::fill_n(base_ + at_.beta, tokens_, 1.f);
+  reading_ = gates_.reading(w_.unmapped(LATHE_A, step_, s_, head, K, base_ + at_.reads));
+  added_ = gates_.added(w_.unmapped(LATHE_B, step_, s_, head, K, base_ + at_.adds));
+  pair_up(gates_.keys(), at_.pairs);
+  pair_up(added_, at_.by_rows);
+  reading_ = gates_.reading_at_once(reading_, few_);
+}
+
+void TokenTiles::pair_up(const Worker::Rows& added, int64_t to) const {
+  const int64_t K = plan_.padded.K;
   Buffer k(added.data, K, tokens_, added.stride), reading(reading_.data, K, tokens_, reading_.stride);
-  Buffer beta(base_ + at_.beta, tokens_), pairs(base_ + at_.pairs, few_ - 1, tokens_, few_);
+  Buffer beta(base_ + at_.beta, tokens_), pairs(base_ + to, few_ - 1, tokens_, few_);
   if (const float* wholes = gates_.wholes()) {
+    int32_t seen = gates_.seen();
     Buffer whole(wholes, K, tokens_ + 1, K);
-    call(*plan_.kernels.recurrence_pairs_keys, k, reading, beta, whole, pairs);
+    call(*plan_.kernels.recurrence_pairs_keys, k, reading, beta, whole, seen, pairs);
   } else {
     call(*plan_.kernels.recurrence_pairs, k, reading, beta, pairs);
-    gates_.weigh_pairs(base_ + at_.pairs, few_);
+    gates_.weigh_pairs(base_ + to, few_);
   }
-  reading_ = gates_.reading_at_once(reading_, few_);
-  const int64_t real = w_.problem().sizes.K, V = plan_.padded.V;
-  for (int64_t t = 0; t < few_; t += some)
-    for (int64_t x = columns_.first; x < columns_.first + columns_.count; x += across) {
-      Buffer rows(reading_.data + t * reading_.stride, real, some, reading_.stride), h(state + x, across, real, V),
-          has_these(has(0) + t * V + x, across, some, V);
-      call(*plan_.kernels.recurrence_reads, rows, h, has_these);
-    }
+  // what is no token takes nothing, not even of a NaN
+  std::fill(base_ + to + step_.rows * few_, base_ + to + tokens_ * few_, 0.f);
 }
 
 void TokenTiles::weigh(const Worker::Rows& queries, const Worker::Rows& factored, const float* z) const {
@@ -148,12 +158,17 @@ void TokenTiles::outputs(const Worker::Rows& queries, float* state, const float*
   Buffer v(values.data, across, few_, values.stride), out(rows_out, across, few_, stride);
   Buffer entering(state, across, K, d.V), leaving(after, across, K, d.V), moving(state, across, K, d.V);
   Buffer leaves(base_, 0), own(base_ + at_.own, few_), inv(base_ + at_.inv, few_);
-  Buffer following(reading_.data, K, few_, reading_.stride), has_these(base_, across, few_, d.V),
-      has_following(base_, across, few_, d.V), beta(base_ + at_.beta, few_),
-      pairs(base_ + at_.pairs, few_ - 1, few_, few_);
+  Buffer reading(reading_.data, K, few_, reading_.stride), beta(base_ + at_.beta, few_),
+      pairs(base_ + at_.pairs, few_ - 1, few_, few_), by_rows(base_ + at_.by_rows, few_ - 1, few_, few_),
+      b(added_.data, K, few_, added_.stride);
   const bool mild = gates_.mild();
+  // of what reads the state no tile is without a token: 0 times NaN is no 0; and a momentum moves on where there is
+  // none
+  const int64_t end = reads_state() ? (step_.rows + few_ - 1) / few_ * few_
+                      : moves()     ? step_.rows / few_ * few_
+                                    : tokens_;
   const auto tile = [&](int64_t t, int64_t x) {
-    const float* factors = gates_.leaves(t + few_);
+    const float* factors = gates_.leaves(t + few_ < end ? t + few_ : tokens_);
     q.move_to(q_rows.data + t * q_rows.stride, K, few_);
     k.move_to(keys.data + t * keys.stride, K, few_);
     v.move_to(values.data + x + t * values.stride, across, few_);
@@ -165,21 +180,26 @@ void TokenTiles::outputs(const Worker::Rows& queries, float* state, const float*
     if (moves()) moving.move_to(plan_.momentum_of(state) + x, across, K);
     if (!mild) a.move_to(steps.data + t * d.K, K, few_);
     if (lag_ == 1) own.move_to(base_ + at_.own + t, few_);
-    if (corrects()) {
-      // past the last tile what the state has is asked for again, by whoever begins there
-      const int64_t ahead = t + few_ < tokens_ ? t + few_ : t;
-      following.move_to(reading_.data + ahead * reading_.stride, K, few_);
-      has_these.move_to(has(t) + x, across, few_);
-      has_following.move_to(has(t + few_) + x, across, few_);
-      beta.move_to(base_ + at_.beta + t, few_);
+    if (reads_state()) {
+      reading.move_to(reading_.data + t * reading_.stride, K, few_);
+      if (corrects()) {
+        beta.move_to(base_ + at_.beta + t, few_);
+      } else {
+        b.move_to(added_.data + t * added_.stride, K, few_);
+        by_rows.move_to(base_ + at_.by_rows + t * few_, few_ - 1, few_);
+      }
       pairs.move_to(base_ + at_.pairs + t * few_, few_ - 1, few_);
     }
     if (moves())
       call(*kernel_, q, k, v, inv, entering, moving, moved_.kept, moved_.taken, out, leaving, moving);
     else if (corrects() && mild)
-      call(*kernel_, q, k, v, leaves, inv, entering, following, has_these, beta, pairs, out, has_following, leaving);
+      call(*kernel_, q, k, v, leaves, inv, entering, reading, beta, pairs, out, leaving);
     else if (corrects())
-      call(*kernel_, q, k, v, leaves, inv, entering, following, has_these, beta, pairs, a, out, has_following, leaving);
+      call(*kernel_, q, k, v, leaves, inv, entering, reading, a, beta, pairs, out, leaving);
+    else if (reads_state() && mild)
+      call(*kernel_, q, k, v, leaves, inv, entering, reading, b, pairs, by_rows, out, leaving);
+    else if (reads_state())
+      call(*kernel_, q, k, v, leaves, inv, entering, reading, a, b, pairs, by_rows, out, leaving);
     else if (lag_ == 1 && mild)
       call(*kernel_, q, k, v, leaves, inv, entering, own, out, leaving);
     else if (lag_ == 1)
@@ -189,13 +209,11 @@ void TokenTiles::outputs(const Worker::Rows& queries, float* state, const float*
     else
       call(*kernel_, q, k, v, leaves, inv, entering, a, out, leaving);
   };
-  // a momentum moves on where there is no token
-  const int64_t whole = moves() ? step_.rows / few_ * few_ : tokens_;
-  each_tile(few_, 0, whole, between, tile);
-  if (moves() && whole < step_.rows) {
+  each_tile(few_, 0, end, between, tile);
+  if (moves() && end < step_.rows) {
     few_ = 1;
     kernel_ = plan_.kernels.recurrence_one;
-    each_tile(1, whole, step_.rows, between, tile);
+    each_tile(1, end, step_.rows, between, tile);
   }
   if (plan_.meaning.variant->steps()) {
     const int64_t value_head = Group{w_.problem().sizes, plan_.meaning.tiled()}.state_of(head);
@@ -251,7 +269,7 @@ void recur(Worker& w, const Sequence& s, const Unit& unit, const Columns& column
   for (int64_t value = 0; value < group.values(); value++) {
     const int64_t value_head = group.head(sizes.HV, key_head, value);
     float* state = w.state(carried, value);
-    tokens.take(chunk, value_head, keys, chunk.values(now, value_head), before, state);
+    tokens.take(chunk, value_head, keys, chunk.values(now, value_head), before);
     if (!outputs) tokens.carry(state, ask);
     for (int64_t l = 0, left = group.outputs() / group.values(); outputs && l < group.outputs(); l++) {
       if (group.value_of(l) != value) continue;

@@ -12,24 +12,22 @@ class TokenTiles {
   // Of a worker's scratch; none where nothing is computed so.
   static int64_t floats(const Plan& plan);
 
-  // Of one state head: its gates, if any, mapped keys, values, and the state that enters. `before` as Chunk::fill_gate
-  // has it.
-  void take(const Chunk& chunk, int64_t head, const Worker::Rows& keys, const Worker::Rows& values, float before,
-            const float* state);
+  // Of one state head: its gates, if any, mapped keys, and values. `before` as Chunk::fill_gate has it.
+  void take(const Chunk& chunk, int64_t head, const Worker::Rows& keys, const Worker::Rows& values, float before);
   // Outputs of mapped queries, into the rows of an output head, from the state and the sum of keys that enter; and, of
   // the last queries of a state, the state that leaves. `between` as in in_blocks_of_keys().
   template <typename Between>
   void outputs(const Worker::Rows& queries, float* state, const float* z, bool last, int64_t head, Between between);
   // The sum of keys that leaves, as the last outputs() found it.
   void advance_z(float* z) const;
-  // The same without outputs, to the bit, where nothing corrects: the state, and the sum of keys.
+  // The same without outputs, to the bit, where no token reads the state: the state, and the sum of keys.
   template <typename Between>
   void carry(float* state, Between between) const;
   void carry_z(float* z) const;
 
  private:
   struct Parts {  // of the scratch
-    int64_t z, own, inv, state, beta, pairs, has, floats;
+    int64_t z, own, inv, state, beta, pairs, by_rows, reads, adds, floats;
   };
   static Parts parts(const Plan& plan);
   // What queries, with the factors of their gates, divide by, and what their own tokens' keys give to them.
@@ -37,11 +35,12 @@ class TokenTiles {
   // visit(t, x) for tiles of so many of the tokens [begin, end), from token t and column x on; before each `between`.
   template <typename Between, typename Visit>
   void each_tile(int64_t few, int64_t begin, int64_t end, Between between, Visit visit) const;
-  // Of the delta rule: what tokens of a tile take from one another, and what the state has for the first tile's keys.
-  void correct(int64_t head, const float* state);
-  // What the state has for the keys of the tile that begins with token t.
-  float* has(int64_t t) const { return base_ + at_.has + t / few_ % 2 * few_ * plan_.padded.V; }
+  // Of tokens that read the state: what those of a tile take from one another.
+  void correct(int64_t head);
+  void exchange(int64_t head);
+  void pair_up(const Worker::Rows& added, int64_t to) const;
   bool corrects() const { return plan_.meaning.variant->corrects(); }
+  bool reads_state() const { return plan_.meaning.variant->reads_state(); }
   bool moves() const { return plan_.meaning.variant->moves(); }
 
   Worker& w_;
@@ -57,7 +56,7 @@ class TokenTiles {
   const Entry* kernel_ = nullptr;
   int64_t few_ = 0;  // tokens of its tile
   Moved moved_{};    // of a state with a momentum
-  Worker::Rows reading_{};
+  Worker::Rows reading_{}, added_{};
 };
 
 // One step of a walk.

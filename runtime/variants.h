@@ -45,9 +45,9 @@ struct Variant {
   bool adapts() const { return moves() && !(inputs >> LATHE_DECAY & 1); }
   // What a row reads of the state, A, another one, B, adds to it.
   bool rank_one() const { return (inputs >> LATHE_A & 1) != 0; }
-  bool walks() const { return rank_one() || adapts(); }  // no kernel has a chunk of tokens: they come one by one
+  bool reads_state() const { return corrects() || rank_one(); }  // what a token adds hangs on the state before it
   bool has_normaliser() const { return !corrects() && !rank_one(); }
-  bool has_gradient() const { return !walks(); }
+  bool has_gradient() const { return !rank_one() && !adapts(); }
   bool keyed() const { return transition == "gate_key"; }  // a gate for each key dimension
 };
 

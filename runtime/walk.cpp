@@ -3,7 +3,6 @@
 #include "walk.h"
 
 #include "adaptive.h"
-#include "key_gates.h"
 
 namespace lathe {
 
@@ -11,73 +10,16 @@ namespace {
 
 const float* row(const Worker::Rows& rows, int64_t i) { return rows.data + i * rows.stride; }
 
-// What the tokens of a chunk take of one state and give to it.
-class RankOne {
- public:
-  RankOne(Worker& worker, const Sequence& s, const Step& step, int64_t head) : w_(worker), step_(step) {
-    const Plan& plan = w_.plan();
-    const int64_t K = plan.padded.K, tile = plan.padded.C * K;
-    const Tensor& gate = w_.problem()[LATHE_GATE];
-    const Worker::Rows gates =
-        key_gate_rows(w_, gate.at(s.batch, s.token(step.t), head), gate.stride[1], step.rows, w_.key_gates());
-    Buffer g(gates.data, K, step.rows, gates.stride), left(w_.key_gates(), K, step.rows, K);
-    call(*plan.kernels.exponentials, g, left);
-    left_ = {w_.key_gates(), K};
-    a_ = w_.unmapped(LATHE_A, step, s, head, K, w_.key_gates() + tile);
-    b_ = w_.unmapped(LATHE_B, step, s, head, K, w_.key_gates() + 2 * tile);
-  }
-
-  // The products of queries with keys and with B.
-  void meet(const Worker::Rows& queries, const Worker::Rows& keys) {
-    dots(queries, keys, w_.inv());
-    dots(queries, b_, w_.inv() + step_.rows);
-  }
-
-  // Token i: what its query reads of the state that it leaves.
-  void take(int64_t i, const TokenRows& token, float* state, float, float* out) const {
-    const Plan& plan = w_.plan();
-    const int64_t K = w_.problem().sizes.K, V = plan.padded.V;
-    float qk = w_.inv()[i], qb = w_.inv()[step_.rows + i];
-    Buffer q(token.q, K), k(token.k, K), v(token.v, V), h(state, V, K, V);
-    Buffer left(row(left_, i), K), a(row(a_, i), K), b(row(b_, i), K), read(w_.kt(), V), o(out, V);
-    call(*plan.kernels.decode_rank_one, q, k, v, h, left, a, b, qk, qb, read, o, h);
-  }
-
- private:
-  void dots(const Worker::Rows& x_rows, const Worker::Rows& y_rows, float* to) const {
-    const int64_t K = w_.plan().padded.K, n = step_.rows;
-    Buffer x(x_rows.data, K, n, x_rows.stride), y(y_rows.data, K, n, y_rows.stride), sums(to, n);
-    call(*w_.plan().kernels.row_dots, x, y, sums);
-  }
-
-  Worker& w_;
-  const Step& step_;
-  Worker::Rows left_, a_, b_;
-};
-
-// The same where a momentum adapts to them.
-class Adaptive {
- public:
-  Adaptive(Worker& worker, const Sequence&, const Step&, int64_t head) : w_(worker), head_(head) {}
-
-  void meet(const Worker::Rows&, const Worker::Rows&) {}
-
-  void take(int64_t, const TokenRows& token, float* state, float inv, float* out) const {
-    const Plan& plan = w_.plan();
-    float* momentum = plan.momentum_of(state);
-    const MovedState of{state, momentum, state, momentum, plan.padded.V};
-    move(plan, w_.problem().sizes.K, token, of, moved_by_token(w_, head_, token, last_token(plan, state), of), inv,
-         out);
-    keep_last(w_, token, state);
-  }
-
- private:
-  Worker& w_;
-  int64_t head_;
-};
+// Token i of a chunk: what its query reads of the state that it leaves.
+void take(Worker& w, int64_t head, const TokenRows& token, float* state, float inv, float* out) {
+  const Plan& plan = w.plan();
+  float* momentum = plan.momentum_of(state);
+  const MovedState of{state, momentum, state, momentum, plan.padded.V};
+  move(plan, w.problem().sizes.K, token, of, moved_by_token(w, head, token, last_token(plan, state), of), inv, out);
+  keep_last(w, token, state);
+}
 
 // The output heads of one state, and where their rows of a chunk go: the caller's own where kernels can write them.
-template <typename Tokens>
 void walk_state(Worker& w, const Sequence& s, const Step& step, int64_t key_head, int64_t value,
                 const Worker::Rows& keys, const Worker::Rows& sums) {
   const Plan& plan = w.plan();
@@ -87,7 +29,7 @@ void walk_state(Worker& w, const Sequence& s, const Step& step, int64_t key_head
   const Tensor& o = p[LATHE_O];
   const bool direct = o.storage == Storage::kF32 && p.sizes.V == d.V;
   float* state = w.state(static_cast<size_t>(step.head), value);
-  Tokens tokens(w, s, step, group.head(p.sizes.state_heads(), key_head, value));
+  const int64_t state_head = group.head(p.sizes.state_heads(), key_head, value);
   const Worker::Rows values = w.values(s, step.t, step.rows, group.head(p.sizes.HV, key_head, value), w.v());
   const auto each_output = [&](auto visit) {
     int64_t n = 0;
@@ -107,12 +49,11 @@ void walk_state(Worker& w, const Sequence& s, const Step& step, int64_t key_head
       w.widen(Storage::kF32, reinterpret_cast<const char*>(queries.data), queries.stride, step.rows, d.K, room, d.K);
     if (plan.meaning.normalise()) w.denominators(queries, sums, d.K, step.rows, w.inv() + n * d.C);
   });
-  tokens.meet(first, keys);
   for (int64_t i = 0; i < step.rows; i++)
     each_output([&](int64_t l, int64_t n) {
       float* out = direct ? o.floats(s.batch, s.token(step.t + i), head_of(l)) : w.o() + (n * d.C + i) * d.V;
       float inv = plan.meaning.normalise() ? w.inv()[n * d.C + i] : 1;
-      if (n == 0) return tokens.take(i, {row(first, i), row(keys, i), row(values, i)}, state, inv, out);
+      if (n == 0) return take(w, state_head, {row(first, i), row(keys, i), row(values, i)}, state, inv, out);
       Buffer q(w.q() + (n * d.C + i) * d.K, p.sizes.K), h(state, d.V, p.sizes.K, d.V), more(out, d.V);
       call(*plan.kernels.recall, q, h, inv, more);
     });
@@ -126,7 +67,6 @@ void walk_state(Worker& w, const Sequence& s, const Step& step, int64_t key_head
 
 void walk_tokens(Worker& w, const Sequence& s, const Unit& unit) {
   const Group group{w.problem().sizes, w.plan().meaning.tiled()};
-  const auto walk_one = w.plan().meaning.variant->adapts() ? walk_state<Adaptive> : walk_state<RankOne>;
   w.load(s, unit);
   walk_chunks(0, s.queries, w.plan().padded.C, unit.heads, [&](const Step& step, const Step&) {
     const int64_t key_head = unit.head + step.head;
@@ -134,7 +74,7 @@ void walk_tokens(Worker& w, const Sequence& s, const Unit& unit) {
     const Worker::Rows sums = w.plan().meaning.normalise()
                                   ? sums_of_keys(w, keys, step.rows, w.z(static_cast<size_t>(step.head)))
                                   : Worker::Rows{};
-    for (int64_t value = 0; value < group.values(); value++) walk_one(w, s, step, key_head, value, keys, sums);
+    for (int64_t value = 0; value < group.values(); value++) walk_state(w, s, step, key_head, value, keys, sums);
   });
   w.save(s, unit);
 }

@@ -202,8 +202,7 @@ Worker::Rows Worker::rows_at(uint32_t role, const char* from, const Step& step, 
   // where keys have gates, kernels make rows of their own of them, and of values where those are corrected; and where
   // tokens are walked, each row is read once
   const Variant& variant = *plan_.meaning.variant;
-  const bool walks = variant.walks(),
-             far = role == LATHE_V ? variant.corrects() || walks : variant.keyed() || walks || mixes(role);
+  const bool far = variant.adapts() || (role == LATHE_V ? variant.reads_state() : variant.keyed() || mixes(role));
   if (in_place(x, step.rows, width, far)) return {reinterpret_cast<const float*>(from), s.step * x.stride[1]};
   return {copy(x.storage, from, s.step * x.stride[1], step.rows, x.shape[3], to, width, plan_.padded.C), width};
 }

@@ -247,6 +247,11 @@ struct Roles {
         across(f.update(s).reorder(f.args()[0], pair[0], pair[1]).unroll(pair[0]).unroll(pair[1]), f.args()[0]);
       }
     });
+    each(Role::read_first, [&](Func f) {
+      const Var x = f.args()[0], token = f.args()[1];
+      in_registers(f);
+      across(f.update().reorder(x, token, f.rvars(0)[0]).unroll(token), x);
+    });
     Func first;  // of those that take part in the loop
     each(Role::met, [&](Func f) {
       const Var x = f.args()[0], token = f.args()[1];

@@ -70,7 +70,8 @@ Space cpu_space(const Instance& instance, const std::string& target) {
     const std::string tokens = "tokens of a register tile", vectors_across = "vectors across it";
     const int few = wide ? 4 : 2;
     // those that no sweep has an oracle for
-    for (const char* name : {"_delta", "_delta_keys", "_momentum", "_momentum_one", "_reads", "_state"})
+    for (const char* name :
+         {"_delta", "_delta_keys", "_momentum", "_momentum_one", "_rank_one", "_rank_one_keys", "_state"})
       if (instance.kernel == std::string("recurrence") + name) {
         s.knobs.push_back({"row_tile", few, {few}, tokens});
         s.knobs.push_back({"column_vectors", 2, {2}, vectors_across});
