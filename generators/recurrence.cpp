@@ -242,9 +242,9 @@ LATHE_KERNEL(recurrence_delta_keys, broadcast) { correct(kernel, true); }
 
 namespace {
 
-// pairs(n - 1, C): what token i takes, by beta, of what the token j + 1 before it adds: k(K, C), reading(K, C),
-// beta(C). Rows may be without the powers of two of their gates, whose sums whole(K, C + 1) are then, of which a token
-// reads what is left after `seen`, 1 or, before its own gate, 0.
+// pairs(n - 1, C): what token i takes, by beta, of what the token j + 1 before it, of its tile, adds: k(K, C),
+// reading(K, C), beta(C). Rows may be without the powers of two of their gates, whose sums whole(K, C + 1) are then, of
+// which a token reads what is left after `seen`, 1 or, before its own gate, 0.
 void pair_up(Kernel& kernel, bool keyed) {
   constexpr int lanes = 16;
   auto k = kernel.buffer("k"), reading = kernel.buffer("reading"), beta = kernel.buffer("beta", 1);
@@ -269,7 +269,12 @@ void pair_up(Kernel& kernel, bool keyed) {
     kernel.label(Role::few_lanes, halves);
     sum = halves;
   }
-  pairs(j, i) = beta(i) * sum(0, j, i);
+  const int few = kernel.grain();
+  RDom pair(0, few - 1, 0, few, 0, k.dim(1).extent() / few, "pair");
+  pair.where(pair.x < pair.y);
+  const Expr row = pair.z * few + pair.y;
+  pairs(j, i) = undef<float>();
+  pairs(pair.x, row) = beta(row) * sum(0, pair.x, row);
   kernel.output(Role::pair, pairs);
 }
 

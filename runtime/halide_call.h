@@ -3,6 +3,7 @@
 
 #include <HalideRuntime.h>
 
+#include <array>
 #include <cstdint>
 
 #include "registry.h"
@@ -52,5 +53,19 @@ void call(const Entry& entry, Args&&... args) {
   void* argv[] = {address_of(args)...};
   entry.call(argv);
 }
+
+// What a kernel takes, in its order, where it is called again and again with buffers that move.
+class Arguments {
+ public:
+  template <typename... Args>
+  void add(Args&... args) {
+    for (void* address : {address_of(args)...}) argv_[n_++] = address;
+  }
+  void call(const Entry& entry) { entry.call(argv_.data()); }
+
+ private:
+  std::array<void*, 20> argv_;
+  size_t n_ = 0;
+};
 
 }  // namespace lathe

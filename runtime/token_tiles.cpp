@@ -56,7 +56,7 @@ void TokenTiles::take(const Chunk& chunk, int64_t head, const Worker::Rows& keys
   kernel_ = mild ? plan_.kernels.recurrence : plan_.kernels.recurrence_keys;
   few_ = kernel_->row_grain;
   if (corrects()) correct(head);
-  if (plan_.meaning.variant->rank_one()) exchange(head);
+  if (exchanges()) exchange(head);
   if (moves()) moved_ = moved_by_decay(plan_, w_.problem(), head);
 }
 
@@ -125,18 +125,20 @@ void TokenTiles::weigh(const Worker::Rows& queries, const Worker::Rows& factored
     for (int64_t t = 0; t < tokens_; t++) inv[t] *= by[t];
 }
 
-template <typename Between, typename Visit>
-void TokenTiles::each_tile(int64_t few, int64_t begin, int64_t end, Between between, Visit visit) const {
+template <typename Between, typename Tokens, typename Visit>
+void TokenTiles::each_tile(int64_t few, int64_t begin, int64_t end, Between between, Tokens tokens, Visit visit) const {
   const int64_t across = kernel_->value_grain, last = columns_.first + columns_.count;
   const int64_t side = std::max<int64_t>(kStretchOfState / (plan_.padded.K * across * 4), 1) * across;
   const int64_t parts = columns_.count / across * ((end - begin) / few);
   int64_t part = 0;
   for (int64_t left = columns_.first; left < last; left += side)
-    for (int64_t t = begin; t < end; t += few)
+    for (int64_t t = begin; t < end; t += few) {
+      tokens(t);
       for (int64_t x = left; x < std::min(left + side, last); x += across) {
         between(part++, parts);
         visit(t, x);
       }
+    }
 }
 
 template <typename Between>
@@ -167,53 +169,46 @@ void TokenTiles::outputs(const Worker::Rows& queries, float* state, const float*
   const int64_t end = reads_state() ? (step_.rows + few_ - 1) / few_ * few_
                       : moves()     ? step_.rows / few_ * few_
                                     : tokens_;
-  const auto tile = [&](int64_t t, int64_t x) {
+  Arguments args;
+  args.add(q, k, v);
+  if (!moves()) args.add(leaves);
+  args.add(inv, entering);
+  if (moves()) args.add(moving, moved_.kept, moved_.taken);
+  if (reads_state()) args.add(reading);
+  if (!mild) args.add(a);
+  if (corrects()) args.add(beta, pairs);
+  if (exchanges()) args.add(b, pairs, by_rows);
+  if (lag_ == 1) args.add(own);
+  args.add(out, leaving);
+  if (moves()) args.add(moving);
+  const auto tokens = [&](int64_t t) {
     const float* factors = gates_.leaves(t + few_ < end ? t + few_ : tokens_);
+    leaves.move_to(factors ? factors : base_, factors ? K : 0);
     q.move_to(q_rows.data + t * q_rows.stride, K, few_);
     k.move_to(keys.data + t * keys.stride, K, few_);
-    v.move_to(values.data + x + t * values.stride, across, few_);
-    leaves.move_to(factors ? factors : base_, factors ? K : 0);
     inv.move_to(base_ + at_.inv + t, few_);
+    if (!mild) a.move_to(steps.data + t * d.K, K, few_);
+    if (lag_ == 1) own.move_to(base_ + at_.own + t, few_);
+    if (!reads_state()) return;
+    reading.move_to(reading_.data + t * reading_.stride, K, few_);
+    beta.move_to(base_ + at_.beta + t, few_);
+    pairs.move_to(base_ + at_.pairs + t * few_, few_ - 1, few_);
+    b.move_to(added_.data + t * added_.stride, K, few_);
+    by_rows.move_to(base_ + at_.by_rows + t * few_, few_ - 1, few_);
+  };
+  const auto tile = [&](int64_t t, int64_t x) {
+    v.move_to(values.data + x + t * values.stride, across, few_);
     entering.move_to((t == 0 ? state : after) + x, across, K);
     leaving.move_to(after + x, across, K);
     out.move_to(rows_out + x + t * stride, across, few_);
     if (moves()) moving.move_to(plan_.momentum_of(state) + x, across, K);
-    if (!mild) a.move_to(steps.data + t * d.K, K, few_);
-    if (lag_ == 1) own.move_to(base_ + at_.own + t, few_);
-    if (reads_state()) {
-      reading.move_to(reading_.data + t * reading_.stride, K, few_);
-      if (corrects()) {
-        beta.move_to(base_ + at_.beta + t, few_);
-      } else {
-        b.move_to(added_.data + t * added_.stride, K, few_);
-        by_rows.move_to(base_ + at_.by_rows + t * few_, few_ - 1, few_);
-      }
-      pairs.move_to(base_ + at_.pairs + t * few_, few_ - 1, few_);
-    }
-    if (moves())
-      call(*kernel_, q, k, v, inv, entering, moving, moved_.kept, moved_.taken, out, leaving, moving);
-    else if (corrects() && mild)
-      call(*kernel_, q, k, v, leaves, inv, entering, reading, beta, pairs, out, leaving);
-    else if (corrects())
-      call(*kernel_, q, k, v, leaves, inv, entering, reading, a, beta, pairs, out, leaving);
-    else if (reads_state() && mild)
-      call(*kernel_, q, k, v, leaves, inv, entering, reading, b, pairs, by_rows, out, leaving);
-    else if (reads_state())
-      call(*kernel_, q, k, v, leaves, inv, entering, reading, a, b, pairs, by_rows, out, leaving);
-    else if (lag_ == 1 && mild)
-      call(*kernel_, q, k, v, leaves, inv, entering, own, out, leaving);
-    else if (lag_ == 1)
-      call(*kernel_, q, k, v, leaves, inv, entering, a, own, out, leaving);
-    else if (mild)
-      call(*kernel_, q, k, v, leaves, inv, entering, out, leaving);
-    else
-      call(*kernel_, q, k, v, leaves, inv, entering, a, out, leaving);
+    args.call(*kernel_);
   };
-  each_tile(few_, 0, end, between, tile);
+  each_tile(few_, 0, end, between, tokens, tile);
   if (moves() && end < step_.rows) {
     few_ = 1;
     kernel_ = plan_.kernels.recurrence_one;
-    each_tile(1, end, step_.rows, between, tile);
+    each_tile(1, end, step_.rows, between, tokens, tile);
   }
   if (plan_.meaning.variant->steps()) {
     const int64_t value_head = Group{w_.problem().sizes, plan_.meaning.tiled()}.state_of(head);
@@ -231,7 +226,8 @@ void TokenTiles::carry(float* state, Between between) const {
   const int64_t real = w_.problem().sizes.K, K = plan_.padded.K, V = plan_.padded.V, across = kernel.value_grain,
                 few = kernel.row_grain;
   const Worker::Rows keys = gates_.keys(), values = gates_.values(), steps = gates_.steps();
-  each_tile(few, 0, tokens_, between, [&](int64_t t, int64_t x) {
+  const auto anything = [](int64_t) {};
+  each_tile(few, 0, tokens_, between, anything, [&](int64_t t, int64_t x) {
     const float* factors = gates_.leaves(t + few);
     Buffer k(keys.data + t * keys.stride, real, few, keys.stride),
         leaves(factors ? factors : base_, factors ? real : 0);

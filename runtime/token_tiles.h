@@ -32,14 +32,16 @@ class TokenTiles {
   static Parts parts(const Plan& plan);
   // What queries, with the factors of their gates, divide by, and what their own tokens' keys give to them.
   void weigh(const Worker::Rows& queries, const Worker::Rows& factored, const float* z) const;
-  // visit(t, x) for tiles of so many of the tokens [begin, end), from token t and column x on; before each `between`.
-  template <typename Between, typename Visit>
-  void each_tile(int64_t few, int64_t begin, int64_t end, Between between, Visit visit) const;
+  // visit(t, x) for tiles of so many of the tokens [begin, end), from token t and column x on; before each `between`,
+  // and before those of other tokens than the last one tokens(t).
+  template <typename Between, typename Tokens, typename Visit>
+  void each_tile(int64_t few, int64_t begin, int64_t end, Between between, Tokens tokens, Visit visit) const;
   // Of tokens that read the state: what those of a tile take from one another.
   void correct(int64_t head);
   void exchange(int64_t head);
   void pair_up(const Worker::Rows& added, int64_t to) const;
   bool corrects() const { return plan_.meaning.variant->corrects(); }
+  bool exchanges() const { return plan_.meaning.variant->rank_one(); }
   bool reads_state() const { return plan_.meaning.variant->reads_state(); }
   bool moves() const { return plan_.meaning.variant->moves(); }
 

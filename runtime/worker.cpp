@@ -199,10 +199,11 @@ Worker::Rows Worker::unmapped(uint32_t role, const Step& step, const Sequence& s
 Worker::Rows Worker::rows_at(uint32_t role, const char* from, const Step& step, const Sequence& s, int64_t width,
                              float* to) {
   const Tensor& x = p_[role];
-  // where keys have gates, kernels make rows of their own of them, and of values where those are corrected; and where
-  // tokens are walked, each row is read once
+  // the recurrence reads rows a few at a time; where keys have gates, kernels make rows of their own of them, and of
+  // values where those are corrected; and where tokens are walked, each row is read once
   const Variant& variant = *plan_.meaning.variant;
-  const bool far = variant.adapts() || (role == LATHE_V ? variant.reads_state() : variant.keyed() || mixes(role));
+  const bool few = plan_.kernels.recurrence != nullptr || variant.adapts();
+  const bool far = few || (role == LATHE_V ? variant.corrects() : variant.keyed() || mixes(role));
   if (in_place(x, step.rows, width, far)) return {reinterpret_cast<const float*>(from), s.step * x.stride[1]};
   return {copy(x.storage, from, s.step * x.stride[1], step.rows, x.shape[3], to, width, plan_.padded.C), width};
 }

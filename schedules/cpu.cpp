@@ -296,8 +296,10 @@ struct Roles {
   }
 
   void token_pairs(Func f) const {
+    const auto pair = f.rvars(0);
+    f.update().unroll(pair[0]).unroll(pair[1]);
     each(Role::few_lanes, [&](Func g) {
-      g.compute_at(f, f.args()[0]).vectorize(g.args()[0]);
+      g.compute_at(f, pair[0]).vectorize(g.args()[0]);
       for (int s = 0; s < g.num_update_definitions(); s++) g.update(s).vectorize(g.args()[0]);
     });
   }

@@ -32,8 +32,6 @@ bool has_tiles(const std::string& kernel) {
                             "weighed_dots",
                             "peaks",
                             "recurrence_sums",
-                            "recurrence_pairs",
-                            "recurrence_pairs_keys",
                             "denominator_slopes",
                             "weigh_rows",
                             "add_rows",
@@ -70,8 +68,8 @@ Space cpu_space(const Instance& instance, const std::string& target) {
     const std::string tokens = "tokens of a register tile", vectors_across = "vectors across it";
     const int few = wide ? 4 : 2;
     // those that no sweep has an oracle for
-    for (const char* name :
-         {"_delta", "_delta_keys", "_momentum", "_momentum_one", "_rank_one", "_rank_one_keys", "_state"})
+    for (const char* name : {"_delta", "_delta_keys", "_momentum", "_momentum_one", "_pairs", "_pairs_keys",
+                             "_rank_one", "_rank_one_keys", "_state"})
       if (instance.kernel == std::string("recurrence") + name) {
         s.knobs.push_back({"row_tile", few, {few}, tokens});
         s.knobs.push_back({"column_vectors", 2, {2}, vectors_across});
