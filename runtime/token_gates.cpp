@@ -93,6 +93,8 @@ Worker::Rows TokenGates::reading_at_once(const Worker::Rows& reading, int64_t fe
       own[t * K + key] = reading.data[t * reading.stride + key] * all;
     }
   }
+  // what is no token reads nothing
+  std::fill(own + step_.rows * K, own + tokens_ * K, 0.f);
   return {own, K};
 }
 

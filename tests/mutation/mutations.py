@@ -86,6 +86,8 @@ MUTATIONS = [
     M("B with the gates of what reads", "runtime/token_gates.h", "factors(rows, -1, 1, at_.added)", "factors(rows, 1, 1, at_.added)"),
     M("what is no token finds a NaN", "runtime/token_gates.cpp",
       "std::fill(base_ + to + step_.rows * K, base_ + to + tokens_ * K, 0.f);", ""),
+    M("what is no token reads what was there", "runtime/token_gates.cpp",
+      "std::fill(own + step_.rows * K, own + tokens_ * K, 0.f);", ""),
     M("tiles without a token read a state", "runtime/token_tiles.cpp",
       "reads_state() ? (step_.rows + few_ - 1) / few_ * few_", "reads_state() ? tokens_"),
     M("a momentum that forgets all", "generators/recurrence.cpp", "kept * rest - k(row, token)", "0.f * kept * rest - k(row, token)"),
