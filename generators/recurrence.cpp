@@ -64,12 +64,17 @@ class FewTokens {
   Func states_{"states"};
 };
 
-// What a token makes of a row of the state, where each adds k^T x. A power of two is exact, so that the sum rounds as
-// where there is none.
+// What a token leaves of a row of the state, where it has gates. A power of two is exact, so that the sum that follows
+// rounds as where there is none.
+Expr left_by(const ImageParam& a, const Expr& row, const Expr& token, const Expr& rest) {
+  return a.defined() ? rounded_product(a(row, token), rest) : rest;
+}
+
+// What a token makes of a row of the state, where each adds k^T x.
 template <typename Added>
 auto adding(const ImageParam& k, const ImageParam& a, Added added) {
   return [=](const Expr& x, const Expr& row, const Expr& token, const Expr& rest) {
-    return (a.defined() ? rounded_product(a(row, token), rest) : rest) + k(row, token) * added(x, token);
+    return left_by(a, row, token, rest) + k(row, token) * added(x, token);
   };
 }
 
@@ -172,7 +177,7 @@ void exchange(Kernel& kernel, bool keyed) {
       });
   // both products before the state takes them: one sum for each token is what the next one waits for
   r.finish(kernel, [&](const Expr& x, const Expr& row, const Expr& token, const Expr& rest) {
-    return rounded_sum(keyed ? rounded_product(r.a(row, token), rest) : rest,
+    return rounded_sum(left_by(r.a, row, token, rest),
                        r.k(row, token) * r.v(x, token) + b(row, token) * found(x, token));
   });
 }

@@ -129,9 +129,11 @@ Kernels choose_kernels(const Meaning& meaning, const Sizes& sizes, const char* r
     k.gate_gradients = pick("gate_gradients", "");
     k.add_products = pick("add_products", "");
     k.gate_sums = pick("gate_sums", "");
+    k.exponentials = pick_step("exponentials");
+  }
+  if (keyed && !walks && !rank_one) {
     k.recall_more = pick("recall_more", "");
     k.update_keys = pick_step("update_keys");
-    k.exponentials = pick_step("exponentials");
   }
   if (meaning.variant->steps()) {
     k.softplus = pick("softplus", "");

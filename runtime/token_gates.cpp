@@ -53,7 +53,7 @@ TokenGates::TokenGates(Worker& worker, const Sequence& s, const Step& step, int6
       at_(parts(plan_)),
       base_(worker.token_gates()) {
   if (plan_.meaning.variant->keyed()) keyed_.emplace(worker);
-  if (gated_ || plan_.meaning.normalise()) std::fill_n(base_ + at_.ones, plan_.padded.K, 1.f);
+  if (plan_.meaning.normalise()) std::fill_n(base_ + at_.ones, plan_.padded.K, 1.f);
 }
 
 float TokenGates::peak_of(const Worker::Rows& rows, int64_t width) const {

@@ -29,7 +29,8 @@ TokenTiles::Parts TokenTiles::parts(const Plan& plan) {
   const bool rank_one = plan.meaning.variant->rank_one();
   const int64_t few = plan.meaning.variant->reads_state() ? plan.kernels.recurrence->row_grain : 0;
   p.beta = take(few > 0 ? d.C : 0);
-  for (int64_t* part : {&p.pairs, &p.by_rows}) *part = take(few * d.C);
+  p.pairs = take(few * d.C);
+  p.by_rows = take(rank_one ? few * d.C : 0);
   for (int64_t* part : {&p.reads, &p.adds}) *part = take(rank_one ? d.C * d.K : 0);
   p.floats = take.floats;
   return p;

@@ -58,7 +58,7 @@ MUTATIONS = [
     M("last keys of a state forgotten", "generators/recurrence.cpp",
       "few(tokens), key(0, h.dim(1).extent(), \"key\")", "few(tokens), key(0, h.dim(1).extent() / 8 * 8, \"key\")"),
     M("recurrence without gates", "generators/recurrence.cpp",
-      "(a.defined() ? rounded_product(a(row, token), rest) : rest)", "(a.defined() ? rest : rest)"),
+      "a.defined() ? rounded_product(a(row, token), rest) : rest", "a.defined() ? rest : rest"),
     M("recurrence reads its own token", "generators/recurrence.cpp", 
       "select(lags, states_(x, key, i), states_(x, key, i + 1))", "select(lags, states_(x, key, i + 1), states_(x, key, i + 1))"),
     M("a token's own key forgotten", "generators/recurrence.cpp", "own(tokens.i) * v(tokens.x, tokens.i)", "0.f * own(tokens.i) * v(tokens.x, tokens.i)"),
