@@ -5,6 +5,7 @@
 #include <Halide.h>
 
 #include <algorithm>
+#include <map>
 #include <set>
 #include <string>
 #include <utility>
@@ -67,9 +68,41 @@ class Kernel {
     return Halide::select(step < of.dim(1).extent(), step, 0);
   }
 
-  // Tokens of which a call takes exactly so many.
+  // Tokens of a tile. A call takes many tiles: see tile_loop.h.
   void take(int tokens) { taken_ = tokens; }
   int taken() const { return taken_; }
+  // A buffer that has something for each token of a tile, in its last dimension; one with a state's columns as well.
+  Halide::ImageParam tile(const std::string& name, int dims = 2) {
+    tiles_.emplace(name, dims - 1);
+    return buffer(name, dims);
+  }
+  Halide::ImageParam tile_of_values(const std::string& name) {
+    values_ = name;
+    columns_.insert(name);
+    return tile(name);
+  }
+  void output_tile(Role role, const Halide::Func& func) {
+    output(role, func);
+    tiles_.emplace(func.name(), func.dimensions() - 1);
+    if (func.dimensions() > 1) columns_.insert(func.name());
+  }
+  // A state that lies where that lay of which it is made.
+  void output_in_place(Role role, const Halide::Func& func, const Halide::ImageParam& entering) {
+    output(role, func);
+    in_place_.emplace(entering.name(), func.name());
+    if (!values_.empty()) columns_.insert(func.name());
+  }
+  // Memory that later calls will want: name(n, tile), where n addresses stand for kLinesAsked lines each, of which a
+  // row of the state asks for one line on average. Those of a tile that follow are asked for too, where rows are left.
+  void ask(const std::string& name) {
+    buffer(name, 2, Halide::UInt(64));
+    asked_ = name;
+  }
+  const std::map<std::string, int>& tiles() const { return tiles_; }  // by name, the dimension of tokens
+  const std::string& values() const { return values_; }
+  bool has_columns(const std::string& buffer) const { return columns_.contains(buffer); }
+  const std::map<std::string, std::string>& in_place() const { return in_place_; }  // what leaves, by what enters
+  const std::string& asked() const { return asked_; }
 
   // A tile with one column per token of the chunk: (token, row), rows one chunk apart.
   Halide::ImageParam columns(const std::string& name) {
@@ -180,6 +213,10 @@ class Kernel {
   std::vector<Halide::Func> outputs_;
   std::set<std::string> tokens_, turned_, summed_;
   std::string placed_;
+  std::map<std::string, int> tiles_;
+  std::map<std::string, std::string> in_place_;
+  std::set<std::string> columns_;
+  std::string values_, asked_;
 };
 
 // Kernels announce themselves; the build reads the same lines to know what to generate.

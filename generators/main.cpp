@@ -17,6 +17,7 @@
 #include "../schedules/schedule.h"
 #include "../schedules/spaces.h"
 #include "../schedules/targets.h"
+#include "../schedules/tile_loop.h"
 #include "../schedules/vectors.h"
 #include "autoschedulers.h"
 #include "compile_errors.h"
@@ -209,11 +210,13 @@ void generate(const Options& options) {
   }
   std::filesystem::create_directories(options.directory);
   // lowered once: a second time, functions of a device would have other names
-  const Halide::Module module =
-      Halide::Pipeline(kernel.outputs()).compile_to_module(kernel.arguments(), symbol, target);
+  Halide::Pipeline pipeline(kernel.outputs());
+  const Grains grains = family_of_row.grains(instance, choice.numbers, target);
+  loop_over_tiles(pipeline, kernel, grains.value);
+  const Halide::Module module = pipeline.compile_to_module(kernel.arguments(), symbol, target);
   (options.cubins.empty() ? module : with_cubins(module, options.cubins, options.cuda, stem)).compile(files);
   write_told(stem, told, module, options.problems);
-  write_entry(stem + ".inc", options, symbol, family_of_row.grains(instance, choice.numbers, target), choice);
+  write_entry(stem + ".inc", options, symbol, grains, choice);
 }
 
 nlohmann::json arguments_of(const Kernel& kernel) {

@@ -34,7 +34,7 @@ class FewTokens {
 
   template <typename After>
   FewTokens(Kernel& kernel, int tokens, const ImageParam& h, After after)
-      : few(tokens), key(0, h.dim(1).extent(), "key"), h_out(h.name() + "_out"), kernel_(kernel) {
+      : few(tokens), key(0, h.dim(1).extent(), "key"), h_out(h.name() + "_out"), kernel_(kernel), h_(h) {
     Var row("row");
     RDom token(0, few, "token");
     states_(x, row, i) = undef<float>();
@@ -45,6 +45,9 @@ class FewTokens {
     kernel_.label(Role::steps, states_);
     kernel_.take(few);
   }
+
+  // The state is what it was made of, in its place.
+  void leave() { kernel_.output_in_place(Role::walked, h_out, h_); }
 
   // After so many tokens.
   Expr state(const Expr& column, const Expr& row, const Expr& tokens) const { return states_(column, row, tokens); }
@@ -61,6 +64,7 @@ class FewTokens {
 
  private:
   Kernel& kernel_;
+  ImageParam h_;
   Func states_{"states"};
 };
 
@@ -78,32 +82,27 @@ auto adding(const ImageParam& k, const ImageParam& a, Added added) {
   };
 }
 
-void leave(Kernel& kernel, FewTokens& tokens, const ImageParam& left) {
-  RDom late(0, left.dim(0).extent(), "late");
-  tokens.h_out(tokens.x, late) *= left(late);
-  kernel.output(Role::walked, tokens.h_out);
-}
-
 // What each token reads of the state, by rows q: with its own part, or, lagging, before it.
 void read(Kernel& kernel, FewTokens& tokens, const Expr& begin, const ImageParam& q, const ImageParam& inv, bool lags) {
   Func o("o");
   const Func met = tokens.met(
       begin, [&](const Expr&, const Expr& key, const Expr& i) { return q(key, i); }, lags);
   o(tokens.x, tokens.i) = met(tokens.x, tokens.i) * inv(tokens.i);
-  kernel.output(Role::few_rows, o);
+  kernel.output_tile(Role::few_rows, o);
 }
 
 void recur(Kernel& kernel, bool keyed, bool before, bool reads = true) {
   ImageParam q, inv, a, own;
-  if (reads) q = kernel.buffer("q");
-  auto k = kernel.buffer("k"), v = kernel.buffer("v"), left = kernel.buffer("left", 1);
-  if (reads) inv = kernel.buffer("inv", 1);
+  if (reads) q = kernel.tile("q");
+  auto k = kernel.tile("k"), v = kernel.tile_of_values("v");
+  if (reads) inv = kernel.tile("inv", 1);
   auto h = kernel.buffer("h");
-  if (keyed) a = kernel.buffer("a");
-  if (before) own = kernel.buffer("own", 1);
+  if (keyed) a = kernel.tile("a");
+  if (before) own = kernel.tile("own", 1);
+  kernel.ask("coming");
   FewTokens tokens(kernel, kernel.grain(), h, adding(k, a, v));
   if (reads) read(kernel, tokens, before ? own(tokens.i) * v(tokens.x, tokens.i) : 0.f, q, inv, before);
-  leave(kernel, tokens, left);
+  tokens.leave();
 }
 
 // What the tokens of a tile find in the state that enters it, own(x, i), and then of each token before: step(so far, x,
@@ -125,17 +124,16 @@ Func in_turn(Kernel& kernel, const char* name, Own own, Step step) {
 // loop of its own. One loop with what the next tile's tokens have of it, so that each row is loaded once, is as fast
 // for the delta rule, and for two rows of each token slower by a fifth: sums then leave no registers to what is added.
 struct Readers {
-  ImageParam q, k, v, left, inv, h, reading, a;
+  ImageParam q, k, v, inv, h, reading, a;
   Func has{"has"};
   Readers(Kernel& kernel, bool keyed)
-      : q(kernel.buffer("q")),
-        k(kernel.buffer("k")),
-        v(kernel.buffer("v")),
-        left(kernel.buffer("left", 1)),
-        inv(kernel.buffer("inv", 1)),
+      : q(kernel.tile("q")),
+        k(kernel.tile("k")),
+        v(kernel.tile_of_values("v")),
+        inv(kernel.tile("inv", 1)),
         h(kernel.buffer("h")),
-        reading(kernel.buffer("reading")) {
-    if (keyed) a = kernel.buffer("a");
+        reading(kernel.tile("reading")) {
+    if (keyed) a = kernel.tile("a");
     Var x("x"), i("i");
     RDom key(0, h.dim(1).extent(), "key");
     has(x, i) = 0.f;
@@ -145,15 +143,16 @@ struct Readers {
 
   template <typename After>
   void finish(Kernel& kernel, After after) const {
+    kernel.ask("coming");
     FewTokens tokens(kernel, kernel.grain(), h, after);
     read(kernel, tokens, 0.f, q, inv, false);
-    leave(kernel, tokens, left);
+    tokens.leave();
   }
 };
 
 void correct(Kernel& kernel, bool keyed) {
   const Readers r(kernel, keyed);
-  auto beta = kernel.buffer("beta", 1), pairs = kernel.buffer("pairs");
+  auto beta = kernel.tile("beta", 1), pairs = kernel.tile("pairs");
   const Func added = in_turn(
       kernel, "added", [&](const Expr& x, const Expr& i) { return beta(i) * (r.v(x, i) - r.has(x, i)); },
       [&](const Expr& so_far, const Expr&, const Expr& i, const Expr& n, const Expr& earlier) {
@@ -164,7 +163,7 @@ void correct(Kernel& kernel, bool keyed) {
 
 void exchange(Kernel& kernel, bool keyed) {
   const Readers r(kernel, keyed);
-  auto b = kernel.buffer("b"), by_keys = kernel.buffer("by_keys"), by_rows = kernel.buffer("by_rows");
+  auto b = kernel.tile("b"), by_keys = kernel.tile("by_keys"), by_rows = kernel.tile("by_rows");
   const Func given = in_turn(
       kernel, "given", [&](const Expr& x, const Expr& i) { return r.has(x, i); },
       [&](const Expr& so_far, const Expr& x, const Expr& i, const Expr& n, const Expr&) {
@@ -188,8 +187,8 @@ void exchange(Kernel& kernel, bool keyed) {
 // two. q(K, n), k(K, n), a(K, n), left, own and the rows that queries see as above, n = kFewSums; h and h_out are z,
 // whose K numbers lie in rows of kLanes.
 LATHE_KERNEL(recurrence_sums, host) {
-  auto q = kernel.buffer("q"), k = kernel.buffer("k"), a = kernel.buffer("a"), left = kernel.buffer("left");
-  auto own = kernel.buffer("own", 1), h = kernel.buffer("h");
+  auto q = kernel.tile("q"), k = kernel.tile("k"), a = kernel.tile("a");
+  auto own = kernel.tile("own", 1), h = kernel.buffer("h");
   const Lag lag(kernel);
   const Denominator denominator(kernel);
   FewTokens tokens(kernel, kFewSums, h, [&](const Expr& x, const Expr& row, const Expr& token, const Expr& rest) {
@@ -200,13 +199,12 @@ LATHE_KERNEL(recurrence_sums, host) {
   const Func met = tokens.met(
       0.f, [&](const Expr& u, const Expr& row, const Expr& token) { return q(row * kLanes + u, token); }, lag.lags());
   Func sum("sum"), inv("inv");
-  RDom lane(0, kLanes, "lane"), late(0, left.dim(1).extent(), "late");
+  RDom lane(0, kLanes, "lane");
   sum(i) += met(lane, i);
   inv(i) = denominator.inverse(sum(i) + select(lag.lags(), own(i), 0.f));
-  tokens.h_out(x, late) *= left(x, late);
   kernel.label(Role::few_sums, sum);
-  kernel.output(Role::few_numbers, inv);
-  kernel.output(Role::walked, tokens.h_out);
+  kernel.output_tile(Role::few_numbers, inv);
+  tokens.leave();
 }
 
 LATHE_KERNEL(recurrence, host) { recur(kernel, false, false); }
@@ -220,27 +218,29 @@ LATHE_KERNEL(recurrence_state, broadcast) { recur(kernel, false, false, false); 
 namespace {
 
 // With a momentum p(V, K): P' = kept P - taken k^T v, S' = S - P'.
-void move(Kernel& kernel, int few) {
-  auto q = kernel.buffer("q"), k = kernel.buffer("k"), v = kernel.buffer("v"), inv = kernel.buffer("inv", 1);
+void move(Kernel& kernel) {
+  auto q = kernel.tile("q"), k = kernel.tile("k"), v = kernel.tile_of_values("v"), inv = kernel.tile("inv", 1);
   auto h = kernel.buffer("h"), p = kernel.buffer("p");
   auto kept = kernel.number<float>("kept"), taken = kernel.number<float>("taken");
+  kernel.ask("coming");
   p.dim(1).set_extent(h.dim(1).extent());  // or what is left of the longer one would be a loop of its own
-  const FewTokens momentum(kernel, few, p, [&](const Expr& x, const Expr& row, const Expr& token, const Expr& rest) {
-    return kept * rest - k(row, token) * (taken * v(x, token));
-  });
-  FewTokens tokens(kernel, few, h, [&](const Expr& x, const Expr& row, const Expr& token, const Expr& rest) {
+  FewTokens momentum(kernel, kernel.grain(), p,
+                     [&](const Expr& x, const Expr& row, const Expr& token, const Expr& rest) {
+                       return kept * rest - k(row, token) * (taken * v(x, token));
+                     });
+  FewTokens tokens(kernel, kernel.grain(), h, [&](const Expr& x, const Expr& row, const Expr& token, const Expr& rest) {
     return rest - momentum.state(x, row, token + 1);
   });
   read(kernel, tokens, 0.f, q, inv, false);
-  kernel.output(Role::walked, tokens.h_out);
-  kernel.output(Role::walked, momentum.h_out);
+  tokens.leave();
+  momentum.leave();
 }
 
 }  // namespace
 
-LATHE_KERNEL(recurrence_momentum, broadcast) { move(kernel, kernel.grain()); }
+LATHE_KERNEL(recurrence_momentum, broadcast) { move(kernel); }
 // For the last tokens of a sequence: a momentum moves on where there is none.
-LATHE_KERNEL(recurrence_momentum_one, broadcast) { move(kernel, 1); }
+LATHE_KERNEL(recurrence_momentum_one, broadcast) { move(kernel); }
 
 LATHE_KERNEL(recurrence_delta, broadcast) { correct(kernel, false); }
 LATHE_KERNEL(recurrence_delta_keys, broadcast) { correct(kernel, true); }

@@ -11,4 +11,7 @@ constexpr int kStretch = 64;
 // Tokens of a chunk that the recurrence's normaliser takes at once, and columns of the rows in which it has its sums.
 constexpr int kFewSums = 8, kLanes = 8;
 
+// Lines of a cache, of 64 bytes, for which one address stands where kernels ask for memory (Kernel::ask).
+constexpr int kLinesAsked = 4;
+
 }  // namespace lathe

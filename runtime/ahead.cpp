@@ -1,6 +1,14 @@
 #include "ahead.h"
 
+#include "../generators/stretch.h"
+
 namespace lathe {
+
+namespace {
+
+constexpr int64_t kLine = 64;
+
+}  // namespace
 
 Ahead::Ahead(const Worker& worker, const Sequence& s, const Step& coming, int64_t key_head,
              std::initializer_list<uint32_t> roles)
@@ -40,13 +48,30 @@ void Ahead::ask(int64_t part, int64_t parts) {
     for (int64_t i = asked_; i < end; i++, row += stream.stride)
       if (stream.written) {
 #pragma GCC unroll 4
-        for (int64_t b = 0; b < stream.bytes; b += 64) __builtin_prefetch(row + b, 1);
+        for (int64_t b = 0; b < stream.bytes; b += kLine) __builtin_prefetch(row + b, 1);
       } else {
 #pragma GCC unroll 4
-        for (int64_t b = 0; b < stream.bytes; b += 64) __builtin_prefetch(row + b);
+        for (int64_t b = 0; b < stream.bytes; b += kLine) __builtin_prefetch(row + b);
       }
   }
   asked_ = std::max(asked_, end);
+}
+
+int64_t Ahead::list(int64_t lists, int64_t width, int64_t room, uint64_t* to) const {
+  constexpr int64_t piece = kLinesAsked * kLine;
+  int64_t pieces = 0;
+  for (size_t n = 0; n < n_; n++) pieces += (streams_[n].bytes + piece - 1) / piece * rows_;
+  const int64_t each = (pieces + lists - 1) / lists;
+  if (each > width || lists * each + width > room || each == 0) return 0;
+  const uint64_t* const end = to + lists * each + width;
+  for (int64_t i = 0; i < rows_; i++)
+    for (size_t n = 0; n < n_; n++) {
+      const Stream& stream = streams_[n];
+      const auto row = reinterpret_cast<uint64_t>(stream.row + i * stream.stride);
+      for (int64_t b = 0; b < stream.bytes; b += piece) *to++ = row + static_cast<uint64_t>(b);
+    }
+  for (; to != end; to++) *to = to[-1];
+  return each;
 }
 
 }  // namespace lathe

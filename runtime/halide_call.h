@@ -26,6 +26,11 @@ class Buffer {
                 : storage == Storage::kF16 ? halide_type_t(halide_type_float, 16)
                                            : halide_type_t(halide_type_uint, 16);
   }
+  // Addresses, `width` in each row; a stride of 0 has one row serve for all.
+  Buffer(const uint64_t* data, int64_t width, int64_t rows, int64_t stride)
+      : Buffer(data, Storage::kF32, width, rows, stride) {
+    raw_.type = halide_type_t(halide_type_uint, 64);
+  }
   Buffer(const Buffer&) = delete;
   Buffer& operator=(const Buffer&) = delete;
   // The same buffer over other data.

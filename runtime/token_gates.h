@@ -42,6 +42,8 @@ class TokenGates {
   const float* bonus() const { return keyed_->sums().bonus; }
   // Nothing decays, or no token before the ones after which leaves() says so.
   bool mild() const { return waits_ > 0 || !gated_; }
+  // ... which is after so many; 0 where gates are not mild.
+  int64_t waits() const { return waits_; }
   // Rows by which a state is multiplied before each token, where gates are not mild.
   Worker::Rows steps() const { return {base_ + at_.steps, plan_.padded.K}; }
   // By what its rows are multiplied after so many tokens; null where by nothing.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "../generators/stretch.h"
 #include "ahead.h"
@@ -10,12 +11,11 @@ namespace lathe {
 
 namespace {
 
-// Tokens after which memory is asked for what comes next. A multiple of what every kernel takes.
+// A multiple of what every kernel takes.
 constexpr int64_t kAtOnce = kFewSums;
 
-// Columns of a state that its tiles take before the next tokens: as many as stay in the first-level cache. One tile may
-// then begin while another ends, where its successor must wait for that.
-constexpr int64_t kStretchOfState = int64_t{16} * 1024;
+// Addresses that the calls of a step ask for, at most.
+constexpr int64_t kMostAsked = 4096;
 
 }  // namespace
 
@@ -31,6 +31,7 @@ TokenTiles::Parts TokenTiles::parts(const Plan& plan) {
   p.beta = take(few > 0 ? d.C : 0);
   p.pairs = take(few * d.C);
   p.by_rows = take(rank_one ? few * d.C : 0);
+  p.asked = take(2 * std::max(kMostAsked, d.K / kLinesAsked + 1));
   for (int64_t* part : {&p.reads, &p.adds}) *part = take(rank_one ? d.C * d.K : 0);
   p.floats = take.floats;
   return p;
@@ -109,42 +110,55 @@ void TokenTiles::weigh(const Worker::Rows& queries, const Worker::Rows& factored
   } else {
     const Worker::Rows added = gates_.keys(), a = gates_.steps_of_sums();
     float eps = plan_.meaning.eps;
-    for (int64_t t = 0; t < tokens_; t += kFewSums) {
-      const float* factors = gates_.leaves_of_sums(t + kFewSums);
-      const auto rows = [&](const Worker::Rows& all) {
-        return Buffer(all.data + t * all.stride, K, kFewSums, all.stride);
-      };
-      const auto sums = [&](const float* of) { return Buffer(of, kLanes, K / kLanes, kLanes); };
-      Buffer q = rows(factored), k = rows(added), steps = rows(a),
-             leaves(factors ? factors : base_, kLanes, factors ? K / kLanes : 0, kLanes);
-      Buffer of_own(base_ + at_.own + t, kFewSums), over(inv + t, kFewSums), before = sums(t > 0 ? base_ + at_.z : z),
-                                                                             after = sums(base_ + at_.z);
-      call(*plan_.kernels.recurrence_sums, q, k, steps, leaves, of_own, before, lag, eps, at_least, over, after);
+    float* sum = base_ + at_.z;
+    std::copy_n(z, K, sum);
+    Buffer h(sum, kLanes, K / kLanes, kLanes);
+    for (int64_t t = 0, n; t < tokens_; t += n) {
+      n = stretch(t, tokens_);
+      const auto rows = [&](const Worker::Rows& all) { return Buffer(all.data + t * all.stride, K, n, all.stride); };
+      Buffer q = rows(factored), k = rows(added), steps = rows(a), of_own(base_ + at_.own + t, n),
+             over(inv + t, kFewSums);
+      call(*plan_.kernels.recurrence_sums, q, k, steps, of_own, h, lag, eps, at_least, over, h);
+      if (const float* factors = gates_.leaves_of_sums(t + n))
+        for (int64_t key = 0; key < K; key++) sum[key] *= factors[key];
     }
   }
   if (const float* by = gates_.outputs())
     for (int64_t t = 0; t < tokens_; t++) inv[t] *= by[t];
 }
 
-template <typename Between, typename Tokens, typename Visit>
-void TokenTiles::each_tile(int64_t few, int64_t begin, int64_t end, Between between, Tokens tokens, Visit visit) const {
-  const int64_t across = kernel_->value_grain, last = columns_.first + columns_.count;
-  const int64_t side = std::max<int64_t>(kStretchOfState / (plan_.padded.K * across * 4), 1) * across;
-  const int64_t parts = columns_.count / across * ((end - begin) / few);
-  int64_t part = 0;
-  for (int64_t left = columns_.first; left < last; left += side)
-    for (int64_t t = begin; t < end; t += few) {
-      tokens(t);
-      for (int64_t x = left; x < std::min(left + side, last); x += across) {
-        between(part++, parts);
-        visit(t, x);
-      }
-    }
+int64_t TokenTiles::stretch(int64_t t, int64_t end) const {
+  return gates_.waits() > 0 ? std::min(gates_.waits(), end - t) : end - t;
 }
 
-template <typename Between>
+template <typename Visit>
+void TokenTiles::each_call(const Entry& kernel, int64_t begin, int64_t end, Ahead*& ahead, Visit visit) const {
+  if (begin == end || columns_.count == 0) return;
+  const int64_t width = w_.problem().sizes.K / kLinesAsked, few = kernel.row_grain;
+  const int64_t across = columns_.count / kernel.value_grain, lists = across * ((end - begin) / few);
+  auto* addresses = reinterpret_cast<uint64_t*>(base_ + at_.asked);
+  Ahead* const wanted = std::exchange(ahead, nullptr);
+  const int64_t each = wanted ? wanted->list(lists, width, kMostAsked, addresses) : 0;
+  if (each == 0) std::fill_n(addresses, width + 1, reinterpret_cast<uint64_t>(addresses));
+  // the few rows of narrow heads are over before parts of this would pay
+  if (wanted && each == 0) wanted->ask(1, 1);
+  for (int64_t t = begin, n; t < end; t += n) {
+    n = stretch(t, end);
+    Buffer asked(addresses + (t - begin) / few * across * each, std::max<int64_t>(each, 1), across * (n / few), each);
+    visit(t, n, asked);
+  }
+}
+
+void TokenTiles::leave(float* state, int64_t tokens, int64_t end) const {
+  const float* factors = gates_.leaves(tokens < end ? tokens : tokens_);
+  if (!factors) return;
+  const int64_t K = w_.problem().sizes.K;
+  Buffer h(state + columns_.first, columns_.count, K, plan_.padded.V), by(factors, K);
+  call(*plan_.kernels.weigh_rows, h, by, h);
+}
+
 void TokenTiles::outputs(const Worker::Rows& queries, float* state, const float* z, bool last, int64_t head,
-                         Between between) {
+                         Ahead*& ahead) {
   const Padded& d = plan_.padded;
   const Tensor& o = w_.problem()[LATHE_O];
   const Worker::Rows q_rows = gates_.queries(queries);
@@ -155,62 +169,57 @@ void TokenTiles::outputs(const Worker::Rows& queries, float* state, const float*
   int64_t stride;
   float* rows_out = w_.output_rows(to, step_.rows, stride);
   // real keys only: zero times an infinite value is NaN
-  const int64_t K = w_.problem().sizes.K, across = kernel_->value_grain;
+  const int64_t K = w_.problem().sizes.K;
   const Worker::Rows keys = gates_.keys(), values = gates_.values(), steps = gates_.steps();
-  Buffer q(q_rows.data, K, few_, q_rows.stride), k(keys.data, K, few_, keys.stride), a(steps.data, K, few_, d.K);
-  Buffer v(values.data, across, few_, values.stride), out(rows_out, across, few_, stride);
-  Buffer entering(state, across, K, d.V), leaving(after, across, K, d.V), moving(state, across, K, d.V);
-  Buffer leaves(base_, 0), own(base_ + at_.own, few_), inv(base_ + at_.inv, few_);
-  Buffer reading(reading_.data, K, few_, reading_.stride), beta(base_ + at_.beta, few_),
-      pairs(base_ + at_.pairs, few_ - 1, few_, few_), by_rows(base_ + at_.by_rows, few_ - 1, few_, few_),
-      b(added_.data, K, few_, added_.stride);
-  const bool mild = gates_.mild();
+  // what other queries will read too stays as it is
+  for (int64_t key = 0; key < K && !last; key++)
+    std::copy_n(state + key * d.V + columns_.first, columns_.count, after + key * d.V + columns_.first);
+  const int64_t x = columns_.first, across = kernel_->value_grain;
+  Buffer q(q_rows.data, K, 0, q_rows.stride), k(keys.data, K, 0, keys.stride), a(steps.data, K, 0, steps.stride);
+  Buffer v(values.data, columns_.count, 0, values.stride), out(rows_out, across, few_, stride);
+  Buffer h(after + x, across, K, d.V), p(moves() ? plan_.momentum_of(state) + x : nullptr, across, K, d.V);
+  Buffer reading(reading_.data, K, 0, reading_.stride), b(added_.data, K, 0, added_.stride);
+  Buffer pairs(base_ + at_.pairs, few_ - 1, 0, few_), by_rows(base_ + at_.by_rows, few_ - 1, 0, few_);
+  Buffer inv(base_ + at_.inv, 0), own(base_ + at_.own, 0), beta(base_ + at_.beta, 0);
+  const auto take = [&](const Entry& kernel, int64_t t, int64_t n, Buffer& asked) {
+    const auto rows = [&](Buffer& all, const Worker::Rows& from) { all.move_to(from.data + t * from.stride, K, n); };
+    rows(q, q_rows);
+    rows(k, keys);
+    if (!gates_.mild()) rows(a, steps);
+    v.move_to(values.data + x + t * values.stride, columns_.count, n);
+    out.move_to(rows_out + x + t * stride, across, kernel.row_grain);
+    inv.move_to(base_ + at_.inv + t, n);
+    own.move_to(base_ + at_.own + t, n);
+    if (reads_state()) {
+      rows(reading, reading_);
+      rows(b, added_);
+      beta.move_to(base_ + at_.beta + t, n);
+      pairs.move_to(base_ + at_.pairs + t * few_, few_ - 1, n);
+      by_rows.move_to(base_ + at_.by_rows + t * few_, few_ - 1, n);
+    }
+    Arguments args;
+    args.add(q, k, v, inv, h);
+    if (moves()) args.add(p, moved_.kept, moved_.taken);
+    if (reads_state()) args.add(reading);
+    if (!gates_.mild()) args.add(a);
+    if (corrects()) args.add(beta, pairs);
+    if (exchanges()) args.add(b, pairs, by_rows);
+    if (lag_ == 1) args.add(own);
+    args.add(asked, out, h);
+    if (moves()) args.add(p);
+    args.call(kernel);
+  };
   // of what reads the state no tile is without a token: 0 times NaN is no 0; and a momentum moves on where there is
   // none
   const int64_t end = reads_state() ? (step_.rows + few_ - 1) / few_ * few_
                       : moves()     ? step_.rows / few_ * few_
                                     : tokens_;
-  Arguments args;
-  args.add(q, k, v);
-  if (!moves()) args.add(leaves);
-  args.add(inv, entering);
-  if (moves()) args.add(moving, moved_.kept, moved_.taken);
-  if (reads_state()) args.add(reading);
-  if (!mild) args.add(a);
-  if (corrects()) args.add(beta, pairs);
-  if (exchanges()) args.add(b, pairs, by_rows);
-  if (lag_ == 1) args.add(own);
-  args.add(out, leaving);
-  if (moves()) args.add(moving);
-  const auto tokens = [&](int64_t t) {
-    const float* factors = gates_.leaves(t + few_ < end ? t + few_ : tokens_);
-    leaves.move_to(factors ? factors : base_, factors ? K : 0);
-    q.move_to(q_rows.data + t * q_rows.stride, K, few_);
-    k.move_to(keys.data + t * keys.stride, K, few_);
-    inv.move_to(base_ + at_.inv + t, few_);
-    if (!mild) a.move_to(steps.data + t * d.K, K, few_);
-    if (lag_ == 1) own.move_to(base_ + at_.own + t, few_);
-    if (!reads_state()) return;
-    reading.move_to(reading_.data + t * reading_.stride, K, few_);
-    beta.move_to(base_ + at_.beta + t, few_);
-    pairs.move_to(base_ + at_.pairs + t * few_, few_ - 1, few_);
-    b.move_to(added_.data + t * added_.stride, K, few_);
-    by_rows.move_to(base_ + at_.by_rows + t * few_, few_ - 1, few_);
-  };
-  const auto tile = [&](int64_t t, int64_t x) {
-    v.move_to(values.data + x + t * values.stride, across, few_);
-    entering.move_to((t == 0 ? state : after) + x, across, K);
-    leaving.move_to(after + x, across, K);
-    out.move_to(rows_out + x + t * stride, across, few_);
-    if (moves()) moving.move_to(plan_.momentum_of(state) + x, across, K);
-    args.call(*kernel_);
-  };
-  each_tile(few_, 0, end, between, tokens, tile);
-  if (moves() && end < step_.rows) {
-    few_ = 1;
-    kernel_ = plan_.kernels.recurrence_one;
-    each_tile(1, end, step_.rows, between, tokens, tile);
-  }
+  each_call(*kernel_, 0, end, ahead, [&](int64_t t, int64_t n, Buffer& asked) {
+    take(*kernel_, t, n, asked);
+    leave(after, t + n, end);
+  });
+  if (const Entry* one = plan_.kernels.recurrence_one; one && end < step_.rows)
+    each_call(*one, end, step_.rows, ahead, [&](int64_t t, int64_t n, Buffer& asked) { take(*one, t, n, asked); });
   if (plan_.meaning.variant->steps()) {
     const int64_t value_head = Group{w_.problem().sizes, plan_.meaning.tiled()}.state_of(head);
     w_.finish(s_, step_.t, step_.rows, head, value_head, rows_out, stride, columns_);
@@ -220,26 +229,24 @@ void TokenTiles::outputs(const Worker::Rows& queries, float* state, const float*
 
 void TokenTiles::advance_z(float* z) const { std::memcpy(z, base_ + at_.z, static_cast<size_t>(plan_.padded.K) * 4); }
 
-template <typename Between>
-void TokenTiles::carry(float* state, Between between) const {
+void TokenTiles::carry(float* state, Ahead*& ahead) const {
   const bool mild = gates_.mild();
   const Entry& kernel = mild ? *plan_.kernels.recurrence_state : *plan_.kernels.recurrence_keys;
-  const int64_t real = w_.problem().sizes.K, K = plan_.padded.K, V = plan_.padded.V, across = kernel.value_grain,
-                few = kernel.row_grain;
+  const int64_t K = w_.problem().sizes.K, across = kernel.value_grain, few = kernel.row_grain;
   const Worker::Rows keys = gates_.keys(), values = gates_.values(), steps = gates_.steps();
-  const auto anything = [](int64_t) {};
-  each_tile(few, 0, tokens_, between, anything, [&](int64_t t, int64_t x) {
-    const float* factors = gates_.leaves(t + few);
-    Buffer k(keys.data + t * keys.stride, real, few, keys.stride),
-        leaves(factors ? factors : base_, factors ? real : 0);
-    Buffer v(values.data + x + t * values.stride, across, few, values.stride), h(state + x, across, real, V);
-    Buffer a(steps.data + t * K, real, few, K), any(base_ + at_.inv, few), nowhere(w_.o(), across, few, across);
+  each_call(kernel, 0, tokens_, ahead, [&](int64_t t, int64_t n, Buffer& asked) {
+    const int64_t x = columns_.first;
+    const auto rows = [&](const Worker::Rows& all) { return Buffer(all.data + t * all.stride, K, n, all.stride); };
+    Buffer k = rows(keys), v(values.data + x + t * values.stride, columns_.count, n, values.stride), a = rows(steps);
+    Buffer h(state + x, across, K, plan_.padded.V);
+    Buffer any(base_ + at_.inv, n), nowhere(w_.o(), across, few, plan_.padded.V);
     if (mild)
-      call(kernel, k, v, leaves, h, h);
+      call(kernel, k, v, h, asked, h);
     else if (lag_ == 1)
-      call(kernel, k, k, v, leaves, any, h, a, any, nowhere, h);
+      call(kernel, k, k, v, any, h, a, any, asked, nowhere, h);
     else
-      call(kernel, k, k, v, leaves, any, h, a, nowhere, h);
+      call(kernel, k, k, v, any, h, a, asked, nowhere, h);
+    leave(state, t + n, tokens_);
   });
 }
 
@@ -260,19 +267,18 @@ void recur(Worker& w, const Sequence& s, const Unit& unit, const Columns& column
 
   const float before = w.peak(carried);
   const Worker::Rows keys = chunk.keys(now, key_head, w.peak(carried));
-  Ahead ahead = Ahead::of_scan(w, s, next, unit.head + next.head, outputs);
-  const auto ask = [&](int64_t part, int64_t parts) { ahead.ask(part, parts); };
+  Ahead coming = Ahead::of_scan(w, s, next, unit.head + next.head, outputs), *ahead = &coming;
   MappedQueries queries(w, s, now);
   for (int64_t value = 0; value < group.values(); value++) {
     const int64_t value_head = group.head(sizes.HV, key_head, value);
     float* state = w.state(carried, value);
     tokens.take(chunk, value_head, keys, chunk.values(now, value_head), before);
-    if (!outputs) tokens.carry(state, ask);
+    if (!outputs) tokens.carry(state, ahead);
     for (int64_t l = 0, left = group.outputs() / group.values(); outputs && l < group.outputs(); l++) {
       if (group.value_of(l) != value) continue;
       const int64_t query_head = group.head(sizes.HQ, key_head, group.query_of(l));
       tokens.outputs(queries.of(query_head), state, w.z(carried), --left == 0,
-                     group.head(sizes.out_heads(), key_head, l), ask);
+                     group.head(sizes.out_heads(), key_head, l), ahead);
     }
   }
   if (!plan.meaning.normalise()) return;

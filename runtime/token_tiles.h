@@ -1,6 +1,7 @@
 // A chunk of tokens by the recurrence itself, as generators/recurrence.cpp has it.
 #pragma once
 
+#include "ahead.h"
 #include "token_gates.h"
 
 namespace lathe {
@@ -15,27 +16,30 @@ class TokenTiles {
   // Of one state head: its gates, if any, mapped keys, and values. `before` as Chunk::fill_gate has it.
   void take(const Chunk& chunk, int64_t head, const Worker::Rows& keys, const Worker::Rows& values, float before);
   // Outputs of mapped queries, into the rows of an output head, from the state and the sum of keys that enter; and, of
-  // the last queries of a state, the state that leaves. `between` as in in_blocks_of_keys().
-  template <typename Between>
-  void outputs(const Worker::Rows& queries, float* state, const float* z, bool last, int64_t head, Between between);
+  // the last queries of a state, the state that leaves.
+  // `ahead` is asked for meanwhile, and then null.
+  void outputs(const Worker::Rows& queries, float* state, const float* z, bool last, int64_t head, Ahead*& ahead);
   // The sum of keys that leaves, as the last outputs() found it.
   void advance_z(float* z) const;
   // The same without outputs, to the bit, where no token reads the state: the state, and the sum of keys.
-  template <typename Between>
-  void carry(float* state, Between between) const;
+  void carry(float* state, Ahead*& ahead) const;
   void carry_z(float* z) const;
 
  private:
   struct Parts {  // of the scratch
-    int64_t z, own, inv, state, beta, pairs, by_rows, reads, adds, floats;
+    int64_t z, own, inv, state, beta, pairs, by_rows, reads, adds, asked, floats;
   };
   static Parts parts(const Plan& plan);
   // What queries, with the factors of their gates, divide by, and what their own tokens' keys give to them.
   void weigh(const Worker::Rows& queries, const Worker::Rows& factored, const float* z) const;
-  // visit(t, x) for tiles of so many of the tokens [begin, end), from token t and column x on; before each `between`,
-  // and before those of other tokens than the last one tokens(t).
-  template <typename Between, typename Tokens, typename Visit>
-  void each_tile(int64_t few, int64_t begin, int64_t end, Between between, Tokens tokens, Visit visit) const;
+  // How many of the tokens [t, end) are taken before a state leaves by its gates.
+  int64_t stretch(int64_t t, int64_t end) const;
+  // visit(t, n, asked) for calls of a kernel, of n of the tokens [begin, end) from t on; `asked` is what they ask
+  // `ahead` for.
+  template <typename Visit>
+  void each_call(const Entry& kernel, int64_t begin, int64_t end, Ahead*& ahead, Visit visit) const;
+  // What gates leave of a state after so many tokens, `end` all of them.
+  void leave(float* state, int64_t tokens, int64_t end) const;
   // Of tokens that read the state: what those of a tile take from one another.
   void correct(int64_t head);
   void exchange(int64_t head);

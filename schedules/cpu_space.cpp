@@ -71,7 +71,8 @@ Space cpu_space(const Instance& instance, const std::string& target) {
     for (const char* name : {"_delta", "_delta_keys", "_momentum", "_momentum_one", "_pairs", "_pairs_keys",
                              "_rank_one", "_rank_one_keys", "_state"})
       if (instance.kernel == std::string("recurrence") + name) {
-        s.knobs.push_back({"row_tile", few, {few}, tokens});
+        const int taken = name == std::string("_momentum_one") ? 1 : few;
+        s.knobs.push_back({"row_tile", taken, {taken}, tokens});
         s.knobs.push_back({"column_vectors", 2, {2}, vectors_across});
         return s;
       }

@@ -180,8 +180,8 @@ std::vector<Wanted> state(const Tiles& t, const std::string&) {
 }
 
 std::vector<Wanted> recurrence(const Tiles& t, const std::string& output) {
-  const Matrix q = t.input("q"), k = t.input("k"), v = t.input("v"), a = t.input("a"), left = t.input("left"),
-               own = t.input("own"), inv = t.input("inv"), h = t.input("h");
+  const Matrix q = t.input("q"), k = t.input("k"), v = t.input("v"), a = t.input("a"), own = t.input("own"),
+               inv = t.input("inv"), h = t.input("h");
   const int64_t C = v.rows, K = q.width, V = v.width, rows = output == "o" ? C : K;
   std::vector<Wanted> wanted(static_cast<size_t>(rows * V));
   const auto put = [&](int64_t x, int64_t row, double factor, const Sum& sum) {
@@ -204,7 +204,7 @@ std::vector<Wanted> recurrence(const Tiles& t, const std::string& output) {
       }
       if (output == "o") put(x, i, inv(i), sum);
     }
-    for (int64_t key = 0; key < K && output != "o"; key++) put(x, key, left(key), state[static_cast<size_t>(key)]);
+    for (int64_t key = 0; key < K && output != "o"; key++) put(x, key, 1, state[static_cast<size_t>(key)]);
   }
   return wanted;
 }

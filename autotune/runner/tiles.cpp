@@ -54,14 +54,6 @@ Tile::Tile(int64_t width, int64_t rows, int64_t stride, int64_t slack, int dimen
   buffer_.type = halide_type_t(halide_type_float, 32);
 }
 
-Tile::Part::Part(const Tile& tile, int64_t x, int64_t width, int64_t y, int64_t rows)
-    : dims_{halide_dimension_t(0, static_cast<int32_t>(width), 1),
-            halide_dimension_t(0, static_cast<int32_t>(rows), static_cast<int32_t>(tile.stride_))},
-      buffer_(tile.buffer_) {
-  buffer_.host = reinterpret_cast<uint8_t*>(tile.data_ + y * tile.stride_ + x);
-  buffer_.dim = dims_;
-}
-
 void Tile::fill(const std::function<float(int64_t, int64_t)>& value) {
   for (int64_t y = 0; y < rows_; y++)
     for (int64_t x = 0; x < width_; x++) at(x, y) = value(x, y);
@@ -111,37 +103,23 @@ Tiles::Tiles(const Job& job, const Built& built, const Setting& setting) : job_(
   for (int64_t i = 0; i < built.chunk; i++)
     gates_.push_back(static_cast<float>(gate -= 0.2 * noise(setting.seed, hash("gate"), i, 0)));
   if (setting.in_place) aliases_ = {{"h_out", "h"}, {"z_out", "z"}, {"o", "before"}};
-  for (const Argument& argument : job.arguments) argument.dimensions > 0 ? add_tile(argument) : add_number(argument);
-  if (job.kernel.starts_with("recurrence") && job.kernel != "recurrence_sums")
-    cut_into_calls();
-  else
-    calls_ = {argv_};
+  if (job.kernel.starts_with("recurrence")) aliases_["h_out"] = "h";  // where else would the next tile find it
+  for (const Argument& argument : job.arguments)
+    argument.type == "uint64" ? add_asked() : argument.dimensions == 0 ? add_number(argument) : add_tile(argument);
   reset();
 }
 
-void Tiles::cut_into_calls() {
-  const int64_t few = built_.row_grain, across = built_.value_grain, C = built_.chunk, K = padded_K_;
-  for (int64_t x = 0; x < tile("v").width(); x += across)
-    for (int64_t t = 0; t < C; t += few) {
-      std::vector<void*> argv;
-      for (const Argument& a : job_.arguments) {
-        const bool later = a.name == "h" && t > 0;  // what the tokens before have left
-        const Tile& all = tile_of(later ? "h_out" : a.name);
-        const bool of_values = a.name == "v" || a.name == "o", of_state = a.name.starts_with("h");
-        if (of_values)
-          parts_.emplace_back(all, x, across, t, few);
-        else if (of_state)
-          parts_.emplace_back(all, x, across, 0, K);
-        else if (a.name == "left")
-          parts_.emplace_back(all, 0, t + few == C ? K : 0, 0, 1);
-        else if (a.dimensions == 1)
-          parts_.emplace_back(all, t, few, 0, 1);
-        else
-          parts_.emplace_back(all, 0, K, t, few);
-        argv.push_back(parts_.back().address());
-      }
-      calls_.push_back(argv);
-    }
+void Tiles::add_asked() {
+  asked_.resize(static_cast<size_t>(padded_K_));
+  std::fill(asked_.begin(), asked_.end(), reinterpret_cast<uint64_t>(asked_.data()));
+  const auto width = static_cast<int32_t>(asked_.size());
+  asked_dims_[0] = halide_dimension_t(0, width, 1);
+  asked_dims_[1] = halide_dimension_t(0, static_cast<int32_t>(built_.chunk * padded_V_), 0);
+  asked_buffer_.host = reinterpret_cast<uint8_t*>(asked_.data());
+  asked_buffer_.dim = asked_dims_;
+  asked_buffer_.dimensions = 2;
+  asked_buffer_.type = halide_type_t(halide_type_uint, 64);
+  argv_.push_back(&asked_buffer_);
 }
 
 void Tiles::add_tile(const Argument& a) {
@@ -272,7 +250,7 @@ float Tiles::first_value(const std::string& name, int64_t x, int64_t y) const {
     return static_cast<float>(y == 0 ? whole : doublings - whole);
   }
   // what is left of a state, which calls that follow each other must not let grow
-  if (job_.kernel.starts_with("recurrence") && (name == "a" || name == "left")) return static_cast<float>(0.9 * n);
+  if (job_.kernel.starts_with("recurrence") && name == "a") return static_cast<float>(0.9 * n);
   if (name == "inv" || (normalised && (name == "q" || name == "kt" || name == "z")))
     return static_cast<float>(0.1 + 0.9 * n);
   if (name == "x") {
@@ -313,6 +291,10 @@ std::vector<std::string> Tiles::extents() const {
   for (const Argument& a : job_.arguments) {
     if (a.dimensions == 0) {
       words.push_back(fmt::format("{}={}", a.name, number(a.name)));
+      continue;
+    }
+    if (a.type == "uint64") {
+      words.push_back(fmt::format("{}={}x{}", a.name, asked_dims_[0].extent, asked_dims_[1].extent));
       continue;
     }
     const Tile& t = tile_of(a.name);

@@ -4,7 +4,6 @@
 #include <HalideRuntime.h>
 
 #include <cstdint>
-#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -58,19 +57,6 @@ class Tile {
   bool surroundings_intact() const;
   void* address() { return &buffer_; }
 
-  // Some of its columns and rows, as a kernel would be handed them.
-  class Part {
-   public:
-    Part(const Tile& tile, int64_t x, int64_t width, int64_t y, int64_t rows);
-    Part(const Part&) = delete;
-    Part& operator=(const Part&) = delete;
-    void* address() { return &buffer_; }
-
-   private:
-    halide_dimension_t dims_[2];
-    halide_buffer_t buffer_;
-  };
-
  private:
   int64_t width_, rows_, stride_;
   std::unique_ptr<support::Guarded> guarded_;
@@ -87,9 +73,7 @@ class Tiles {
 
   // Inputs as they were first, outputs NaN where they do not stand on an input.
   void reset();
-  void call(Kernel kernel) {
-    for (std::vector<void*>& argv : calls_) kernel(argv.data());
-  }
+  void call(Kernel kernel) { kernel(argv_.data()); }
 
   // Each argument by its name: "NAME=WxH", and numbers "NAME=N".
   std::vector<std::string> extents() const;
@@ -119,8 +103,8 @@ class Tiles {
   };
   void add_tile(const Argument& argument);
   void add_number(const Argument& argument);
-  // The chunk as calls of a kernel that takes a few tokens and columns of it, the columns of all tokens first.
-  void cut_into_calls();
+  // Memory to ask for: the list itself, for all tiles.
+  void add_asked();
   float first_value(const std::string& name, int64_t x, int64_t y) const;
 
   const Job& job_;
@@ -134,8 +118,9 @@ class Tiles {
   std::map<std::string, std::string> aliases_;  // output -> the input whose place it takes
   std::vector<float> gates_;
   std::vector<void*> argv_;
-  std::deque<Tile::Part> parts_;
-  std::vector<std::vector<void*>> calls_;
+  std::vector<uint64_t> asked_;
+  halide_dimension_t asked_dims_[2];
+  halide_buffer_t asked_buffer_{};
 };
 
 }  // namespace lathe::tune
