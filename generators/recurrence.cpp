@@ -1,9 +1,9 @@
 // The recurrence itself, for a few tokens of one head: S_i = a_i S_{i-1} + k_i^T v_i, o_i = inv_i q_i S_i, where a_i is
 // 1 or a number for each key. docs/operators.md.
 //
-// q(K, n), k(K, n), v(V, n), inv(n), h(V, K), a(K, n); o(V, n), h_out(V, K), which may be h itself. In the end each row
-// of that is multiplied by left(K), of which there may be none. Where queries read the state before their token, own(n)
-// is what its key gives to them.
+// q(K, n), k(K, n), v(V, n), each by weight(n), inv(n), h(V, K), a(K, n); o(V, n), h_out(V, K), which is h itself.
+// Where queries read the state before their token, own(n) is what its key gives to them. Algorithms speak of one tile
+// of tokens; kernels take one after the other, and all columns of each, by schedules/tile_loop.h.
 //
 // A row of the state is read and written once for those tokens, and outputs stay in registers: no sum over pairs of
 // tokens, and nothing is computed for a chunk as a whole. It has the fewest products that there can be, two for each
@@ -91,17 +91,27 @@ void read(Kernel& kernel, FewTokens& tokens, const Expr& begin, const ImageParam
   kernel.output_tile(Role::few_rows, o);
 }
 
+// What a state takes of values.
+Func weighed(Kernel& kernel, const ImageParam& v, const ImageParam& weight) {
+  Func values("values");
+  Var x("x"), i("i");
+  values(x, i) = rounded_product(v(x, i), weight(i));
+  kernel.label(Role::added, values);
+  return values;
+}
+
 void recur(Kernel& kernel, bool keyed, bool before, bool reads = true) {
   ImageParam q, inv, a, own;
   if (reads) q = kernel.tile("q");
-  auto k = kernel.tile("k"), v = kernel.tile_of_values("v");
+  auto k = kernel.tile("k"), v = kernel.tile_of_values("v"), weight = kernel.tile("weight", 1);
   if (reads) inv = kernel.tile("inv", 1);
   auto h = kernel.buffer("h");
   if (keyed) a = kernel.tile("a");
   if (before) own = kernel.tile("own", 1);
   kernel.ask("coming");
-  FewTokens tokens(kernel, kernel.grain(), h, adding(k, a, v));
-  if (reads) read(kernel, tokens, before ? own(tokens.i) * v(tokens.x, tokens.i) : 0.f, q, inv, before);
+  const Func values = weighed(kernel, v, weight);
+  FewTokens tokens(kernel, kernel.grain(), h, adding(k, a, values));
+  if (reads) read(kernel, tokens, before ? own(tokens.i) * values(tokens.x, tokens.i) : 0.f, q, inv, before);
   tokens.leave();
 }
 
@@ -124,15 +134,17 @@ Func in_turn(Kernel& kernel, const char* name, Own own, Step step) {
 // loop of its own. One loop with what the next tile's tokens have of it, so that each row is loaded once, is as fast
 // for the delta rule, and for two rows of each token slower by a fifth: sums then leave no registers to what is added.
 struct Readers {
-  ImageParam q, k, v, inv, h, reading, a;
-  Func has{"has"};
+  ImageParam q, k, v, weight, inv, h, reading, a;
+  Func has{"has"}, values;
   Readers(Kernel& kernel, bool keyed)
       : q(kernel.tile("q")),
         k(kernel.tile("k")),
         v(kernel.tile_of_values("v")),
+        weight(kernel.tile("weight", 1)),
         inv(kernel.tile("inv", 1)),
         h(kernel.buffer("h")),
-        reading(kernel.tile("reading")) {
+        reading(kernel.tile("reading")),
+        values(weighed(kernel, v, weight)) {
     if (keyed) a = kernel.tile("a");
     Var x("x"), i("i");
     RDom key(0, h.dim(1).extent(), "key");
@@ -154,7 +166,7 @@ void correct(Kernel& kernel, bool keyed) {
   const Readers r(kernel, keyed);
   auto beta = kernel.tile("beta", 1), pairs = kernel.tile("pairs");
   const Func added = in_turn(
-      kernel, "added", [&](const Expr& x, const Expr& i) { return beta(i) * (r.v(x, i) - r.has(x, i)); },
+      kernel, "added", [&](const Expr& x, const Expr& i) { return beta(i) * (r.values(x, i) - r.has(x, i)); },
       [&](const Expr& so_far, const Expr&, const Expr& i, const Expr& n, const Expr& earlier) {
         return so_far - pairs(n, i) * earlier;
       });
@@ -167,7 +179,7 @@ void exchange(Kernel& kernel, bool keyed) {
   const Func given = in_turn(
       kernel, "given", [&](const Expr& x, const Expr& i) { return r.has(x, i); },
       [&](const Expr& so_far, const Expr& x, const Expr& i, const Expr& n, const Expr&) {
-        return so_far + by_keys(n, i) * r.v(x, max(i - 1 - n, 0));
+        return so_far + by_keys(n, i) * r.values(x, max(i - 1 - n, 0));
       });
   const Func found = in_turn(
       kernel, "found", [&](const Expr& x, const Expr& i) { return given(x, i); },
@@ -177,15 +189,15 @@ void exchange(Kernel& kernel, bool keyed) {
   // both products before the state takes them: one sum for each token is what the next one waits for
   r.finish(kernel, [&](const Expr& x, const Expr& row, const Expr& token, const Expr& rest) {
     return rounded_sum(left_by(r.a, row, token, rest),
-                       r.k(row, token) * r.v(x, token) + b(row, token) * found(x, token));
+                       r.k(row, token) * r.values(x, token) + b(row, token) * found(x, token));
   });
 }
 
 }  // namespace
 
 // What queries divide by: of z, the sum of keys that enters, inv_i = 1 / (q_i.z_i + eps), or 1 over the larger of the
-// two. q(K, n), k(K, n), a(K, n), left, own and the rows that queries see as above, n = kFewSums; h and h_out are z,
-// whose K numbers lie in rows of kLanes.
+// two. q(K, n), k(K, n), a(K, n), own and the rows that queries see as above, n = kFewSums; h and h_out are z, whose K
+// numbers lie in rows of kLanes.
 LATHE_KERNEL(recurrence_sums, host) {
   auto q = kernel.tile("q"), k = kernel.tile("k"), a = kernel.tile("a");
   auto own = kernel.tile("own", 1), h = kernel.buffer("h");

@@ -64,11 +64,12 @@ int64_t Ahead::list(int64_t lists, int64_t width, int64_t room, uint64_t* to) co
   const int64_t each = (pieces + lists - 1) / lists;
   if (each > width || lists * each + width > room || each == 0) return 0;
   const uint64_t* const end = to + lists * each + width;
+  std::array<uint64_t, kStreams> rows;
+  for (size_t n = 0; n < n_; n++) rows[n] = reinterpret_cast<uint64_t>(streams_[n].row);
   for (int64_t i = 0; i < rows_; i++)
     for (size_t n = 0; n < n_; n++) {
-      const Stream& stream = streams_[n];
-      const auto row = reinterpret_cast<uint64_t>(stream.row + i * stream.stride);
-      for (int64_t b = 0; b < stream.bytes; b += piece) *to++ = row + static_cast<uint64_t>(b);
+      for (int64_t b = 0; b < streams_[n].bytes; b += piece) *to++ = rows[n] + static_cast<uint64_t>(b);
+      rows[n] += static_cast<uint64_t>(streams_[n].stride);
     }
   for (; to != end; to++) *to = to[-1];
   return each;

@@ -32,7 +32,8 @@ class Ahead {
   void add(const Worker& worker, const Sequence& s, int64_t t, int64_t key_head, uint32_t role);
 
   int64_t rows_;
-  std::array<Stream, 24> streams_;  // more than that are left to come by themselves
+  static constexpr size_t kStreams = 24;  // more than that are left to come by themselves
+  std::array<Stream, kStreams> streams_;
   size_t n_ = 0;
   int64_t asked_ = 0;
 };

@@ -16,8 +16,9 @@ constexpr float kMost = 24;
 
 // 2^n, whole numbers n; 0 where float32 has no normal number for it.
 float power_of_two(float n) {
-  if (!(n > -127)) return std::isnan(n) ? n : 0;
-  return n > 127 ? INFINITY : std::bit_cast<float>(static_cast<uint32_t>(static_cast<int32_t>(n) + 127) << 23);
+  const float within = n > -127 ? std::min(n, 128.f) : -127;
+  const float power = std::bit_cast<float>(static_cast<uint32_t>(static_cast<int32_t>(within) + 127) << 23);
+  return n == n ? power : n;
 }
 
 }  // namespace
@@ -32,7 +33,8 @@ TokenGates::Parts TokenGates::parts(const Plan& plan) {
   p.added = take(plan.meaning.variant->rank_one() ? d.C * d.K : 0);
   p.steps = take(keyed || shared ? d.C * d.K : 0);
   p.decays = take(shared && plan.meaning.normalise() ? d.C * d.K : 0);
-  for (int64_t* part : {&p.leaving, &p.ones}) *part = take(d.K);
+  p.leaving = take(d.K);
+  p.ones = take(std::max(d.K, d.C));
   for (int64_t* part : {&p.growth, &p.down}) *part = take(d.C);
   p.floats = take.floats;
   return p;
@@ -53,7 +55,7 @@ TokenGates::TokenGates(Worker& worker, const Sequence& s, const Step& step, int6
       at_(parts(plan_)),
       base_(worker.token_gates()) {
   if (plan_.meaning.variant->keyed()) keyed_.emplace(worker);
-  if (plan_.meaning.normalise()) std::fill_n(base_ + at_.ones, plan_.padded.K, 1.f);
+  std::fill_n(base_ + at_.ones, std::max(plan_.padded.K, plan_.padded.C), 1.f);
 }
 
 float TokenGates::peak_of(const Worker::Rows& rows, int64_t width) const {
@@ -182,9 +184,6 @@ void TokenGates::take_shared() {
     std::fill_n(base_ + at_.steps + t / apart * d.K, d.K, left);
   }
   std::fill_n(base_ + at_.leaving, d.K, mild() ? before * left : before);
-  Buffer x(values_.data, d.V, tokens_, values_.stride), by(down, tokens_), y(w_.v(), d.V, tokens_, d.V);
-  call(*plan_.kernels.weigh_rows, x, by, y);
-  values_ = {w_.v(), d.V};
 }
 
 }  // namespace lathe

@@ -36,6 +36,8 @@ class TokenGates {
   int32_t seen() const { return seen_; }
   const Worker::Rows& mapped_keys() const { return mapped_; }
   const Worker::Rows& values() const { return values_; }
+  // By what the state takes each of them.
+  const float* weights() const { return base_ + (shared_ ? at_.down : at_.ones); }
   // By what each output is multiplied, where that is not 1; null where it is.
   const float* outputs() const { return shared_ ? base_ + at_.growth : nullptr; }
   // The weight of a token's own key, where each key has one.

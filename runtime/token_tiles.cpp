@@ -180,13 +180,14 @@ void TokenTiles::outputs(const Worker::Rows& queries, float* state, const float*
   Buffer h(after + x, across, K, d.V), p(moves() ? plan_.momentum_of(state) + x : nullptr, across, K, d.V);
   Buffer reading(reading_.data, K, 0, reading_.stride), b(added_.data, K, 0, added_.stride);
   Buffer pairs(base_ + at_.pairs, few_ - 1, 0, few_), by_rows(base_ + at_.by_rows, few_ - 1, 0, few_);
-  Buffer inv(base_ + at_.inv, 0), own(base_ + at_.own, 0), beta(base_ + at_.beta, 0);
+  Buffer inv(base_ + at_.inv, 0), own(base_ + at_.own, 0), beta(base_ + at_.beta, 0), weight(gates_.weights(), 0);
   const auto take = [&](const Entry& kernel, int64_t t, int64_t n, Buffer& asked) {
     const auto rows = [&](Buffer& all, const Worker::Rows& from) { all.move_to(from.data + t * from.stride, K, n); };
     rows(q, q_rows);
     rows(k, keys);
     if (!gates_.mild()) rows(a, steps);
     v.move_to(values.data + x + t * values.stride, columns_.count, n);
+    weight.move_to(gates_.weights() + t, n);
     out.move_to(rows_out + x + t * stride, across, kernel.row_grain);
     inv.move_to(base_ + at_.inv + t, n);
     own.move_to(base_ + at_.own + t, n);
@@ -198,7 +199,9 @@ void TokenTiles::outputs(const Worker::Rows& queries, float* state, const float*
       by_rows.move_to(base_ + at_.by_rows + t * few_, few_ - 1, n);
     }
     Arguments args;
-    args.add(q, k, v, inv, h);
+    args.add(q, k, v);
+    if (!moves()) args.add(weight);
+    args.add(inv, h);
     if (moves()) args.add(p, moved_.kept, moved_.taken);
     if (reads_state()) args.add(reading);
     if (!gates_.mild()) args.add(a);
@@ -239,13 +242,13 @@ void TokenTiles::carry(float* state, Ahead*& ahead) const {
     const auto rows = [&](const Worker::Rows& all) { return Buffer(all.data + t * all.stride, K, n, all.stride); };
     Buffer k = rows(keys), v(values.data + x + t * values.stride, columns_.count, n, values.stride), a = rows(steps);
     Buffer h(state + x, across, K, plan_.padded.V);
-    Buffer any(base_ + at_.inv, n), nowhere(w_.o(), across, few, plan_.padded.V);
+    Buffer weight(gates_.weights() + t, n), any(base_ + at_.inv, n), nowhere(w_.o(), across, few, plan_.padded.V);
     if (mild)
-      call(kernel, k, v, h, asked, h);
+      call(kernel, k, v, weight, h, asked, h);
     else if (lag_ == 1)
-      call(kernel, k, k, v, any, h, a, any, asked, nowhere, h);
+      call(kernel, k, k, v, weight, any, h, a, any, asked, nowhere, h);
     else
-      call(kernel, k, k, v, any, h, a, asked, nowhere, h);
+      call(kernel, k, k, v, weight, any, h, a, asked, nowhere, h);
     leave(state, t + n, tokens_);
   });
 }

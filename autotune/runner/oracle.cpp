@@ -181,7 +181,7 @@ std::vector<Wanted> state(const Tiles& t, const std::string&) {
 
 std::vector<Wanted> recurrence(const Tiles& t, const std::string& output) {
   const Matrix q = t.input("q"), k = t.input("k"), v = t.input("v"), a = t.input("a"), own = t.input("own"),
-               inv = t.input("inv"), h = t.input("h");
+               inv = t.input("inv"), h = t.input("h"), weight = t.input("weight");
   const int64_t C = v.rows, K = q.width, V = v.width, rows = output == "o" ? C : K;
   std::vector<Wanted> wanted(static_cast<size_t>(rows * V));
   const auto put = [&](int64_t x, int64_t row, double factor, const Sum& sum) {
@@ -192,13 +192,13 @@ std::vector<Wanted> recurrence(const Tiles& t, const std::string& output) {
     for (int64_t key = 0; key < K; key++) state[static_cast<size_t>(key)].add(h(x, key));
     for (int64_t i = 0; i < C; i++) {
       Sum sum;
-      if (own.data) sum.add(own(i) * v(x, i));
+      if (own.data) sum.add(own(i) * weight(i) * v(x, i));
       for (int64_t key = 0; key < K; key++) {
         Sum& s = state[static_cast<size_t>(key)];
         if (own.data) sum.add(q(key, i), s);
         Sum after;
         after.add(a.data ? a(key, i) : 1, s);
-        after.add(k(key, i) * v(x, i));
+        after.add(k(key, i) * weight(i) * v(x, i));
         s = after;
         if (!own.data) sum.add(q(key, i), s);
       }

@@ -180,6 +180,7 @@ void Tiles::add_tile(const Argument& a) {
                            {"a", 2, K, C},
                            {"left", 1, K, 1},
                            {"own", 1, C, 1},
+                           {"weight", 1, C, 1},
                            {"solved.0", 2, C, C},
                            {"solved.1", 2, C, C}};
   for (const Extents& e : known) {
