@@ -335,7 +335,8 @@ Modelled model_time(const Program& program, const Grid& grid, const Gpu& gpu, in
   const int64_t blocks = grid.count();
   if (blocks < 1) throw std::invalid_argument("it launches nothing for this problem");
   if (resident < 1) throw std::invalid_argument("a block is more than a multiprocessor holds");
-  resident = static_cast<int>(std::min<int64_t>(resident, blocks));
+  const int64_t of_one = (blocks + gpu.multiprocessors - 1) / gpu.multiprocessors;  // of those that have most
+  resident = static_cast<int>(std::min<int64_t>(resident, of_one));
   // blocks from all over the grid, since those at its edges may have less to do
   std::vector<BlockTrace> traces;
   for (int n = 0; n < resident; n++) {
@@ -358,15 +359,16 @@ Modelled model_time(const Program& program, const Grid& grid, const Gpu& gpu, in
     return Multiprocessor(program, traces, gpu, at_once, at_once * shared).run(all);
   };
   made.parts.latency = static_cast<double>(ended(1, 1).back()) / resident;
-  const auto steady = ended(resident, int64_t{kRounds} * resident);
-  // of whole rounds in the middle
-  const auto after = [&](int rounds) {
-    return static_cast<double>(steady[static_cast<size_t>(rounds * resident) - 1]);
-  };
-  made.cycles = (after(kRounds - 1) - after(1)) / ((kRounds - 2) * resident);
+  const double of_average = static_cast<double>(blocks) / gpu.multiprocessors;
+  const bool few = of_one < int64_t{kRounds} * resident;
+  const auto all = ended(resident, few ? of_one : int64_t{kRounds} * resident);
+  // of whole rounds in the middle; of a grid that has none, of what it has
+  const auto after = [&](int rounds) { return static_cast<double>(all[static_cast<size_t>(rounds * resident) - 1]); };
+  made.cycles =
+      few ? static_cast<double>(all.back()) / of_average : (after(kRounds - 1) - after(1)) / ((kRounds - 2) * resident);
   const Parts& p = made.parts;
   made.cycles = std::max({made.cycles, p.issue, p.fma, p.alu, p.special, p.memory, p.device});
-  const double each = static_cast<double>(blocks) / gpu.multiprocessors / gpu.gigahertz / 1e9;
+  const double each = of_average / gpu.gigahertz / 1e9;
   made.seconds = made.cycles * each;
   made.limit_seconds = std::max(made.flops / (2 * gpu.floats), made.parts.device) * each;
   return made;

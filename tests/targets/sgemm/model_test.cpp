@@ -12,7 +12,7 @@ namespace {
 
 using namespace lathe::tune;
 
-constexpr int64_t kSide = 1024;  // of the matrices
+constexpr int64_t kSide = 4096;  // of the matrices: blocks for many rounds of all multiprocessors
 constexpr double kTiledAtLeast = 0.75, kNaiveAtMost = 0.2;
 
 std::string nvcc() { return find_program({"nvcc"}, {"/usr/local/cuda/bin"}); }
