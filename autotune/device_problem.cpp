@@ -20,9 +20,14 @@ std::string device_only(const std::string& kernel, int chunk, const Shape& shape
   const std::string place = fmt::format("from=0 token=0 batch=0 rows={} width={}", chunk, shape.D);
   if (kernel == "gather") return fmt::format("x={} y={} {}", tensor, rows, place);
   if (kernel == "scatter") return fmt::format("y={} x={} all={} {}", rows, tensor, chunk, place);
-  if (kernel != "carry") return "";
-  const std::string state = fmt::format("{}x{}", shape.V, shape.D), many = fmt::format("{}x{}", kSequences, kHeads);
-  return fmt::format("u={0}x{2}x{1} left=1x{2}x{1} h={0}x{1} states={0}x{3}x{1}", state, many, kChunks, kChunks + 1);
+  const std::string many = fmt::format("{}x{}", kSequences, kHeads), state = fmt::format("{}x{}", shape.V, shape.D);
+  const std::string entering = fmt::format("{}x{}", kChunks + 1, many), h = fmt::format("h={}x{}", state, many);
+  if (kernel == "carry")
+    return fmt::format("u={0}x{2}x{1} left=1x{2}x{1} {3} states={0}x{4}", state, many, kChunks, h, entering);
+  if (!kernel.starts_with("states")) return "";
+  const std::string of_chunks = fmt::format("{}x{}", kChunks, many);
+  return fmt::format("k={0}x{2}x{3} v={1}x{2}x{3} b={2}x2x{3} {4} states={1}x4x{5}x{6} k_at=0 v_at=0 rows={2}", shape.D,
+                     shape.V, chunk, of_chunks, h, shape.D / 4, entering);
 }
 
 // One for all items and heads: the state of zeros that a chunk adds to, the rows that a map projects on.

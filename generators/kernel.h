@@ -47,15 +47,21 @@ class Kernel {
     tokens_.insert(name);
     return image;
   }
+  // ... of all chunks of a sequence: (column, token, chunk).
+  Halide::ImageParam tokens_of_chunks(const std::string& name) {
+    auto image = buffer(name, 3);
+    tokens_.insert(name);
+    return image;
+  }
   // ... and those of outputs, which end where the caller's tensor wants them; rows past those that count are zero.
   void output_of_tokens(Role role, const Halide::Func& func) {
     output(role, func);
     placed_ = func.name();
   }
-  // Those that a sum takes in.
-  Halide::RDom sum_of_tokens(const Halide::ImageParam& image) {
+  // Those that a sum takes in, of the chunk that is named where there are several.
+  Halide::RDom sum_of_tokens(const Halide::ImageParam& image, const std::vector<Halide::Expr>& chunk = {}) {
     Halide::RDom token(0, extent(image, 1), "token");
-    summed_.insert(token.x.name());
+    summed_.emplace(token.x.name(), chunk);
     return token;
   }
 
@@ -135,16 +141,16 @@ class Kernel {
     return param;
   }
 
-  // rows(a, b), as a Func of its own, so that a target may read the numbers of several steps of a sum at once. It holds
-  // bits: Halide uses freed blocks of the stack again for the same type, and one that is elsewhere indexed at run time
-  // cannot become registers.
-  template <typename Rows>
-  Halide::Expr multiplier(Rows rows, const Halide::Expr& a, const Halide::Expr& b) {
+  // rows(a, b), as a Func of its own, so that a target may read the numbers of several steps of a sum at once; or
+  // rows(a, b, of) with a Var of who calls it. It holds bits: Halide uses freed blocks of the stack again for the same
+  // type, and one that is elsewhere indexed at run time cannot become registers.
+  template <typename Rows, typename... Of>
+  Halide::Expr multiplier(Rows rows, const Halide::Expr& a, const Halide::Expr& b, const Of&... of) {
     Halide::Func func("multiplier");
     Halide::Var u("u"), w("w");
-    func(u, w) = Halide::reinterpret<uint32_t>(rows(u, w));
+    func(u, w, of...) = Halide::reinterpret<uint32_t>(rows(u, w, of...));
     label(Role::multiplier, func);
-    return Halide::reinterpret<float>(func(a, b));
+    return Halide::reinterpret<float>(func(a, b, of...));
   }
 
   void label(Role role, const Halide::Func& func) { labelled_.push_back({role, func}); }
@@ -199,7 +205,7 @@ class Kernel {
   const std::set<std::string>& buffers_of_tokens() const { return tokens_; }
   bool turns(const std::string& buffer) const { return turned_.contains(buffer); }
   bool places(const std::string& output) const { return output == placed_; }
-  bool sums_tokens(const std::string& variable) const { return summed_.contains(variable); }
+  const std::map<std::string, std::vector<Halide::Expr>>& summed() const { return summed_; }
   const std::vector<Halide::Func>& outputs() const { return outputs_; }
   const std::vector<Halide::Argument>& arguments() const { return arguments_; }
 
@@ -211,7 +217,8 @@ class Kernel {
   std::vector<Halide::Argument> arguments_;
   std::vector<Labelled> labelled_;
   std::vector<Halide::Func> outputs_;
-  std::set<std::string> tokens_, turned_, summed_;
+  std::set<std::string> tokens_, turned_;
+  std::map<std::string, std::vector<Halide::Expr>> summed_;
   std::string placed_;
   std::map<std::string, int> tiles_;
   std::map<std::string, std::string> in_place_;

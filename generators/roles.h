@@ -30,6 +30,7 @@ enum class Role {
   solve,        // its solution, whose rows follow from those before: (token, row)
   carried,      // each row follows from the one before: (column, row)
   states,       // the states that enter chunks, each of which follows from the one before: (column, key, chunk)
+  staged,       // rows of tokens that many tiles of such states are summed from: (column, token, chunk)
   pairs,        // what two tokens of a block give each other: (token of the block, row)
   pair_sum,     // one of them, a reduction along a row
   pair_lanes,   // its partial sums

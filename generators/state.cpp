@@ -64,3 +64,52 @@ LATHE_KERNEL(carry, device) {
   states(x, key, chunk + 1) = left(key, chunk) * states(x, key, chunk) + u(x, key, chunk);
   kernel.output(Role::states, states);
 }
+
+namespace {
+
+// A column of rows, of which a block of threads may want more than there are, and gets the last vector again.
+Expr within(const ImageParam& rows, const Expr& column) {
+  constexpr int vector = 4;
+  return min(column / vector, rows.dim(0).extent() / vector - 1) * vector + column % vector;
+}
+
+void walk(Kernel& kernel, bool decayed) {
+  auto k = kernel.tokens_of_chunks("k"), v = kernel.tokens_of_chunks("v"), h = kernel.buffer("h");
+  Var x("x"), key("key"), row("row"), four("four"), j("j"), n("n");
+  const RDom token = kernel.sum_of_tokens(v, {n});
+  RDom chunk(0, v.dim(2).extent(), "chunk");
+  Func keys("keys"), values("values"), outer("outer"), states("states");
+  keys(key, j, n) = k(within(k, key), j, n);
+  Expr value = v(within(v, x), j, n), left = 1.f;
+  if (decayed) {
+    const Decay decay(kernel, {n});
+    Expr last = v.dim(1).extent() - 1;
+    Func rest("rest");
+    rest(j, n) = decay.between(last, j, {n});
+    kernel.label(Role::table, rest);
+    value *= rest(j, n);
+    left = decay.since(last, {chunk});
+  }
+  values(x, j, n) = value;
+  outer(x, key, n) += kernel.multiplier(keys, key, token, n) * values(x, token, n);
+  states(x, row, four, n) = undef<float>();
+  states(x, row, four, 0) = h(x, 4 * four + row);
+  // all four are read before the first is written, since nobody can tell that a write leaves the others alone
+  std::vector<Expr> rows, after;
+  for (int r = 0; r < 4; r++) {
+    rows.emplace_back(r);
+    after.push_back(left * states(x, r, four, chunk) + outer(x, 4 * four + r, chunk));
+  }
+  states(x, scatter(rows), four, chunk + 1) = gather(after);
+  for (const Func& staged : {keys, values}) kernel.label(Role::staged, staged);
+  kernel.label(Role::outer, outer);
+  kernel.output(Role::states, states);
+}
+
+}  // namespace
+
+// The same by one walk through the tokens of all chunks: k(K, C, N), v(V, C, N), b(C, 2, N). Rows of states are taken
+// up by four: states(V, 4, K / 4, N + 1).
+LATHE_KERNEL(states, device) { walk(kernel, false); }
+
+LATHE_KERNEL(states_decay, device) { walk(kernel, true); }

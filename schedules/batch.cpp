@@ -17,13 +17,16 @@ class Batch : public ir::IRGraphMutator {
   explicit Batch(Kernel& kernel) : kernel_(kernel) {
     for (ImageParam& image : kernel.inputs()) widen(image);
     for (const Parameter& number : kernel.numbers_of_each()) add_number(number.type(), number.name());
-    for (const std::string& name : kernel.buffers_of_tokens()) add_number(Int(32), name + "_at");
+    int chunks = 0;  // a dimension of them, where an item is all of a sequence
+    for (const ImageParam& image : kernel.inputs())
+      if (kernel.buffers_of_tokens().contains(image.name())) chunks = image.dimensions() - kRowDimensions;
+    for (const std::string& name : kernel.buffers_of_tokens()) add_number(Int(32), name + "_at", chunks);
     for (const Func& f : kernel.outputs())
       if (kernel.places(f.name())) {
         add_number(Int(32), f.name() + "_at");
         add_number(Int(32), "all");
       }
-    if (!kernel.buffers_of_tokens().empty() && !numbers_.contains(kRows)) add_number(Int(32), kRows);
+    if (!kernel.buffers_of_tokens().empty() && !numbers_.contains(kRows)) add_number(Int(32), kRows, chunks);
   }
 
   void run() {
@@ -45,12 +48,16 @@ class Batch : public ir::IRGraphMutator {
  private:
   using ir::IRGraphMutator::visit;
 
-  void add_number(Type type, const std::string& name) {
-    ImageParam image(type, kBatchDimensions, name);
-    image.dim(0).set_min(0).set_stride(Expr());  // that of items, which may share one
-    image.dim(1).set_min(0);
-    numbers_.emplace(name, image(item_, head_));
+  void add_number(Type type, const std::string& name, int chunks = 0) {
+    ImageParam image(type, chunks + kBatchDimensions, name);
+    image.dim(0).set_stride(Expr());  // that of items, which may share one
+    for (int d = 0; d < image.dimensions(); d++) image.dim(d).set_min(0);
+    numbers_.emplace(name, image);
     inputs_.push_back(image);
+  }
+  Expr number(const std::string& name, std::vector<Expr> chunk = {}) const {
+    chunk.insert(chunk.end(), {item_, head_});
+    return numbers_.at(name)(chunk);
   }
 
   // The same buffer, with what is known of its dimensions.
@@ -98,8 +105,8 @@ class Batch : public ir::IRGraphMutator {
   }
 
   // Of an item's rows, in numbers. Halide wants a bound for whatever finds an element.
-  Expr begin_of(const std::string& tokens) const {
-    return 4 * unsafe_promise_clamped(numbers_.at(tokens + "_at"), 0, kMostVectors - 1);
+  Expr begin_of(const std::string& tokens, const std::vector<Expr>& chunk = {}) const {
+    return 4 * unsafe_promise_clamped(number(tokens + "_at", chunk), 0, kMostVectors - 1);
   }
 
   // Stored where lists say, in whole blocks of columns: those that there are, and zeros in rows that do not count.
@@ -111,12 +118,12 @@ class Batch : public ir::IRGraphMutator {
     f.define(names, nothing);
     const OutputImageParam out = Func(f).output_buffer();
     RDom r(0, block, 0, out.dim(0).extent() / block, 0, kernel_.chunk(), "r");
-    r.where(r.z < numbers_.at("all"));
+    r.where(r.z < number("all"));
     const Expr column = r.y * block + r.x;
     std::vector<Expr> stored;
     for (const Expr& value : values) {
       const Expr here = ir::substitute({{names[0], column}, {names[1], r.z}}, value);
-      stored.push_back(select(r.z < numbers_.at(kRows), here, 0.f));
+      stored.push_back(select(r.z < number(kRows), here, 0.f));
     }
     f.define_update({column + begin_of(f.name()), r.z, item_, head_}, stored);
   }
@@ -130,8 +137,9 @@ class Batch : public ir::IRGraphMutator {
         std::swap(args[0], args[1]);
         turned_.insert(within_);
       }
-      args[0] += begin_of(op->name);
-      args[1] = min(args[1], max(numbers_.at(kRows) - 1, 0));
+      const std::vector<Expr> chunk(args.begin() + kRowDimensions, args.end());
+      args[0] += begin_of(op->name, chunk);
+      args[1] = min(args[1], max(number(kRows, chunk) - 1, 0));
     }
     args.insert(args.end(), {item_, head_});
     if (op->call_type == ir::Call::Image) return ir::Call::make(buffers_.at(op->name), args);
@@ -141,7 +149,7 @@ class Batch : public ir::IRGraphMutator {
   Expr visit(const ir::Variable* op) override {
     if (op->reduction_domain.defined()) return ir::Variable::make(op->type, op->name, domain(op->reduction_domain));
     if (!op->param.defined()) return op;
-    if (const auto number = numbers_.find(op->name); number != numbers_.end()) return number->second;
+    if (numbers_.contains(op->name)) return number(op->name);
     if (!op->param.is_buffer()) return op;
     return ir::Variable::make(op->type, op->name, buffers_.at(op->param.name()));
   }
@@ -156,21 +164,21 @@ class Batch : public ir::IRGraphMutator {
     domains_.emplace(before, after);
     Expr counts = mutate(before.predicate());
     for (const ir::ReductionVariable& v : before.domain())
-      if (kernel_.sums_tokens(v.var))
-        counts = counts && likely(ir::Variable::make(Int(32), v.var, after) < numbers_.at(kRows));
+      if (const auto sum = kernel_.summed().find(v.var); sum != kernel_.summed().end())
+        counts = counts && likely(ir::Variable::make(Int(32), v.var, after) < number(kRows, sum->second));
     after.set_predicate(counts);
     return after;
   }
 
   static constexpr const char* kRows = "rows";
-  static constexpr int kMostVectors = 1 << 28;
+  static constexpr int kMostVectors = 1 << 28, kRowDimensions = 2;  // (column, token)
   Kernel& kernel_;
   const Var item_{"item"}, head_{"head_of_item"};
   std::string within_;            // the Func that is being defined
   std::set<std::string> turned_;  // those that read rows as columns
   std::vector<ImageParam> inputs_;
   std::map<std::string, Parameter> buffers_;
-  std::map<std::string, Expr> numbers_;
+  std::map<std::string, ImageParam> numbers_;
   std::map<std::string, ir::Function> funcs_;
   std::map<ir::ReductionDomain, ir::ReductionDomain, ir::ReductionDomain::Compare> domains_;
 };

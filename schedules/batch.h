@@ -11,7 +11,7 @@ namespace lathe::gen {
 // Buffers of Kernel::tokens() begin, for each item, as many vectors of four further on as a new buffer `<name>_at`
 // says, and of their rows no more are read than `rows` says, another one: later ones are the last of those again, and
 // sums leave them out. So do those of Kernel::columns_of_tokens(), of which rows are handed over in place of columns: a
-// Func that reads them gets Role::turned.
+// Func that reads them gets Role::turned. Where an item has several chunks, each of those numbers is another for each.
 void batch(Kernel& kernel);
 
 inline constexpr int kBatchDimensions = 2;

@@ -20,7 +20,7 @@ constexpr int kSide = 16;              // of a block's square: 256 threads, whic
 constexpr int kAcross = 8;             // threads of a block of tiles that lie side by side
 constexpr int kVector = 4;             // floats of the widest load there is
 constexpr int kRows = 64;              // of a block of tiles, where they are not those of a chunk
-constexpr int kMostShared = 40 << 10;  // bytes that a block's scores may take of 48 KiB
+constexpr int kMostShared = 40 << 10;  // bytes that a block's scores or rows may take of 48 KiB
 
 // One kernel being scheduled. Roles without a line here are computed where they are used: tables, scaled operands.
 struct Roles {
@@ -94,7 +94,7 @@ struct Roles {
       buffer.set_host_alignment(kVector * sizeof(float));
     };
     for (ImageParam& input : kernel.inputs())
-      if (rank_of(input) == 2) aligned(input);
+      if (rank_of(input) == 2 || kernel.buffers_of_tokens().contains(input.name())) aligned(input);
     for (Func f : kernel.outputs())
       for (OutputImageParam buffer : f.output_buffers()) aligned(buffer);
   }
@@ -199,8 +199,8 @@ struct Roles {
   }
 
   // A number for each row of a block or token of a chunk, each made by one thread.
-  void shared_row(Func f, Func owner) const {
-    f.compute_at(owner, batch)
+  void shared_row(Func f, const LoopLevel& block) const {
+    f.compute_at(block)
         .store_in(MemoryType::GPUShared)
         .split(f.args()[0], i, x, kAcross, TailStrategy::RoundUp)
         .gpu_threads(x, i);
@@ -244,7 +244,7 @@ struct Roles {
     tile(find(Role::numerator), f, numbers.at("unroll"));
     each({Role::scores}, [&](Func s) { scores(s, f); });
     each({Role::per_row}, [&](Func inverse) {
-      shared_row(inverse, f);
+      shared_row(inverse, LoopLevel(f, batch));
       each({Role::row_sum}, [&](Func sum) {
         accumulate(sum, inverse);
         // of lanes, which else would be indexed and so no registers
@@ -264,7 +264,7 @@ struct Roles {
   void product(Func f) const {
     tiles(f, kRows, TailStrategy::GuardWithIf);
     tile(find(Role::outer), f, numbers.at("unroll"));
-    each({Role::table}, [&](Func t) { shared_row(t.bound(t.args()[0], 0, kernel.chunk()), f); });
+    each({Role::table}, [&](Func t) { shared_row(t.bound(t.args()[0], 0, kernel.chunk()), LoopLevel(f, batch)); });
   }
 
   // A thread owns a row of pairs, one after the other.
@@ -284,6 +284,68 @@ struct Roles {
     for (int u = 0; u < f.num_update_definitions(); u++)
       batched(f.update(u).gpu_tile(args[0], args[1], block_x, block_i, x, i, kSide, kSide, TailStrategy::GuardWithIf),
               f, {block_x, block_i});
+  }
+
+  // A thread owns a tile of all states of a sequence, one after the other: (column, row of four, four, chunk). Blocks
+  // are few, and so one copies the rows of a chunk at once: with rows read as they are needed, threads mostly wait.
+  void walk(Func f) const {
+    const Var column = f.args()[0], row = f.args()[1], four = f.args()[2];
+    const int columns = kAcross * numbers.at("column_tile"), rows = rows_beside(columns), down = rows / rows_of_tile();
+    f.compute_root().bound(row, 0, kVector);
+    for (int u = 0; u < f.num_update_definitions(); u++) {
+      std::vector<VarOrRVar> order{xi, ii, x, i};
+      for (const RVar& chunk : f.rvars(u)) order.emplace_back(chunk);
+      order.insert(order.end(), {block_x, block_i});
+      Stage stage = f.update(u);
+      stage.split(column, column, xi, numbers.at("column_tile"), TailStrategy::RoundUp)
+          .split(four, four, ii, rows_of_tile() / kVector, TailStrategy::RoundUp)
+          .split(column, block_x, x, kAcross, TailStrategy::GuardWithIf)
+          .split(four, block_i, i, down, TailStrategy::GuardWithIf)
+          .reorder(order)
+          .vectorize(xi, kVector)
+          .unroll(xi)
+          .unroll(ii)
+          .gpu_threads(x, i)
+          .gpu_blocks(block_x, block_i);
+      if (f.rvars(u).empty()) stage.reorder(row, x).unroll(row);
+      batched(stage, f, {block_x, block_i});
+    }
+    tile(find(Role::outer), f, numbers.at("unroll"));
+    const LoopLevel chunk(f, f.rvars(f.num_update_definitions() - 1)[0]);
+    each({Role::staged}, [&](Func g) {
+      const bool keys = !call_of(g, find(Role::multiplier).value()).empty();
+      staged(g, chunk, keys ? rows : columns, down);
+      each({Role::table}, [&](Func t) {
+        if (!call_of(t, g.value()).empty()) shared_row(t.bound(t.args()[0], 0, kernel.chunk()), chunk);
+      });
+    });
+  }
+  // Of a block, as many as let it share what a chunk has for them and for so many columns.
+  int rows_beside(int columns) const {
+    int rows = kRows;
+    while (static_cast<int>(sizeof(float)) * kernel.chunk() * (rows + columns) > kMostShared &&
+           rows % (2 * rows_of_tile()) == 0)
+      rows /= 2;
+    return rows;
+  }
+
+  // Rows of a chunk, copied in vectors by all threads of a block, of which so many lie below each other.
+  void staged(Func f, const LoopLevel& at, int width, int down) const {
+    const Var column = f.args()[0], token = f.args()[1];
+    Var far("far"), round("round");
+    of_one_item(f);
+    f.compute_at(at)
+        .store_in(MemoryType::GPUShared)
+        .bound_extent(column, width)
+        .bound(token, 0, kernel.chunk())
+        .split(column, column, xi, kVector, TailStrategy::RoundUp)
+        .split(column, far, x, std::min(width / kVector, kAcross), TailStrategy::RoundUp)
+        .split(token, round, i, down, TailStrategy::RoundUp)
+        .reorder(xi, far, round, x, i)
+        .vectorize(xi)
+        .unroll(far)
+        .unroll(round)
+        .gpu_threads(x, i);
   }
 
   // A thread places an element. No two have one place, which Halide cannot see.
@@ -367,7 +429,7 @@ void apply(Kernel& kernel, const Numbers& numbers, const Target& target) {
     roles.squares(f);
     roles.updates(f, 0);
   });
-  roles.each({Role::states}, [&](Func f) { roles.states(f); });
+  roles.each({Role::states}, [&](Func f) { roles.find(Role::outer).defined() ? roles.walk(f) : roles.states(f); });
   roles.each({Role::pairs}, [&](Func f) { roles.pairs(f); });
   roles.each({Role::rows}, [&](Func f) { roles.rows(f); });
   roles.each({Role::scattered}, [&](Func f) {

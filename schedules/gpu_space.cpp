@@ -5,9 +5,12 @@ namespace lathe::gen {
 
 namespace {
 
+// All chunks of a sequence, one after the other.
+bool walks(const std::string& kernel) { return kernel.starts_with("states"); }
+
 // Those that are products of matrices.
 bool multiplies(const std::string& kernel) {
-  return is_causal(kernel) || kernel == "state" || kernel == "readout" || kernel.starts_with("map");
+  return is_causal(kernel) || kernel == "state" || kernel == "readout" || kernel.starts_with("map") || walks(kernel);
 }
 
 }  // namespace
@@ -19,10 +22,15 @@ Space gpu_space(const Instance& instance, const std::string& target) {
     throw std::invalid_argument("float16 needs a row with cl_half");
   Space s{{{"chunk", 64, {16, 32, 48, 64, 96, 128}, "tokens of a chunk; one value for a whole row", true}}, {}};
   if (!multiplies(instance.kernel)) return s;
-  // an FMA of an 8x8 tile needs a sixteenth of a load of four numbers, one of 4x4 an eighth: docs/gpu.md
-  s.knobs.push_back({"row_tile", 8, {1, 2, 4, 8, 16}, "rows of a thread's tile"});
-  s.knobs.push_back({"column_tile", 8, {4, 8, 16}, "columns of a thread's tile"});
-  s.knobs.push_back({"unroll", 8, {1, 2, 4, 8}, "steps of the inner product per loop iteration"});
+  // an FMA of an 8x8 tile needs a sixteenth of a load of four numbers, one of 4x4 an eighth: docs/gpu.md. A walk has
+  // few blocks, and needs their threads
+  const bool few = walks(instance.kernel);
+  s.knobs.push_back({"row_tile", few ? 4 : 8, {1, 2, 4, 8, 16}, "rows of a thread's tile"});
+  s.knobs.push_back({"column_tile", few ? 4 : 8, {4, 8, 16}, "columns of a thread's tile"});
+  s.knobs.push_back({"unroll", few ? 16 : 8, {1, 2, 4, 8, 16}, "steps of the inner product per loop iteration"});
+  if (few)
+    s.constraints.push_back(
+        {"states take up rows by four", [](const Numbers& n) { return n.at("row_tile") % 4 == 0; }, {"row_tile"}});
   s.constraints.push_back({"a tile leaves half of the registers to its operands",
                            [](const Numbers& n) { return n.at("row_tile") * n.at("column_tile") <= 64; },
                            {"row_tile", "column_tile"}});

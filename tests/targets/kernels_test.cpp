@@ -69,10 +69,15 @@ using Floats = Buffer<float>;
 // The same numbers with their dimensions in other places, for kernels that only read them.
 class View {
  public:
-  // Dimension d of the view is dimensions[d] of the numbers; with kAlone it is one of its own, of extent 1.
-  static constexpr int kAlone = -1;
+  // Dimension d of the view is dimensions[d] of the numbers; with kAlone it is one of its own, of extent 1, with kFours
+  // both that follow the first.
+  static constexpr int kAlone = -1, kFours = -2;
   View(Floats& of, const std::vector<int>& dimensions) : raw_(*of.address()) {
-    for (const int d : dimensions) dims_.push_back(d == kAlone ? halide_dimension_t(0, 1, 0) : of.address()->dim[d]);
+    const halide_dimension_t* all = of.address()->dim;
+    for (const int d : dimensions)
+      dims_.push_back(d == kAlone   ? halide_dimension_t(0, 1, 0)
+                      : d == kFours ? halide_dimension_t(0, all[1].extent * all[2].extent, all[1].stride)
+                                    : all[d]);
     raw_.dimensions = static_cast<int>(dims_.size());
     raw_.dim = dims_.data();
   }
@@ -101,9 +106,10 @@ void call(const char* name, const std::string& axis, Arguments&... arguments) {
 // heads. Everything past the real tokens and widths is zero, as the library pads.
 class Walk {
  public:
-  explicit Walk(const std::vector<Problem>& problems)
+  Walk(const std::vector<Problem>& problems, bool chunk_by_chunk)
       : p_(problems.front()),
         problems_(problems),
+        chunk_by_chunk_(chunk_by_chunk),
         C_(static_cast<int>(kernel("causal", p_.variant).chunk)),
         items_(static_cast<int>((p_.T + C_ - 1) / C_)),
         H_(static_cast<int>(problems.size())),
@@ -128,8 +134,9 @@ class Walk {
     Floats b({C_, 2, items_, H_}), left({1, items_, 1, H_});
     fill_gates(b, left);
 
-    // what each chunk adds to a state of zeros, then the states that enter each, and the one that is left
-    Floats zeros({V16_, K16_, 1, 1}), added({V16_, K16_, items_, H_}), h({V16_, K16_, items_ + 1, 1, H_});
+    // the states that enter each chunk, and the one that is left: by what each adds to a state of zeros, or by a walk
+    Floats zeros({V16_, K16_, 1, 1}), added({V16_, K16_, items_, H_}), h({V16_, K16_, items_ + 1, 1, H_}),
+        walked({V16_, 4, K16_ / 4, items_ + 1, 1, H_});
     Floats no_sum({K16_, 1, 1}), added_sums({K16_, items_, H_}), z({K16_, 1, items_ + 1, 1, H_});
     Floats state({V16_, K16_, 1, H_}), sums({K16_, 1, 1, H_}), o({V16_, C_, items_, H_});
     for (int n = 0; n < H_; n++)
@@ -139,16 +146,28 @@ class Walk {
         sums.put(problems_[n].z.empty() ? 0 : problems_[n].z[c], c, 0, 0, n);
       }
     const bool decay = p_.variant == "decay";
-    if (decay) {
-      call("state", p_.variant, k, v, zeros, b, at, at, counted, added);
-      call("key_sum", p_.variant, k, no_sum, b, added_sums);
+    if (chunk_by_chunk_) {
+      Buffer<int32_t> at_chunk({1, 1, 1}), counted_of_chunk({1, 1, 1});
+      counted_of_chunk.put(C_, 0, 0, 0);
+      const std::vector<int> by_chunks{0, 1, 2, View::kAlone, 3};
+      View keys(k, by_chunks), values(v, by_chunks), sums_of_decays(b, by_chunks);
+      if (decay)
+        call("states_decay", "", keys, values, state, sums_of_decays, at_chunk, at_chunk, counted_of_chunk, walked);
+      else
+        call("states", "", keys, values, state, at_chunk, at_chunk, counted_of_chunk, walked);
     } else {
-      call("state", p_.variant, k, v, zeros, at, at, counted, added);
-      call("key_sum", p_.variant, k, no_sum, added_sums);
+      if (decay)
+        call("state", p_.variant, k, v, zeros, b, at, at, counted, added);
+      else
+        call("state", p_.variant, k, v, zeros, at, at, counted, added);
+      View chunks(added, {0, 1, 2, View::kAlone, 3});
+      call("carry", "", chunks, left, state, h);
     }
-    View chunks(added, {0, 1, 2, View::kAlone, 3});
-    call("carry", "", chunks, left, state, h);
-    View entering(h, {0, 1, 2, 4});
+    if (decay)
+      call("key_sum", p_.variant, k, no_sum, b, added_sums);
+    else
+      call("key_sum", p_.variant, k, no_sum, added_sums);
+    View entering = chunk_by_chunk_ ? View(walked, {0, View::kFours, 3, 5}) : View(h, {0, 1, 2, 4});
 
     float eps = static_cast<float>(p_.eps);
     int32_t at_least = p_.denom_max ? 1 : 0;
@@ -174,7 +193,9 @@ class Walk {
       for (int t = 0; t < p_.T; t++)
         for (int e = 0; e < p_.V; e++) answers[n].o.push_back(o.get(e, t % C_, t / C_, n));
       for (int c = 0; c < K_; c++)
-        for (int e = 0; e < p_.V; e++) answers[n].state.push_back(h.get(e, c, items_, 0, n));
+        for (int e = 0; e < p_.V; e++)
+          answers[n].state.push_back(chunk_by_chunk_ ? walked.get(e, c % 4, c / 4, items_, 0, n)
+                                                     : h.get(e, c, items_, 0, n));
       for (int c = 0; c < K_; c++) answers[n].z.push_back(z.get(c, 0, items_, 0, n));
     }
     return answers;
@@ -227,6 +248,7 @@ class Walk {
 
   const Problem& p_;
   const std::vector<Problem>& problems_;
+  const bool chunk_by_chunk_;
   const int C_, items_, H_, K_;
   const lathe::FeatureMap& map_;
   const int D16_, M16_, K16_, V16_;
@@ -244,13 +266,16 @@ void compare(const std::vector<double>& got, const std::vector<double>& want, co
 // Heads of one call. With no epsilons allowed: to the bit.
 void check(const std::vector<Problem>& heads, double epsilons) {
   const Problem& p = heads.front();
-  SCOPED_TRACE(fmt::format("{} {} T={} D={} V={} normalise={}", p.variant, p.map, p.T, p.D, p.V, p.normalise));
-  const std::vector<reference::Answer> got = Walk(heads).run();
-  for (size_t h = 0; h < heads.size(); h++) {
-    const reference::Answers want = reference::causal(heads[h]);
-    compare(got[h].o, want.value.o, want.size.o, epsilons, "o");
-    compare(got[h].state, want.value.state, want.size.state, epsilons, "state");
-    if (p.normalise) compare(got[h].z, want.value.z, want.size.z, epsilons, "z");
+  for (const bool chunk_by_chunk : {false, true}) {
+    SCOPED_TRACE(fmt::format("{} {} T={} D={} V={} normalise={} chunk_by_chunk={}", p.variant, p.map, p.T, p.D, p.V,
+                             p.normalise, chunk_by_chunk));
+    const std::vector<reference::Answer> got = Walk(heads, chunk_by_chunk).run();
+    for (size_t h = 0; h < heads.size(); h++) {
+      const reference::Answers want = reference::causal(heads[h]);
+      compare(got[h].o, want.value.o, want.size.o, epsilons, "o");
+      compare(got[h].state, want.value.state, want.size.state, epsilons, "state");
+      if (p.normalise) compare(got[h].z, want.value.z, want.size.z, epsilons, "z");
+    }
   }
 }
 
