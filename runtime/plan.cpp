@@ -163,6 +163,7 @@ Kernels choose_kernels(const Meaning& meaning, const Sizes& sizes, const char* r
     k.step_sums[static_cast<int>(s)] = find_kernel(row, "step_sums", name_of(s));
   }
   for (const auto& [kernel, name] : {std::pair{&k.carry, "carry"},
+                                     {&k.states, transition == std::string_view("decay") ? "states_decay" : "states"},
                                      {&k.later_sums, "later_sums"},
                                      {&k.unit_rows, "unit_rows"},
                                      {&k.clamp_rows, "clamp_rows"},

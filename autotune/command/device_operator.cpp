@@ -19,7 +19,7 @@ namespace {
 
 constexpr int kHotLoop = 64;  // FMAs from which on a loop is one of tiles
 // What runtime/device/walk.cpp launches for it, where rows of q, k, v and o stay in place.
-constexpr const char* kLaunches[] = {"state:plain", "carry", "causal:plain"};
+constexpr const char* kLaunches[] = {"states", "causal:plain"};
 
 std::vector<Mix> hot_loops(const OperatorLaunch& launch) {
   std::vector<Mix> hot;

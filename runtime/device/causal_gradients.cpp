@@ -26,12 +26,8 @@ void CausalGradients::run() {
 
 Tile CausalGradients::scan(const Tile& k, const Heads& of_k, const Tile& v, const Heads& of_v, DeviceBuffer&& first,
                            const Decays& decays, const Heads& of) {
-  const Tile added = tile(v.columns, k.columns, k.items, s_.HK), to = tile(v.columns, k.columns, k.items + s_.N, s_.HK);
-  with_sums(decays, of, [&](auto&... b) {
-    launcher_.call(*k_.state, rows(k, of_k), rows(v, of_v), no_states(added), b..., at(k, of_k), at(v, of_v),
-                   counted({&k, &v}, of_v), rows(added));
-  });
-  carry(added, std::move(first), decays, of, to);
+  const Tile to = tile(v.columns, k.columns, k.items + s_.N, s_.HK);
+  scan_states(k, of_k, v, of_v, std::move(first), decays, of, to, all(to));
   return to;
 }
 
@@ -40,7 +36,7 @@ Tile CausalGradients::scan_sums(const Tile& keys, const Tile& first, const Decay
   with_sums(decays, all(keys), [&](auto&... b) {
     launcher_.call(*k_.key_sum, rows(keys), row_of_all(nothing_, d_.K, keys.items, s_.HK), b..., row(added));
   });
-  carry(added, rows(first), decays, all(keys), to);
+  carry(added, rows(first), decays, all(keys), to, all(to));
   return to;
 }
 

@@ -25,6 +25,17 @@ DeviceBuffer::DeviceBuffer(const Place& place, halide_type_t type, std::initiali
   raw_.device = reinterpret_cast<uint64_t>(&place_);
 }
 
+DeviceBuffer::DeviceBuffer(const DeviceBuffer& of_items, int64_t sequences)
+    : place_(of_items.place_), raw_(of_items.raw_) {
+  const int items = raw_.dimensions++ - 2, count = static_cast<int>(sequences);
+  std::copy_n(of_items.dims_, items + 1, dims_);
+  dims_[items + 2] = of_items.dims_[items + 1];
+  dims_[items + 1] = {0, count, dims_[items].stride};
+  dims_[items] = {0, dims_[items].extent / count, dims_[items].stride * count};
+  raw_.dim = dims_;
+  raw_.device = reinterpret_cast<uint64_t>(&place_);
+}
+
 Place Launcher::carve(uint64_t bytes) {
   const Place place{workspace_.memory, workspace_.offset + taken_, bytes};
   taken_ += (bytes + kDeviceAlignment - 1) / kDeviceAlignment * kDeviceAlignment;

@@ -21,6 +21,9 @@ class DeviceBuffer {
   static constexpr int kMaxRank = 6;
   // Of a part of memory, as much as the dimensions cover.
   DeviceBuffer(const Place& place, halide_type_t type, std::initializer_list<Dimension> dimensions);
+  // The same numbers, whose items are the chunks of so many sequences, those of one number together: (..., chunk,
+  // sequence, head) in place of (..., item, head).
+  DeviceBuffer(const DeviceBuffer& of_items, int64_t sequences);
   DeviceBuffer(const DeviceBuffer&) = delete;
   DeviceBuffer& operator=(const DeviceBuffer&) = delete;
   void* address() { return &raw_; }

@@ -22,7 +22,7 @@ void MomentumGradients::run() {
 // Behind what enters a token lies what leaves it.
 void MomentumGradients::sum_keys() {
   sums_ = tile(d_.K, kRows, items_.count + s_.N, s_.HK);
-  carry(keys_, rows(entering_sums(LATHE_Z_IN)), {}, all(keys_), sums_);
+  carry(keys_, rows(entering_sums(LATHE_Z_IN)), {}, all(keys_), sums_, all(sums_));
   inverses_ = inverses_of(q_, [&] { return rows(sums_, all(sums_), s_.N, items_.count); });
   slopes_ = numbers_of_rows(q_);
 }

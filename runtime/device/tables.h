@@ -81,9 +81,7 @@ class Tables {
   }
   // The rows that count, of the items that are the chunks of so many sequences.
   DeviceBuffer rows_of_chunks(const Items& items, int64_t sequences, int64_t heads) const {
-    return {{place_.memory, place_.offset + items.rows * sizeof(int32_t), sizeof(int32_t)},
-            halide_type_t(halide_type_int, 32),
-            {{items.count / sequences, sequences}, {sequences, 1}, {heads, 0}}};
+    return {list(items, items.rows, heads), sequences};
   }
 
  private:

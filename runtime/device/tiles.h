@@ -138,15 +138,19 @@ class Tiles {
   static DeviceBuffer number_of_all(const Tile& t, int64_t items, int64_t heads) {
     return {t.place, kFloat, {{items, 0}, {heads, 0}}};
   }
-  // Items are the chunks of so many sequences, those of one number together: (columns, rows, chunk, sequence, head).
-  static DeviceBuffer by_chunks(const Tile& t, int64_t sequences) {
-    return {t.place,
+  // Items are the chunks of all sequences, or of so many.
+  DeviceBuffer by_chunks(const DeviceBuffer& items) const { return {items, s_.N}; }
+  static DeviceBuffer by_chunks(const Tile& t, int64_t sequences) { return {rows(t), sequences}; }
+  // ... of states whose rows are taken up by four.
+  DeviceBuffer by_fours(const Tile& t, const Heads& h) const {
+    return {part(t, h, 0),
             kFloat,
             {{t.columns, 1},
-             {t.rows, t.columns},
-             {t.items / sequences, sequences * t.item()},
-             {sequences, t.item()},
-             {t.heads, t.head()}}};
+             {4, t.columns},
+             {t.rows / 4, 4 * t.columns},
+             {t.items / s_.N, s_.N * t.item()},
+             {s_.N, t.item()},
+             {h.count, t.head() * h.step}}};
   }
 
   // The caller's tensors: which of their dimensions are columns, rows, the batch and heads.
@@ -397,8 +401,15 @@ class Tiles {
     call(b);
   }
 
+  // What enters the chunks of so many heads and, behind them, what leaves the last: states of v's columns by k's.
+  // `first` enters the sequences, and `of` are the heads whose decays they have.
+  void scan_states(const Tile& k, const Heads& of_k, const Tile& v, const Heads& of_v, DeviceBuffer&& first,
+                   const Decays& decays, const Heads& of, const Tile& to, const Heads& of_to);
+  // Whether by one walk through the chunks; else by what each of them adds, all at once, and a sum of that.
+  bool walks(const Tile& to) const;
   // A sum of keys is a state of columns for keys, with one row.
-  void carry(const Tile& each, DeviceBuffer&& first, const Decays& decays, const Heads& of_decays, const Tile& to) {
+  void carry(const Tile& each, DeviceBuffer&& first, const Decays& decays, const Heads& of_decays, const Tile& to,
+             const Heads& of_to) {
     const bool decayed = decays.left.heads > 0;
     const Tile& left = decayed ? decays.left : ones_;
     launcher_.call(*k_.carry, by_chunks(each, s_.N),
@@ -407,7 +418,7 @@ class Tiles {
                                  {each.items / s_.N, decayed ? s_.N * left.item() : 0},
                                  {s_.N, decayed ? left.item() : 0},
                                  {each.heads, decayed ? left.head() * of_decays.step : 0}}),
-                   first, by_chunks(to, s_.N));
+                   first, by_chunks(rows(to, of_to)));
   }
 
   void denominators(DeviceBuffer&& q, DeviceBuffer&& sums, DeviceBuffer&& inverses) {

@@ -20,16 +20,12 @@ class Scan : public Tiles {
     Tile states, sums;
   };
   Entering scan(const Tile& k, const Tile& v, const Decays& decays) {
-    const Tile before = entering_states(), added = tile(d_.V, d_.K, k.items, s_.HV);
+    const Tile before = entering_states();
     Entering e{tile(d_.V, d_.K, k.items + s_.N, s_.HV), {}};
     for (int64_t value = 0; value < group_.values(); value++) {
       const Heads heads = heads_of(s_.HV, value);
-      with_sums(decays, heads, [&](auto&... b) {
-        launcher_.call(*k_.state, rows(k), rows(v, heads), rows_of_all(zeros_, zeros_.columns, k.items, s_.HK), b...,
-                       at(k, all(k)), at(v, heads), counted({&k, &v}, heads), rows(added, heads));
-      });
+      scan_states(k, all(k), v, heads, rows(before, heads), decays, heads, e.states, heads);
     }
-    carry(added, rows(before), decays, all(added), e.states);
     if (!normalise()) return e;
     // rows but the first are none, and are carried with it
     const Tile sums = entering_sums(), added_sums = zeros(d_.K, kRows, k.items, s_.HK);
@@ -37,7 +33,7 @@ class Scan : public Tiles {
     with_sums(decays, all(k), [&](auto&... b) {
       launcher_.call(*k_.key_sum, rows(k), row_of_all(no_keys_, d_.K, k.items, s_.HK), b..., row(added_sums));
     });
-    carry(added_sums, rows(sums), decays, all(added_sums), e.sums);
+    carry(added_sums, rows(sums), decays, all(added_sums), e.sums, all(e.sums));
     return e;
   }
   void save(const Entering& e) {
