@@ -7,14 +7,14 @@ import sys
 
 FUNCTIONS, OPERATORS = "ptxas", "operators"  # the tables, each between its marks
 # those in which the time of a call goes
-SHOWN = ("causal:plain", "causal:decay", "causal_normalised:plain", "state:plain", "state:decay", "readout", "decode",
-         "map:elu1", "map:favor")
+SHOWN = ("causal:plain", "causal:decay", "causal_normalised:plain", "states", "states_decay", "state:plain",
+         "state:decay", "readout", "decode", "map:elu1", "map:favor")
 KERNELS_THERE = 90
 MOST_SHARED = 48 * 1024
 WHOLE_SCORES = ("causal:plain", "causal_normalised:plain")
-HOT = ("causal:plain", "state:plain", "readout")  # whose loops are tiles of FMAs
+# whose loops are tiles of FMAs, by the most loads for each: tiles of eight by eight, and of four by four
+HOT = {"causal:plain": 0.07, "state:plain": 0.07, "readout": 0.07, "states": 0.13}
 LEAST_FMAS = 0.8  # of a loop's instructions
-MOST_LOADS = 0.07  # for each
 
 
 def is_modelled(function):
@@ -70,12 +70,12 @@ def faults_of(functions, listed):
                 yield f"{name} on {architecture}: {a}"
         if f["kernel"] in WHOLE_SCORES and f["shared"] < 1:
             yield f"{name}: its blocks share nothing; expected scores"
-    for kernel in HOT if listed else ():
+    for kernel, most_loads in HOT.items() if listed else ():
         hot = max((f["hot_loop"] for f in functions if f["kernel"] == kernel), key=lambda loop: loop["fma"])
         loads = hot["shared"] + hot["global"]
-        if hot["fma"] < LEAST_FMAS * hot["instructions"] or loads > MOST_LOADS * hot["fma"]:
+        if hot["fma"] < LEAST_FMAS * hot["instructions"] or loads > most_loads * hot["fma"]:
             yield (f"{kernel}: {hot['fma']} FMAs and {loads} loads in a loop of {hot['instructions']} instructions; "
-                   f"expected FMAs to be {LEAST_FMAS} of them, and at most {MOST_LOADS} loads for each")
+                   f"expected FMAs to be {LEAST_FMAS} of them, and at most {most_loads} loads for each")
 
 
 def main():
