@@ -78,18 +78,18 @@ class Kernel {
   void take(int tokens) { taken_ = tokens; }
   int taken() const { return taken_; }
   // A buffer that has something for each token of a tile, in its last dimension; one with a state's columns as well.
-  Halide::ImageParam tile(const std::string& name, int dims = 2) {
-    tiles_.emplace(name, dims - 1);
+  Halide::ImageParam along_tokens(const std::string& name, int dims = 2) {
+    along_tokens_.emplace(name, dims - 1);
     return buffer(name, dims);
   }
-  Halide::ImageParam tile_of_values(const std::string& name) {
+  Halide::ImageParam values_along_tokens(const std::string& name) {
     values_ = name;
     columns_.insert(name);
-    return tile(name);
+    return along_tokens(name);
   }
-  void output_tile(Role role, const Halide::Func& func) {
+  void output_along_tokens(Role role, const Halide::Func& func) {
     output(role, func);
-    tiles_.emplace(func.name(), func.dimensions() - 1);
+    along_tokens_.emplace(func.name(), func.dimensions() - 1);
     if (func.dimensions() > 1) columns_.insert(func.name());
   }
   // A state that lies where that lay of which it is made.
@@ -104,7 +104,9 @@ class Kernel {
     buffer(name, 2, Halide::UInt(64));
     asked_ = name;
   }
-  const std::map<std::string, int>& tiles() const { return tiles_; }  // by name, the dimension of tokens
+  const std::map<std::string, int>& buffers_along_tokens() const {
+    return along_tokens_;
+  }  // by name, the dimension of tokens
   const std::string& values() const { return values_; }
   bool has_columns(const std::string& buffer) const { return columns_.contains(buffer); }
   const std::map<std::string, std::string>& in_place() const { return in_place_; }  // what leaves, by what enters
@@ -220,7 +222,7 @@ class Kernel {
   std::set<std::string> tokens_, turned_;
   std::map<std::string, std::vector<Halide::Expr>> summed_;
   std::string placed_;
-  std::map<std::string, int> tiles_;
+  std::map<std::string, int> along_tokens_;
   std::map<std::string, std::string> in_place_;
   std::set<std::string> columns_;
   std::string values_, asked_;

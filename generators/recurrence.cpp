@@ -88,7 +88,7 @@ void read(Kernel& kernel, FewTokens& tokens, const Expr& begin, const ImageParam
   const Func met = tokens.met(
       begin, [&](const Expr&, const Expr& key, const Expr& i) { return q(key, i); }, lags);
   o(tokens.x, tokens.i) = met(tokens.x, tokens.i) * inv(tokens.i);
-  kernel.output_tile(Role::few_rows, o);
+  kernel.output_along_tokens(Role::few_rows, o);
 }
 
 // What a state takes of values.
@@ -102,12 +102,12 @@ Func weighed(Kernel& kernel, const ImageParam& v, const ImageParam& weight) {
 
 void recur(Kernel& kernel, bool keyed, bool before, bool reads = true) {
   ImageParam q, inv, a, own;
-  if (reads) q = kernel.tile("q");
-  auto k = kernel.tile("k"), v = kernel.tile_of_values("v"), weight = kernel.tile("weight", 1);
-  if (reads) inv = kernel.tile("inv", 1);
+  if (reads) q = kernel.along_tokens("q");
+  auto k = kernel.along_tokens("k"), v = kernel.values_along_tokens("v"), weight = kernel.along_tokens("weight", 1);
+  if (reads) inv = kernel.along_tokens("inv", 1);
   auto h = kernel.buffer("h");
-  if (keyed) a = kernel.tile("a");
-  if (before) own = kernel.tile("own", 1);
+  if (keyed) a = kernel.along_tokens("a");
+  if (before) own = kernel.along_tokens("own", 1);
   kernel.ask("coming");
   const Func values = weighed(kernel, v, weight);
   FewTokens tokens(kernel, kernel.grain(), h, adding(k, a, values));
@@ -137,15 +137,15 @@ struct Readers {
   ImageParam q, k, v, weight, inv, h, reading, a;
   Func has{"has"}, values;
   Readers(Kernel& kernel, bool keyed)
-      : q(kernel.tile("q")),
-        k(kernel.tile("k")),
-        v(kernel.tile_of_values("v")),
-        weight(kernel.tile("weight", 1)),
-        inv(kernel.tile("inv", 1)),
+      : q(kernel.along_tokens("q")),
+        k(kernel.along_tokens("k")),
+        v(kernel.values_along_tokens("v")),
+        weight(kernel.along_tokens("weight", 1)),
+        inv(kernel.along_tokens("inv", 1)),
         h(kernel.buffer("h")),
-        reading(kernel.tile("reading")),
+        reading(kernel.along_tokens("reading")),
         values(weighed(kernel, v, weight)) {
-    if (keyed) a = kernel.tile("a");
+    if (keyed) a = kernel.along_tokens("a");
     Var x("x"), i("i");
     RDom key(0, h.dim(1).extent(), "key");
     has(x, i) = 0.f;
@@ -164,7 +164,7 @@ struct Readers {
 
 void correct(Kernel& kernel, bool keyed) {
   const Readers r(kernel, keyed);
-  auto beta = kernel.tile("beta", 1), pairs = kernel.tile("pairs");
+  auto beta = kernel.along_tokens("beta", 1), pairs = kernel.along_tokens("pairs");
   const Func added = in_turn(
       kernel, "added", [&](const Expr& x, const Expr& i) { return beta(i) * (r.values(x, i) - r.has(x, i)); },
       [&](const Expr& so_far, const Expr&, const Expr& i, const Expr& n, const Expr& earlier) {
@@ -175,7 +175,7 @@ void correct(Kernel& kernel, bool keyed) {
 
 void exchange(Kernel& kernel, bool keyed) {
   const Readers r(kernel, keyed);
-  auto b = kernel.tile("b"), by_keys = kernel.tile("by_keys"), by_rows = kernel.tile("by_rows");
+  auto b = kernel.along_tokens("b"), by_keys = kernel.along_tokens("by_keys"), by_rows = kernel.along_tokens("by_rows");
   const Func given = in_turn(
       kernel, "given", [&](const Expr& x, const Expr& i) { return r.has(x, i); },
       [&](const Expr& so_far, const Expr& x, const Expr& i, const Expr& n, const Expr&) {
@@ -199,8 +199,8 @@ void exchange(Kernel& kernel, bool keyed) {
 // two. q(K, n), k(K, n), a(K, n), own and the rows that queries see as above, n = kFewSums; h and h_out are z, whose K
 // numbers lie in rows of kLanes.
 LATHE_KERNEL(recurrence_sums, host) {
-  auto q = kernel.tile("q"), k = kernel.tile("k"), a = kernel.tile("a");
-  auto own = kernel.tile("own", 1), h = kernel.buffer("h");
+  auto q = kernel.along_tokens("q"), k = kernel.along_tokens("k"), a = kernel.along_tokens("a");
+  auto own = kernel.along_tokens("own", 1), h = kernel.buffer("h");
   const Lag lag(kernel);
   const Denominator denominator(kernel);
   FewTokens tokens(kernel, kFewSums, h, [&](const Expr& x, const Expr& row, const Expr& token, const Expr& rest) {
@@ -215,7 +215,7 @@ LATHE_KERNEL(recurrence_sums, host) {
   sum(i) += met(lane, i);
   inv(i) = denominator.inverse(sum(i) + select(lag.lags(), own(i), 0.f));
   kernel.label(Role::few_sums, sum);
-  kernel.output_tile(Role::few_numbers, inv);
+  kernel.output_along_tokens(Role::few_numbers, inv);
   tokens.leave();
 }
 
@@ -231,7 +231,8 @@ namespace {
 
 // With a momentum p(V, K): P' = kept P - taken k^T v, S' = S - P'.
 void move(Kernel& kernel) {
-  auto q = kernel.tile("q"), k = kernel.tile("k"), v = kernel.tile_of_values("v"), inv = kernel.tile("inv", 1);
+  auto q = kernel.along_tokens("q"), k = kernel.along_tokens("k"), v = kernel.values_along_tokens("v"),
+       inv = kernel.along_tokens("inv", 1);
   auto h = kernel.buffer("h"), p = kernel.buffer("p");
   auto kept = kernel.number<float>("kept"), taken = kernel.number<float>("taken");
   kernel.ask("coming");

@@ -319,8 +319,7 @@ std::vector<Case> cases(const char* row) {
     for (bool normalise : {false, true})
       if (first.op == Op::kCausal && (!normalise || variant.has_normaliser()))
         all.push_back({first, plainest, variant, Storage::kF32, normalise, kWidth, 0, false, 1});
-  if (first.op == Op::kCausal)
-    all.push_back({first, plainest, plain, Storage::kF32, true, kWidth, 0, false, 1, 2});
+  if (first.op == Op::kCausal) all.push_back({first, plainest, plain, Storage::kF32, true, kWidth, 0, false, 1, 2});
   for (const Operator& op : operators())
     for (bool mixes_first : {false, true})
       if (op.built() && op.takes(LATHE_MIXTURE))

@@ -36,13 +36,13 @@ class TileLoop : public ir::IRMutator {
       body = ir::For::make(name.name(), 0, extent, ir::ForType::Serial, Partition::Never, DeviceAPI::None, body);
     };
     const std::string& asked = kernel_.asked();
-    for (const auto& [buffer, along] : kernel_.tiles()) let(begin(buffer), tile_ * apart(buffer));
+    for (const auto& [buffer, along] : kernel_.buffers_along_tokens()) let(begin(buffer), tile_ * apart(buffer));
     if (!asked.empty()) let(begin(asked), (tile_ * sides_ + side_) * apart(asked));
     const std::string& values = kernel_.values();
     if (!values.empty()) loop(side_, sides_);
-    const auto& [any, along] = *kernel_.tiles().begin();
+    const auto& [any, along] = *kernel_.buffers_along_tokens().begin();
     loop(tile_, number_of(any, ir::Call::buffer_get_extent, along) / kernel_.taken());
-    for (const auto& [buffer, dimension] : kernel_.tiles())
+    for (const auto& [buffer, dimension] : kernel_.buffers_along_tokens())
       let(apart(buffer), kernel_.taken() * number_of(buffer, ir::Call::buffer_get_stride, dimension));
     if (!values.empty()) let(sides_, number_of(values, ir::Call::buffer_get_extent, 0) / columns_);
     if (asked.empty()) return body;
@@ -62,7 +62,7 @@ class TileLoop : public ir::IRMutator {
 
   Expr moved(const std::string& buffer, const Expr& index) const {
     Expr by = 0;
-    if (kernel_.tiles().contains(buffer)) by += begin(buffer);
+    if (kernel_.buffers_along_tokens().contains(buffer)) by += begin(buffer);
     if (kernel_.has_columns(buffer)) by += side_ * columns_;
     if (const auto* ramp = index.as<ir::Ramp>()) return ir::Ramp::make(ramp->base + by, ramp->stride, ramp->lanes);
     return index.type().is_vector() ? index + ir::Broadcast::make(by, index.type().lanes()) : index + by;
@@ -121,7 +121,7 @@ class TileLoop : public ir::IRMutator {
 }  // namespace
 
 void loop_over_tiles(Pipeline& pipeline, const Kernel& kernel, int columns) {
-  if (!kernel.tiles().empty()) pipeline.add_custom_lowering_pass(new TileLoop(kernel, columns));
+  if (!kernel.buffers_along_tokens().empty()) pipeline.add_custom_lowering_pass(new TileLoop(kernel, columns));
 }
 
 }  // namespace lathe::gen

@@ -5,9 +5,9 @@
 
 namespace lathe::gen {
 
-// What a kernel says of one tile (Kernel::tile), for as many as its buffers have: tokens one after the other, and of
-// each the columns of the state, so many at a time. What a tile leaves in place enters the next, and both are one
-// buffer here, so that the compiler knows.
+// What a kernel says of one tile (Kernel::along_tokens), for as many as its buffers have: tokens one after the other,
+// and of each the columns of the state, so many at a time. What a tile leaves in place enters the next, and both are
+// one buffer here, so that the compiler knows.
 //
 // Every second row of the state asks for memory that later calls will want, two lines of it (Kernel::ask). On a Zen 5
 // a burst before each tile cost 3 to 15 % more, one line a row more where registers are short, four lines every fourth
