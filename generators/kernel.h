@@ -74,7 +74,8 @@ class Kernel {
     return Halide::select(step < of.dim(1).extent(), step, 0);
   }
 
-  // Tokens of a tile. A call takes many tiles: see tile_loop.h.
+  // Tokens of a tile. A call takes as many tiles as its inputs have tokens and columns for; outputs have the extents of
+  // one: see tile_loop.h.
   void take(int tokens) { taken_ = tokens; }
   int taken() const { return taken_; }
   // A buffer that has something for each token of a tile, in its last dimension; one with a state's columns as well.
@@ -104,9 +105,8 @@ class Kernel {
     buffer(name, 2, Halide::UInt(64));
     asked_ = name;
   }
-  const std::map<std::string, int>& buffers_along_tokens() const {
-    return along_tokens_;
-  }  // by name, the dimension of tokens
+  // By name, the dimension of tokens.
+  const std::map<std::string, int>& buffers_along_tokens() const { return along_tokens_; }
   const std::string& values() const { return values_; }
   bool has_columns(const std::string& buffer) const { return columns_.contains(buffer); }
   const std::map<std::string, std::string>& in_place() const { return in_place_; }  // what leaves, by what enters

@@ -106,6 +106,10 @@ Tiles::Tiles(const Job& job, const Built& built, const Setting& setting) : job_(
   if (job.kernel.starts_with("recurrence")) aliases_["h_out"] = "h";  // where else would the next tile find it
   for (const Argument& argument : job.arguments)
     argument.type == "uint64" ? add_asked() : argument.dimensions == 0 ? add_number(argument) : add_tile(argument);
+  if (!asked_.empty()) {  // outputs are told as those of a single tile: generators/kernel.h
+    tile("o").tell(built.value_grain, built.row_grain);
+    tile("h").tell(built.value_grain, padded_K_);
+  }
   reset();
 }
 
@@ -299,8 +303,8 @@ std::vector<std::string> Tiles::extents() const {
       continue;
     }
     const Tile& t = tile_of(a.name);
-    words.push_back(a.dimensions == 1 ? fmt::format("{}={}", a.name, t.width())
-                                      : fmt::format("{}={}x{}", a.name, t.width(), t.rows()));
+    words.push_back(a.dimensions == 1 ? fmt::format("{}={}", a.name, t.told(0))
+                                      : fmt::format("{}={}x{}", a.name, t.told(0), t.told(1)));
   }
   return words;
 }

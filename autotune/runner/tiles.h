@@ -56,6 +56,12 @@ class Tile {
   // Nothing was written between rows or outside.
   bool surroundings_intact() const;
   void* address() { return &buffer_; }
+  // What a kernel is told of its extents, where that is less: one that goes from one part to the next by itself.
+  void tell(int64_t width, int64_t rows) {
+    dims_[0].extent = static_cast<int32_t>(width);
+    dims_[1].extent = static_cast<int32_t>(rows);
+  }
+  int64_t told(int dimension) const { return dims_[dimension].extent; }
 
  private:
   int64_t width_, rows_, stride_;

@@ -71,7 +71,7 @@ MUTATIONS = [
     M("normaliser of the recurrence not decayed", "runtime/token_tiles.cpp",
       "sum[key] *= factors[key];", "sum[key] *= std::max(1.f, factors[key]);"),
     M("normaliser of the recurrence forgets what entered", "runtime/token_tiles.cpp",
-      "std::copy_n(z, K, sum);", "std::fill_n(sum, K, 0.f);"),
+      "std::copy_n(z, K, sum);", "std::fill_n(sum, K, 0.f * z[0]);"),
     M("a lane of the recurrence's normaliser lost", "generators/recurrence.cpp",
       "sum(i) += met(lane, i)", "sum(i) += met(max(lane, 1), i)"),
     M("a state carried past its last tokens", "runtime/token_tiles.cpp",
