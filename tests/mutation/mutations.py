@@ -114,7 +114,7 @@ MUTATIONS = [
     M("values near the end of their range wait", "runtime/token_gates.cpp",
       "if (!(added < largest)) return 0;", "if (!(added < 1e30f * largest)) return 0;"),
     M("gates of eight tokens awaited twice", "runtime/token_tiles.cpp",
-      "gates_.leaves(tokens < end ? tokens : tokens_)", "gates_.leaves(tokens_)"),
+      "gates_.leaves(tokens < end ? tokens : tokens_)", "gates_.leaves(tokens < end ? tokens_ : tokens_)"),
     M("a group's first queries find another state", "runtime/token_tiles.cpp", "key < K && !last", "key < 0 && !last"),
     M("queries of a group move the state on", "runtime/token_tiles.cpp",
       "float* after = last ? state", "float* after = last || !last ? state"),
