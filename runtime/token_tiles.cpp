@@ -141,7 +141,7 @@ void TokenTiles::each_call(const Entry& kernel, int64_t begin, int64_t end, Ahea
   const int64_t each = wanted ? wanted->list(lists, width, kMostAsked, addresses) : 0;
   if (each == 0) std::fill_n(addresses, width + 1, reinterpret_cast<uint64_t>(addresses));
   // the few rows of narrow heads are over before parts of this would pay
-  if (wanted && each == 0) wanted->ask(1, 1);
+  if (wanted && each == 0) wanted->ask(0, 1);
   for (int64_t t = begin, n; t < end; t += n) {
     n = stretch(t, end);
     Buffer asked(addresses + (t - begin) / few * across * each, std::max<int64_t>(each, 1), across * (n / few), each);
