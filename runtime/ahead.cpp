@@ -57,16 +57,16 @@ void Ahead::ask(int64_t part, int64_t parts) {
   asked_ = std::max(asked_, end);
 }
 
-int64_t Ahead::list(int64_t lists, int64_t width, int64_t room, uint64_t* to) const {
+int64_t Ahead::list(int64_t lists, int64_t width, int64_t room, uint64_t* to) {
   constexpr int64_t piece = kLinesAsked * kLine;
   int64_t pieces = 0;
-  for (size_t n = 0; n < n_; n++) pieces += (streams_[n].bytes + piece - 1) / piece * rows_;
+  for (size_t n = 0; n < n_; n++) pieces += (streams_[n].bytes + piece - 1) / piece * (rows_ - asked_);
   const int64_t each = (pieces + lists - 1) / lists;
   if (each > width || lists * each + width > room || each == 0) return 0;
   const uint64_t* const end = to + lists * each + width;
   std::array<uint64_t, kStreams> rows;
-  for (size_t n = 0; n < n_; n++) rows[n] = reinterpret_cast<uint64_t>(streams_[n].row);
-  for (int64_t i = 0; i < rows_; i++)
+  for (size_t n = 0; n < n_; n++) rows[n] = reinterpret_cast<uint64_t>(streams_[n].row + asked_ * streams_[n].stride);
+  for (; asked_ < rows_; asked_++)
     for (size_t n = 0; n < n_; n++) {
       for (int64_t b = 0; b < streams_[n].bytes; b += piece) *to++ = rows[n] + static_cast<uint64_t>(b);
       rows[n] += static_cast<uint64_t>(streams_[n].stride);

@@ -18,10 +18,10 @@ class Ahead {
   static Ahead of_scan(const Worker& worker, const Sequence& s, const Step& coming, int64_t key_head, bool outputs);
   // Up to part `part` of `parts`, of what was not yet asked for.
   void ask(int64_t part, int64_t parts);
-  // It all as so many lists of addresses, each for kLinesAsked lines, one after the other, for kernels that ask
-  // themselves; `width` more are behind the last. How long each list is: 0 where one would be longer than `width`, or
-  // all are more than there is room for.
-  int64_t list(int64_t lists, int64_t width, int64_t room, uint64_t* to) const;
+  // What was not yet asked for, as so many lists of addresses, each for kLinesAsked lines, one after the other, for
+  // kernels that ask themselves; `width` more are behind the last. How long each list is: 0 where nothing is left, one
+  // would be longer than `width`, or all are more than there is room for.
+  int64_t list(int64_t lists, int64_t width, int64_t room, uint64_t* to);
 
  private:
   struct Stream {

@@ -59,7 +59,7 @@ void call(const Entry& entry, Args&&... args) {
   entry.call(argv);
 }
 
-// What a kernel takes, in its order, where it is called again and again with buffers that move.
+// What a kernel takes, in its order, where that hangs on what is computed.
 class Arguments {
  public:
   template <typename... Args>

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cstring>
-#include <utility>
 
 #include "../generators/stretch.h"
 #include "ahead.h"
@@ -56,7 +55,6 @@ void TokenTiles::take(const Chunk& chunk, int64_t head, const Worker::Rows& keys
   gates_.take(chunk, head, keys, values, before);
   const bool mild = gates_.mild();
   kernel_ = mild ? plan_.kernels.recurrence : plan_.kernels.recurrence_keys;
-  few_ = kernel_->row_grain;
   if (corrects()) correct(head);
   if (exchanges()) exchange(head);
   if (moves()) moved_ = moved_by_decay(plan_, w_.problem(), head);
@@ -66,7 +64,7 @@ void TokenTiles::correct(int64_t head) {
   load_betas(w_, s_, step_, head, base_ + at_.beta);
   reading_ = gates_.reading(gates_.mapped_keys());
   pair_up(gates_.keys(), at_.pairs);
-  reading_ = gates_.reading_at_once(reading_, few_);
+  reading_ = gates_.reading_at_once(reading_, kernel_->row_grain);
 }
 
 void TokenTiles::exchange(int64_t head) {
@@ -76,23 +74,23 @@ void TokenTiles::exchange(int64_t head) {
   added_ = gates_.added(w_.unmapped(LATHE_B, step_, s_, head, K, base_ + at_.adds));
   pair_up(gates_.keys(), at_.pairs);
   pair_up(added_, at_.by_rows);
-  reading_ = gates_.reading_at_once(reading_, few_);
+  reading_ = gates_.reading_at_once(reading_, kernel_->row_grain);
 }
 
 void TokenTiles::pair_up(const Worker::Rows& added, int64_t to) const {
-  const int64_t K = plan_.padded.K;
+  const int64_t K = plan_.padded.K, few = kernel_->row_grain;
   Buffer k(added.data, K, tokens_, added.stride), reading(reading_.data, K, tokens_, reading_.stride);
-  Buffer beta(base_ + at_.beta, tokens_), pairs(base_ + to, few_ - 1, tokens_, few_);
+  Buffer beta(base_ + at_.beta, tokens_), pairs(base_ + to, few - 1, tokens_, few);
   if (const float* wholes = gates_.wholes()) {
     int32_t seen = gates_.seen();
     Buffer whole(wholes, K, tokens_ + 1, K);
     call(*plan_.kernels.recurrence_pairs_keys, k, reading, beta, whole, seen, pairs);
   } else {
     call(*plan_.kernels.recurrence_pairs, k, reading, beta, pairs);
-    gates_.weigh_pairs(base_ + to, few_);
+    gates_.weigh_pairs(base_ + to, few);
   }
   // what is no token takes nothing, not even of a NaN
-  std::fill(base_ + to + step_.rows * few_, base_ + to + tokens_ * few_, 0.f);
+  std::fill(base_ + to + step_.rows * few, base_ + to + tokens_ * few, 0.f);
 }
 
 void TokenTiles::weigh(const Worker::Rows& queries, const Worker::Rows& factored, const float* z) const {
@@ -132,16 +130,17 @@ int64_t TokenTiles::stretch(int64_t t, int64_t end) const {
 }
 
 template <typename Visit>
-void TokenTiles::each_call(const Entry& kernel, int64_t begin, int64_t end, Ahead*& ahead, Visit visit) const {
+void TokenTiles::each_call(const Entry& kernel, int64_t begin, int64_t end, Ahead& ahead, Visit visit) const {
   if (begin == end || columns_.count == 0) return;
   const int64_t width = w_.problem().sizes.K / kLinesAsked, few = kernel.row_grain;
   const int64_t across = columns_.count / kernel.value_grain, lists = across * ((end - begin) / few);
   auto* addresses = reinterpret_cast<uint64_t*>(base_ + at_.asked);
-  Ahead* const wanted = std::exchange(ahead, nullptr);
-  const int64_t each = wanted ? wanted->list(lists, width, kMostAsked, addresses) : 0;
-  if (each == 0) std::fill_n(addresses, width + 1, reinterpret_cast<uint64_t>(addresses));
-  // the few rows of narrow heads are over before parts of this would pay
-  if (wanted && each == 0) wanted->ask(0, 1);
+  const int64_t each = ahead.list(lists, width, kMostAsked, addresses);
+  if (each == 0) {
+    std::fill_n(addresses, width + 1, reinterpret_cast<uint64_t>(addresses));
+    // the few rows of narrow heads are over before parts of this would pay
+    ahead.ask(0, 1);
+  }
   for (int64_t t = begin, n; t < end; t += n) {
     n = stretch(t, end);
     Buffer asked(addresses + (t - begin) / few * across * each, std::max<int64_t>(each, 1), across * (n / few), each);
@@ -158,7 +157,7 @@ void TokenTiles::leave(float* state, int64_t tokens, int64_t end) const {
 }
 
 void TokenTiles::outputs(const Worker::Rows& queries, float* state, const float* z, bool last, int64_t head,
-                         Ahead*& ahead) {
+                         Ahead& ahead) {
   const Padded& d = plan_.padded;
   const Tensor& o = w_.problem()[LATHE_O];
   const Worker::Rows q_rows = gates_.queries(queries);
@@ -174,12 +173,12 @@ void TokenTiles::outputs(const Worker::Rows& queries, float* state, const float*
   // what other queries will read too stays as it is
   for (int64_t key = 0; key < K && !last; key++)
     std::copy_n(state + key * d.V + columns_.first, columns_.count, after + key * d.V + columns_.first);
-  const int64_t x = columns_.first, across = kernel_->value_grain;
+  const int64_t x = columns_.first, across = kernel_->value_grain, few = kernel_->row_grain;
   Buffer q(q_rows.data, K, 0, q_rows.stride), k(keys.data, K, 0, keys.stride), a(steps.data, K, 0, steps.stride);
-  Buffer v(values.data, columns_.count, 0, values.stride), out(rows_out, across, few_, stride);
+  Buffer v(values.data, columns_.count, 0, values.stride), out(rows_out, across, few, stride);
   Buffer h(after + x, across, K, d.V), p(moves() ? plan_.momentum_of(state) + x : nullptr, across, K, d.V);
   Buffer reading(reading_.data, K, 0, reading_.stride), b(added_.data, K, 0, added_.stride);
-  Buffer pairs(base_ + at_.pairs, few_ - 1, 0, few_), by_rows(base_ + at_.by_rows, few_ - 1, 0, few_);
+  Buffer pairs(base_ + at_.pairs, few - 1, 0, few), by_rows(base_ + at_.by_rows, few - 1, 0, few);
   Buffer inv(base_ + at_.inv, 0), own(base_ + at_.own, 0), beta(base_ + at_.beta, 0), weight(gates_.weights(), 0);
   const auto take = [&](const Entry& kernel, int64_t t, int64_t n, Buffer& asked) {
     const auto rows = [&](Buffer& all, const Worker::Rows& from) { all.move_to(from.data + t * from.stride, K, n); };
@@ -195,8 +194,8 @@ void TokenTiles::outputs(const Worker::Rows& queries, float* state, const float*
       rows(reading, reading_);
       rows(b, added_);
       beta.move_to(base_ + at_.beta + t, n);
-      pairs.move_to(base_ + at_.pairs + t * few_, few_ - 1, n);
-      by_rows.move_to(base_ + at_.by_rows + t * few_, few_ - 1, n);
+      pairs.move_to(base_ + at_.pairs + t * few, few - 1, n);
+      by_rows.move_to(base_ + at_.by_rows + t * few, few - 1, n);
     }
     Arguments args;
     args.add(q, k, v);
@@ -214,9 +213,7 @@ void TokenTiles::outputs(const Worker::Rows& queries, float* state, const float*
   };
   // of what reads the state no tile is without a token: 0 times NaN is no 0; and a momentum moves on where there is
   // none
-  const int64_t end = reads_state() ? (step_.rows + few_ - 1) / few_ * few_
-                      : moves()     ? step_.rows / few_ * few_
-                                    : tokens_;
+  const int64_t end = reads_state() ? (step_.rows + few - 1) / few * few : moves() ? step_.rows / few * few : tokens_;
   each_call(*kernel_, 0, end, ahead, [&](int64_t t, int64_t n, Buffer& asked) {
     take(*kernel_, t, n, asked);
     leave(after, t + n, end);
@@ -232,7 +229,7 @@ void TokenTiles::outputs(const Worker::Rows& queries, float* state, const float*
 
 void TokenTiles::advance_z(float* z) const { std::memcpy(z, base_ + at_.z, static_cast<size_t>(plan_.padded.K) * 4); }
 
-void TokenTiles::carry(float* state, Ahead*& ahead) const {
+void TokenTiles::carry(float* state, Ahead& ahead) const {
   const bool mild = gates_.mild();
   const Entry& kernel = mild ? *plan_.kernels.recurrence_state : *plan_.kernels.recurrence_keys;
   const int64_t K = w_.problem().sizes.K, across = kernel.value_grain, few = kernel.row_grain;
@@ -270,7 +267,7 @@ void recur(Worker& w, const Sequence& s, const Unit& unit, const Columns& column
 
   const float before = w.peak(carried);
   const Worker::Rows keys = chunk.keys(now, key_head, w.peak(carried));
-  Ahead coming = Ahead::of_scan(w, s, next, unit.head + next.head, outputs), *ahead = &coming;
+  Ahead ahead = Ahead::of_scan(w, s, next, unit.head + next.head, outputs);
   MappedQueries queries(w, s, now);
   for (int64_t value = 0; value < group.values(); value++) {
     const int64_t value_head = group.head(sizes.HV, key_head, value);

@@ -17,12 +17,12 @@ class TokenTiles {
   void take(const Chunk& chunk, int64_t head, const Worker::Rows& keys, const Worker::Rows& values, float before);
   // Outputs of mapped queries, into the rows of an output head, from the state and the sum of keys that enter; and, of
   // the last queries of a state, the state that leaves.
-  // `ahead` is asked for meanwhile, and then null.
-  void outputs(const Worker::Rows& queries, float* state, const float* z, bool last, int64_t head, Ahead*& ahead);
+  // `ahead` is asked for meanwhile.
+  void outputs(const Worker::Rows& queries, float* state, const float* z, bool last, int64_t head, Ahead& ahead);
   // The sum of keys that leaves, as the last outputs() found it.
   void advance_z(float* z) const;
   // The same without outputs, to the bit, where no token reads the state: the state, and the sum of keys.
-  void carry(float* state, Ahead*& ahead) const;
+  void carry(float* state, Ahead& ahead) const;
   void carry_z(float* z) const;
 
  private:
@@ -37,7 +37,7 @@ class TokenTiles {
   // visit(t, n, asked) for calls of a kernel, of n of the tokens [begin, end) from t on; `asked` is what they ask
   // `ahead` for.
   template <typename Visit>
-  void each_call(const Entry& kernel, int64_t begin, int64_t end, Ahead*& ahead, Visit visit) const;
+  void each_call(const Entry& kernel, int64_t begin, int64_t end, Ahead& ahead, Visit visit) const;
   // What gates leave of a state after so many tokens, `end` all of them.
   void leave(float* state, int64_t tokens, int64_t end) const;
   // Of tokens that read the state: what those of a tile take from one another.
@@ -60,8 +60,7 @@ class TokenTiles {
   float* base_;
   TokenGates gates_;
   const Entry* kernel_ = nullptr;
-  int64_t few_ = 0;  // tokens of its tile
-  Moved moved_{};    // of a state with a momentum
+  Moved moved_{};  // of a state with a momentum
   Worker::Rows reading_{}, added_{};
 };
 

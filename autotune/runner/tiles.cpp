@@ -182,7 +182,6 @@ void Tiles::add_tile(const Argument& a) {
                            {"reached", 2, K, C / grain},
                            {"pairs", 2, grain, C},
                            {"a", 2, K, C},
-                           {"left", 1, K, 1},
                            {"own", 1, C, 1},
                            {"weight", 1, C, 1},
                            {"solved.0", 2, C, C},
