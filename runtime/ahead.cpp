@@ -1,5 +1,7 @@
 #include "ahead.h"
 
+#include <algorithm>
+
 #include "../generators/stretch.h"
 
 namespace lathe {
@@ -59,19 +61,21 @@ void Ahead::ask(int64_t part, int64_t parts) {
 
 int64_t Ahead::list(int64_t lists, int64_t width, int64_t room, uint64_t* to) {
   constexpr int64_t piece = kLinesAsked * kLine;
-  int64_t pieces = 0;
-  for (size_t n = 0; n < n_; n++) pieces += (streams_[n].bytes + piece - 1) / piece * (rows_ - asked_);
-  const int64_t each = (pieces + lists - 1) / lists;
+  int64_t of_row = 0;
+  for (size_t n = 0; n < n_; n++) of_row += (streams_[n].bytes + piece - 1) / piece;
+  const int64_t rows = rows_ - asked_, each = (of_row * rows + lists - 1) / lists;
   if (each > width || lists * each + width > room || each == 0) return 0;
-  const uint64_t* const end = to + lists * each + width;
-  std::array<uint64_t, kStreams> rows;
-  for (size_t n = 0; n < n_; n++) rows[n] = reinterpret_cast<uint64_t>(streams_[n].row + asked_ * streams_[n].stride);
-  for (; asked_ < rows_; asked_++)
-    for (size_t n = 0; n < n_; n++) {
-      for (int64_t b = 0; b < streams_[n].bytes; b += piece) *to++ = rows[n] + static_cast<uint64_t>(b);
-      rows[n] += static_cast<uint64_t>(streams_[n].stride);
+  uint64_t* first = to;
+  for (size_t n = 0; n < n_; n++)
+    for (int64_t b = 0; b < streams_[n].bytes; b += piece, first++) {
+      const Stream& stream = streams_[n];
+      auto address = reinterpret_cast<uint64_t>(stream.row + asked_ * stream.stride + b);
+      const auto stride = static_cast<uint64_t>(stream.stride);
+      for (int64_t i = 0; i < rows; i++, address += stride) first[i * of_row] = address;
     }
-  for (; to != end; to++) *to = to[-1];
+  asked_ = rows_;
+  uint64_t* const end = to + of_row * rows;
+  std::fill(end, to + lists * each + width, end[-1]);
   return each;
 }
 

@@ -248,9 +248,14 @@ struct Roles {
       }
     });
     each(Role::read_first, [&](Func f) {
-      const Var x = f.args()[0], token = f.args()[1];
       in_registers(f);
-      across(f.update().reorder(x, token, f.rvars(0)[0]).unroll(token), x);
+      const std::vector<Var> args = f.args();
+      std::vector<VarOrRVar> order(args.begin(), args.end());
+      order.push_back(f.rvars(0)[0]);
+      Stage update = f.update().reorder(order);
+      for (size_t d = 1; d < args.size(); d++) update.unroll(args[d]);
+      if (args.size() > 2) f.unroll(args[2]);
+      across(update, args[0]);
     });
     Func first;  // of those that take part in the loop
     each(Role::met, [&](Func f) {
@@ -299,8 +304,14 @@ struct Roles {
     const auto pair = f.rvars(0);
     f.update().unroll(pair[0]).unroll(pair[1]);
     each(Role::few_lanes, [&](Func g) {
-      g.compute_at(f, pair[0]).vectorize(g.args()[0]);
-      for (int s = 0; s < g.num_update_definitions(); s++) g.update(s).vectorize(g.args()[0]);
+      const Var lane = g.args()[0];
+      if (!g.has_update_definition()) {
+        g.compute_at(f, pair[0]).vectorize(lane);
+        return;
+      }
+      const auto r = g.rvars(0);
+      g.compute_at(f, pair[2]).store_in(MemoryType::Stack).vectorize(lane).unroll(g.args()[1]).unroll(g.args()[2]);
+      g.update().reorder(lane, r[0], r[1], r[2]).vectorize(lane).unroll(r[0]).unroll(r[1]);
     });
   }
 
