@@ -10,10 +10,10 @@ namespace lathe {
 namespace {
 
 struct RowTarget {
-  const char *name, *halide;
+  const char *name, *halide, *family;
 };
 constexpr RowTarget kRows[] = {
-#define LATHE_TARGET(name, halide, family, fallback) {#name, halide},
+#define LATHE_TARGET(name, halide, family, fallback) {#name, halide, #family},
 #include "../schedules/targets.def"
 #undef LATHE_TARGET
 };
@@ -103,6 +103,11 @@ bool has_word(const char* row, std::string_view wanted) {
   for (std::string_view rest = target ? target->halide : ""; !rest.empty();)
     if (next_word(rest) == wanted) return true;
   return false;
+}
+
+bool of_device(const char* row) {
+  const RowTarget* target = find(row);
+  return target && std::strcmp(target->family, "gpu") == 0;
 }
 
 int capability_of(const char* row) {

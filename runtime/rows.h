@@ -17,6 +17,8 @@ std::string missing_feature(const Processor& processor, const char* row);
 bool row_runs(const Processor& processor, const char* row);
 // Whether the row's target names this.
 bool has_word(const char* row, std::string_view wanted);
+// Whether its kernels take all chunks of a call at once, on a device.
+bool of_device(const char* row);
 // Of a row of CUDA: 80 for 8.0.
 int capability_of(const char* row);
 // The name that records use: "sapphirerapids", "znver4", ... or "generic".

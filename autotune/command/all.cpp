@@ -33,7 +33,7 @@ class All {
         folder_(root_of(request) / ("all-" + row_)),
         runner_(request.runner.empty() ? cli::program_folder() + "/lathe-runner" : request.runner),
         effort_(effort_of(request.effort)) {
-    const Instance causal = find_instance("causal");
+    const Instance causal = find_instance("causal", row_);
     causal_ = list_space(tools_, causal.kernel, causal.axis, row_);
     while (chunk_at_ < causal_.knobs.size() && !causal_.knobs[chunk_at_].numerics) chunk_at_++;
   }
@@ -66,7 +66,7 @@ class All {
     if (ranking.empty()) return exit_code(Finding::nothing_valid);
     std::sort(ranking.begin(), ranking.end());
     Configuration& best = configurations_.at(ranking[0].second);
-    for (const Instance& instance : instances(false))
+    for (const Instance& instance : instances(false, row_))
       if (std::find(step.begin(), step.end(), instance.kernel) == step.end()) sweep(instance.kernel, best.chunk, best);
     if (interrupted()) return 75;
     return conclude(best, before, chunks);
@@ -93,7 +93,7 @@ class All {
   // Adds the kernel's winner, where it has one.
   void sweep(const std::string& kernel, int chunk, Configuration& configuration) {
     if (interrupted()) return;
-    Instance instance = find_instance(kernel);
+    Instance instance = find_instance(kernel, row_);
     Request mine = request_;
     mine.pins = {fmt::format("chunk={}", chunk)};
     for (const std::string& pin : request_.pins)
@@ -110,7 +110,7 @@ class All {
     Instance measured = instance;
     for (const FeatureMap& map : feature_maps())
       if (is_map(kernel) && map.projects() && measured.axis == instance.axis)
-        measured = find_instance(kernel + ":" + map.name);
+        measured = find_instance(kernel + ":" + map.name, row_);
     Instance named = measured;
     named.key = instance.key;
     Json written;

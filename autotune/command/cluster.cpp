@@ -50,7 +50,7 @@ int command_slurm(const Request& request) {
   const std::string kernels = fmt::format("{}", fmt::join(request.kernels, " "));
   std::vector<std::string> runs;
   for (const std::string& kernel : request.kernels) {
-    const Instance instance = find_instance(kernel);
+    const Instance instance = find_instance(kernel, row_of(request));
     const Space space = space_of(request, tools, instance);
     runs.push_back(quoted(folder_of(request, tools, space, shapes_of(request, instance)).string()));
   }

@@ -19,7 +19,7 @@ class Bench {
   explicit Bench(const Request& request, const std::string& kernel)
       : request_(request),
         tools_(tools_of(request)),
-        instance_(find_instance(kernel)),
+        instance_(find_instance(kernel, row_of(request))),
         space_(list_space(tools_, instance_.kernel, instance_.axis, row_of(request))),
         measurer_(measurer_of(request, tools_)),
         options_(sweep_options(request, tools_, space_, instance_)) {

@@ -75,7 +75,7 @@ Result sweep_instance(const Request& request, const Instance& instance, nlohmann
 
 int command_sweep(const Request& request) {
   std::vector<Instance> wanted;
-  for (const std::string& name : request.kernels) wanted.push_back(find_instance(name));
+  for (const std::string& name : request.kernels) wanted.push_back(find_instance(name, row_of(request)));
   watch_interrupts();
   int code = 5;
   for (const Instance& instance : wanted) {

@@ -68,10 +68,14 @@ bool candidates_run(const Request& request) {
 
 }  // namespace
 
-std::vector<Instance> instances(bool each) {
+std::vector<Instance> instances(bool each, const std::string& row) {
   std::vector<Instance> all;
   std::set<std::string> seen;
-  for (const lathe::Entry& e : lathe::registry()) {
+  const auto alike = [&](const lathe::Entry& e) { return of_device(e.row) == of_device(row.c_str()); };
+  const auto registry = lathe::registry();
+  const bool any = std::none_of(registry.begin(), registry.end(), alike);
+  for (const lathe::Entry& e : registry) {
+    if (!any && !alike(e)) continue;
     Instance instance{e.kernel, e.axis, each ? "" : e.kernel};
     if (each) instance.key = instance.name();
     if (seen.insert(instance.key).second) all.push_back(instance);
@@ -79,10 +83,10 @@ std::vector<Instance> instances(bool each) {
   return all;
 }
 
-Instance find_instance(const std::string& name) {
+Instance find_instance(const std::string& name, const std::string& row) {
   std::string known;
   for (const bool each : {false, true})
-    for (const Instance& instance : instances(each)) {
+    for (const Instance& instance : instances(each, row)) {
       if (instance.key == name) return instance;
       if (!each) known += " " + instance.key;
     }

@@ -30,9 +30,9 @@ struct Instance {
   std::string kernel, axis, key;
   std::string name() const { return axis.empty() ? kernel : kernel + ":" + axis; }
 };
-Instance find_instance(const std::string& name);
-// Every kernel that the library has; with `each`, every instance of it.
-std::vector<Instance> instances(bool each);
+Instance find_instance(const std::string& name, const std::string& row);
+// Every kernel that the library has for such a row, or for any where it has none such; with `each`, every instance.
+std::vector<Instance> instances(bool each, const std::string& row);
 
 std::string row_of(const Request& request);
 std::string uarch_of(const Request& request);

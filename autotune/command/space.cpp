@@ -10,7 +10,7 @@ namespace lathe::tune {
 int command_list(const Request& request) {
   const Tools tools = tools_of(request);
   cli::Table table({"kernel", "measured as", "configurations", "raw", "knobs"});
-  for (const Instance& instance : instances(false)) {
+  for (const Instance& instance : instances(false, row_of(request))) {
     const Space space = list_space(tools, instance.kernel, instance.axis, row_of(request));
     std::vector<std::string> names;
     for (const Knob& knob : space.knobs) names.push_back(knob.name);
@@ -24,7 +24,7 @@ int command_list(const Request& request) {
 int command_space(const Request& request) {
   const Tools tools = tools_of(request);
   for (const std::string& name : request.kernels) {
-    const Instance instance = find_instance(name);
+    const Instance instance = find_instance(name, row_of(request));
     const Space space = list_space(tools, instance.kernel, instance.axis, row_of(request));
     if (request.json) {
       nlohmann::json rejected = nlohmann::json::object();

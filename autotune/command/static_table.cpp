@@ -84,7 +84,7 @@ class StaticTable {
 
   int run() {
     const std::regex wanted(options_.filter);
-    for (const Instance& instance : instances(true))
+    for (const Instance& instance : instances(true, row_of(request_)))
       if (std::regex_search(instance.name(), wanted)) instances_.push_back(instance);
     if (instances_.empty()) throw std::invalid_argument(fmt::format("no kernel's name matches {}", options_.filter));
     first_ = list_space(tools_, instances_[0].kernel, instances_[0].axis, row_of(request_));
