@@ -212,7 +212,7 @@ void generate(const Options& options) {
   // lowered once: a second time, functions of a device would have other names
   Halide::Pipeline pipeline(kernel.outputs());
   const Grains grains = family_of_row.grains(instance, choice.numbers, target);
-  loop_over_tiles(pipeline, kernel, grains.value);
+  loop_over_tiles(pipeline, kernel, grains.value, choice.numbers);
   const Halide::Module module = pipeline.compile_to_module(kernel.arguments(), symbol, target);
   (options.cubins.empty() ? module : with_cubins(module, options.cubins, options.cuda, stem)).compile(files);
   write_told(stem, told, module, options.problems);

@@ -67,6 +67,11 @@ Space cpu_space(const Instance& instance, const std::string& target) {
   if (is_recurrence(instance.kernel)) {
     const std::string tokens = "tokens of a register tile", vectors_across = "vectors across it";
     const int few = wide ? 4 : 2;
+    // where a row is over in four cycles a jump in it takes a part of them, and it hung on which 16 bytes the loop
+    // began at whether that was 10 %; two rows of what reads A and adds B are too many for 16 registers
+    const std::string rows = "rows of the state in a step, between which memory is asked for";
+    const bool rank_one = instance.kernel.starts_with("recurrence_rank_one");
+    const int together = wide || rank_one ? 1 : 2;
     // those that no sweep has an oracle for
     for (const char* name : {"_delta", "_delta_keys", "_momentum", "_momentum_one", "_pairs", "_pairs_keys",
                              "_rank_one", "_rank_one_keys", "_state"})
@@ -74,10 +79,12 @@ Space cpu_space(const Instance& instance, const std::string& target) {
         const int taken = name == std::string("_momentum_one") ? 1 : few;
         s.knobs.push_back({"row_tile", taken, {taken}, tokens});
         s.knobs.push_back({"column_vectors", 2, {2}, vectors_across});
+        s.knobs.push_back({"rows", together, {together}, rows});
         return s;
       }
     s.knobs.push_back({"row_tile", few, {1, 2, 4, 8}, tokens});
     s.knobs.push_back({"column_vectors", 2, {1, 2, 3, 4, 6}, vectors_across});
+    s.knobs.push_back({"rows", together, {1, 2}, rows});
     s.constraints.push_back({"a row of the state, values and outputs of a tile fit the registers",
                              [registers = vectors.registers](const Numbers& n) {
                                return (2 * n.at("row_tile") + 1) * n.at("column_vectors") + 2 <= registers;

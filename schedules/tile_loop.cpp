@@ -12,7 +12,7 @@ namespace ir = Halide::Internal;
 
 class TileLoop : public ir::IRMutator {
  public:
-  TileLoop(const Kernel& kernel, int columns) : kernel_(kernel), columns_(columns) {}
+  TileLoop(const Kernel& kernel, int columns, int rows) : kernel_(kernel), columns_(columns), rows_(rows) {}
 
   using IRMutator::mutate;
   ir::Stmt mutate(const ir::Stmt& s) override { return inside_ ? IRMutator::mutate(s) : around(s); }
@@ -32,16 +32,13 @@ class TileLoop : public ir::IRMutator {
   // What hangs on no tile is read before: the compiler cannot know that no store changes it.
   ir::Stmt loops(ir::Stmt body) const {
     const auto let = [&](const Var& name, const Expr& value) { body = ir::LetStmt::make(name.name(), value, body); };
-    const auto loop = [&](const Var& name, const Expr& extent) {
-      body = ir::For::make(name.name(), 0, extent, ir::ForType::Serial, Partition::Never, DeviceAPI::None, body);
-    };
     const std::string& asked = kernel_.asked();
     for (const auto& [buffer, along] : kernel_.buffers_along_tokens()) let(begin(buffer), tile_ * apart(buffer));
     if (!asked.empty()) let(begin(asked), (tile_ * sides_ + side_) * apart(asked));
     const std::string& values = kernel_.values();
-    if (!values.empty()) loop(side_, sides_);
+    if (!values.empty()) body = loop(side_, 0, sides_, body);
     const auto& [any, along] = *kernel_.buffers_along_tokens().begin();
-    loop(tile_, number_of(any, ir::Call::buffer_get_extent, along) / kernel_.taken());
+    body = loop(tile_, 0, number_of(any, ir::Call::buffer_get_extent, along) / kernel_.taken(), body);
     for (const auto& [buffer, dimension] : kernel_.buffers_along_tokens())
       let(apart(buffer), kernel_.taken() * number_of(buffer, ir::Call::buffer_get_stride, dimension));
     if (!values.empty()) let(sides_, number_of(values, ir::Call::buffer_get_extent, 0) / columns_);
@@ -51,6 +48,9 @@ class TileLoop : public ir::IRMutator {
                              body);
   }
 
+  static ir::Stmt loop(const Var& name, const Expr& begin, const Expr& extent, const ir::Stmt& body) {
+    return ir::For::make(name.name(), begin, extent, ir::ForType::Serial, Partition::Never, DeviceAPI::None, body);
+  }
   static Var begin(const std::string& buffer) { return Var(buffer + ".begin"); }
   static Var apart(const std::string& buffer) { return Var(buffer + ".apart"); }
   static Expr raw(const std::string& buffer) {
@@ -70,26 +70,39 @@ class TileLoop : public ir::IRMutator {
 
   // By LLVM's own function, for reading, into all caches: Halide's leaves out the second level.
   ir::Stmt ask(const Expr& row) const {
-    constexpr int at_once = 2, line = 64;
-    static_assert(kLinesAsked == 2 * at_once);
+    constexpr int line = 64;
+    static_assert(kLinesAsked == 2 * kAtOnce);
     const Expr index = Expr(begin(kernel_.asked())) + row / kLinesAsked;
     const Expr piece = ir::Load::make(UInt(64), kernel_.asked(), index, {}, {}, ir::const_true(), {});
     std::vector<ir::Stmt> lines;
-    for (int i = 0; i < at_once; i++) {
-      const Expr address = piece + cast<uint64_t>((row & at_once) * line + i * line);
+    for (int i = 0; i < kAtOnce; i++) {
+      const Expr address = piece + cast<uint64_t>((row & kAtOnce) * line + i * line);
       lines.push_back(ir::Evaluate::make(
           ir::Call::make(Int(32), "llvm.prefetch.p0", {reinterpret(Handle(), address), 0, 3, 1}, ir::Call::Extern)));
     }
-    return ir::IfThenElse::make(row % at_once == 0, ir::Block::make(lines));
+    return ir::Block::make(lines);
+  }
+
+  // Rows of the state, each of which is `body`: so many in a step, and then what is left of them.
+  ir::Stmt rows(const std::string& name, const Expr& extent, const ir::Stmt& body) const {
+    const Var row(name);
+    std::vector<ir::Stmt> step;
+    for (int i = 0; i < rows_; i++) {
+      if (i % kAtOnce == 0) step.push_back(ask(row * rows_ + i));
+      step.push_back(ir::substitute(name, row * rows_ + i, body));
+    }
+    const ir::Stmt single = ir::Block::make(ir::IfThenElse::make(row % kAtOnce == 0, ask(row)), body);
+    if (rows_ == 1) return loop(row, 0, extent, single);
+    return ir::Block::make(loop(row, 0, extent / rows_, ir::Block::make(step)),
+                           loop(row, extent / rows_ * rows_, extent % rows_, single));
   }
 
   ir::Stmt visit(const ir::For* op) override {
     writes_ = false;
-    ir::Stmt body = mutate(op->body);
-    if (std::exchange(writes_, false) && !kernel_.asked().empty())
-      body = ir::Block::make(ask(ir::Variable::make(Int(32), op->name)), body);
-    return ir::For::make(op->name, mutate(op->min), mutate(op->extent), op->for_type, op->partition_policy,
-                         op->device_api, body);
+    const ir::Stmt body = mutate(op->body);
+    const Expr min = mutate(op->min), extent = mutate(op->extent);
+    if (std::exchange(writes_, false) && !kernel_.asked().empty()) return rows(op->name, extent, body);
+    return ir::For::make(op->name, min, extent, op->for_type, op->partition_policy, op->device_api, body);
   }
 
   Expr visit(const ir::Load* op) override {
@@ -112,16 +125,20 @@ class TileLoop : public ir::IRMutator {
     return op;
   }
 
+  static constexpr int kAtOnce = 2;  // lines asked for, every so many rows
+
   const Kernel& kernel_;
-  const int columns_;
+  const int columns_, rows_;
   const Var tile_{"tile"}, side_{"side"}, sides_{"sides"};
   bool inside_ = false, writes_ = false;
 };
 
 }  // namespace
 
-void loop_over_tiles(Pipeline& pipeline, const Kernel& kernel, int columns) {
-  if (!kernel.buffers_along_tokens().empty()) pipeline.add_custom_lowering_pass(new TileLoop(kernel, columns));
+void loop_over_tiles(Pipeline& pipeline, const Kernel& kernel, int columns, const Numbers& numbers) {
+  if (kernel.buffers_along_tokens().empty()) return;
+  const auto rows = numbers.find("rows");
+  pipeline.add_custom_lowering_pass(new TileLoop(kernel, columns, rows == numbers.end() ? 1 : rows->second));
 }
 
 }  // namespace lathe::gen

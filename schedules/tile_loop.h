@@ -15,6 +15,6 @@ namespace lathe::gen {
 //
 // No schedule can say this: Halide makes one loop of a sum and an update only where both stand at the root, and has no
 // loop around those. So it is put around what Halide has made of them.
-void loop_over_tiles(Halide::Pipeline& pipeline, const Kernel& kernel, int columns);
+void loop_over_tiles(Halide::Pipeline& pipeline, const Kernel& kernel, int columns, const Numbers& numbers);
 
 }  // namespace lathe::gen

@@ -66,6 +66,8 @@ MUTATIONS = [
       "return Call::make(a.type(), Call::strict_mul, {a, b}, Call::PureIntrinsic);", "return a * b;"),
     M("one tile again and again", "schedules/tile_loop.cpp", "let(begin(buffer), tile_ *", "let(begin(buffer), 0 * tile_ *"),
     M("the first columns again and again", "schedules/tile_loop.cpp", "by += side_ * columns_", "by += 0 * side_ * columns_"),
+    M("rows that are too few for a step left out", "schedules/tile_loop.cpp",
+      "extent % rows_, single)", "0 * (extent % rows_), single)"),
     M("a state never takes up its gates", "runtime/token_tiles.cpp",
       "call(*plan_.kernels.weigh_rows, h, by, h);", ""),
     M("normaliser of the recurrence not decayed", "runtime/token_tiles.cpp",
