@@ -10,16 +10,17 @@ command -v debootstrap >/dev/null || skip "debootstrap (Debian: debootstrap)"
 unshare -m true 2>/dev/null || skip "mount namespaces"
 root=$folder/root
 shards=8
+packages="slurmctld slurmd slurm-client munge libbenchmark1debian libfmt9"
 mkdir -p "$folder"
 # Debian's own address, as this machine knows it
 mirror=$(apt-get indextargets --format '$(SITE)' 2>/dev/null | head -1)
-if [ ! -e "$root/installed" ]; then
+if [ "$(cat "$root/installed" 2>/dev/null)" != "$packages" ]; then
   rm -rf "$root"
   debootstrap --variant=minbase bookworm "$root" "$mirror" >"$folder/debootstrap.log" 2>&1 || skip "a Debian mirror: $(tail -1 "$folder/debootstrap.log")"
   cp -r /etc/apt/apt.conf.d /etc/apt/sources.list* "$root/etc/apt/" 2>/dev/null || true
   chroot "$root" sh -c 'apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends \
-    slurmctld slurmd slurm-client munge libbenchmark1debian' >"$folder/install.log" 2>&1 || skip "Slurm's packages: $(tail -1 "$folder/install.log")"
-  touch "$root/installed"
+    '"$packages" >"$folder/install.log" 2>&1 || skip "Slurm's packages: $(tail -1 "$folder/install.log")"
+  echo "$packages" >"$root/installed"
 fi
 
 out=$folder/out
