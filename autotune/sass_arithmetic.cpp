@@ -172,9 +172,13 @@ void Values::compare_floats(const Instruction& i, uint32_t active) {
 
 void Values::least(const Instruction& i, uint32_t active) {
   compute(i, active, [&](const Parts& p, int lane) {
-    const uint32_t a = get(*p.reads.at(0), lane), b = get(*p.reads.at(1), lane);
-    const bool lesser = i.has("U32") ? a < b : static_cast<int32_t>(a) < static_cast<int32_t>(b);
-    put(*p.to, lane, lesser == carried(p, 0, lane) ? a : b);
+    uint32_t a = get(*p.reads.at(0), lane);
+    for (size_t n = 1; n < p.reads.size(); n++) {
+      const uint32_t b = get(*p.reads[n], lane);
+      const bool lesser = i.has("U32") ? a < b : static_cast<int32_t>(a) < static_cast<int32_t>(b);
+      if (lesser != carried(p, 0, lane)) a = b;
+    }
+    put(*p.to, lane, a);
   });
 }
 

@@ -134,6 +134,7 @@ constexpr Meaning kMeanings[] = {
     {"ISETP", Pipe::alu, &Warp::compare},
     {"IMNMX", Pipe::alu, &Warp::least},
     {"VIMNMX", Pipe::alu, &Warp::least},
+    {"VIMNMX3", Pipe::alu, &Warp::least},
     {"VIADD", Pipe::alu, &Warp::add},
     {"VIADDMNMX", Pipe::alu, &Warp::add_least},
     {"IABS", Pipe::alu, &Warp::magnitude},

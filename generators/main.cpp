@@ -16,6 +16,7 @@
 #include "../schedules/records.h"
 #include "../schedules/schedule.h"
 #include "../schedules/spaces.h"
+#include "../schedules/stores.h"
 #include "../schedules/targets.h"
 #include "../schedules/tile_loop.h"
 #include "../schedules/vectors.h"
@@ -213,7 +214,9 @@ void generate(const Options& options) {
   Halide::Pipeline pipeline(kernel.outputs());
   const Grains grains = family_of_row.grains(instance, choice.numbers, target);
   loop_over_tiles(pipeline, kernel, grains.value, choice.numbers);
+  store_values(pipeline, kernel);
   const Halide::Module module = pipeline.compile_to_module(kernel.arguments(), symbol, target);
+  read_what_is_stored(module, kernel);
   (options.cubins.empty() ? module : with_cubins(module, options.cubins, options.cuda, stem)).compile(files);
   write_told(stem, told, module, options.problems);
   write_entry(stem + ".inc", options, symbol, grains, choice);

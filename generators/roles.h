@@ -35,6 +35,8 @@ enum class Role {
   pair_sum,     // one of them, a reduction along a row
   pair_lanes,   // its partial sums
   recurrence,   // the state of one token: (column, key)
+  loaded,       // elements of an input, as they are
+  kept,         // the same, which whoever reads it stores
   walked,       // the state that a few tokens leave: (column, row)
   steps,        // its rows after each of them: (column, row, tokens)
   met,          // what they read of it, in registers: (column, token)

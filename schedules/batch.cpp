@@ -4,6 +4,8 @@
 #include <set>
 #include <utility>
 
+#include "stores.h"
+
 using namespace Halide;
 
 namespace lathe::gen {
@@ -33,12 +35,16 @@ class Batch : public ir::IRGraphMutator {
     std::vector<ir::Function> ends;
     for (const Func& output : kernel_.outputs()) ends.push_back(output.function());
     const auto all = ir::build_environment(ends);
+    find_kept(all);
     for (const std::string& name : ir::topological_order(ends, all)) define(all.at(name));
     std::vector<Labelled> labelled;
     for (const Labelled& l : kernel_.labelled())
       if (const auto made = funcs_.find(l.func.name()); made != funcs_.end())
-        labelled.push_back({l.role, Func(made->second)});
+        labelled.push_back({kept_.contains(l.func.name()) ? Role::kept : l.role, Func(made->second)});
     for (const std::string& name : turned_) labelled.push_back({Role::turned, Func(funcs_.at(name))});
+    for (const ImageParam& image : kernel_.inputs())
+      if (const auto made = funcs_.find(image.name() + "_im"); made != funcs_.end())
+        labelled.push_back({Role::loaded, Func(made->second)});
     std::vector<Func> outputs;
     outputs.reserve(ends.size());
     for (const ir::Function& end : ends) outputs.emplace_back(funcs_.at(end.name()));
@@ -80,6 +86,16 @@ class Batch : public ir::IRGraphMutator {
     for (int d = before.dimensions(); d < after.dimensions(); d++) after.set_min_constraint(d, 0);
   }
 
+  // States that are read when they are made: whoever reads one makes and stores it.
+  void find_kept(const std::map<std::string, ir::Function>& all) {
+    std::set<std::string> states;
+    for (const Labelled& l : kernel_.labelled())
+      if (l.role == Role::recurrence) states.insert(l.func.name());
+    for (const auto& [name, f] : all)
+      for (const auto& [called, other] : ir::find_direct_calls(f))
+        if (states.contains(called)) kept_.insert(called);
+  }
+
   // Under its own name, which labels, arguments and extents go by.
   void define(const ir::Function& before) {
     ir::Function after(before.name());
@@ -91,8 +107,11 @@ class Batch : public ir::IRGraphMutator {
     for (const Expr& value : before.values()) values.push_back(mutate(value));
     if (kernel_.places(before.name()))
       place(after, names, values);
+    else if (kept_.contains(before.name()))
+      after.define(names, {undef(values[0].type())});
     else
       after.define(names, values);
+    if (kept_.contains(before.name())) made_.insert({before.name(), {names, values[0]}});
     copy(before.output_buffers()[0], after.output_buffers()[0]);  // those of a tuple have its extents
     for (const Parameter& buffer : after.output_buffers()) buffers_.insert_or_assign(buffer.name(), buffer);
     for (const ir::Definition& update : before.updates()) {
@@ -143,6 +162,11 @@ class Batch : public ir::IRGraphMutator {
     }
     args.insert(args.end(), {item_, head_});
     if (op->call_type == ir::Call::Image) return ir::Call::make(buffers_.at(op->name), args);
+    if (const auto made = made_.find(op->name); made != made_.end()) {
+      std::map<std::string, Expr> here;
+      for (size_t d = 0; d < args.size(); d++) here.emplace(made->second.first[d], args[d]);
+      return stored(op->name, ir::substitute(here, made->second.second), args);
+    }
     return ir::Call::make(funcs_.at(op->name), args, op->value_index);
   }
 
@@ -176,6 +200,8 @@ class Batch : public ir::IRGraphMutator {
   const Var item_{"item"}, head_{"head_of_item"};
   std::string within_;            // the Func that is being defined
   std::set<std::string> turned_;  // those that read rows as columns
+  std::set<std::string> kept_;
+  std::map<std::string, std::pair<std::vector<std::string>, Expr>> made_;  // of those, by their arguments
   std::vector<ImageParam> inputs_;
   std::map<std::string, Parameter> buffers_;
   std::map<std::string, ImageParam> numbers_;

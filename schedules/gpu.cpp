@@ -16,10 +16,12 @@ namespace {
 
 using namespace Halide;
 
-constexpr int kSide = 16;              // of a block's square: 256 threads, which every device allows
-constexpr int kAcross = 8;             // threads of a block of tiles that lie side by side
-constexpr int kVector = 4;             // floats of the widest load there is
-constexpr int kRows = 64;              // of a block of tiles, where they are not those of a chunk
+constexpr int kSide = 16;   // of a block's square: 256 threads, which every device allows
+constexpr int kAcross = 8;  // threads of a block of tiles that lie side by side
+constexpr int kVector = 4;  // floats of the widest load there is
+constexpr int kRows = 64;   // of a block of tiles, where they are not those of a chunk
+constexpr int kParts = 8,
+              kSteps = 8;  // of a sum over the rows of a state: threads, and rows that each asks for at once
 constexpr int kMostShared = 40 << 10;  // bytes that a block's scores or rows may take of 48 KiB
 
 // One kernel being scheduled. Roles without a line here are computed where they are used: tables, scaled operands.
@@ -80,9 +82,66 @@ struct Roles {
     batched(f, f, {block_x});
   }
 
+  // A row of columns, each a sum over the rows of a state: a thread owns four columns of every eighth eight rows.
+  void row_of_sums(Func f) const {
+    Func sum = find(Role::column_sum);
+    const Var column = f.args()[0], part("part");
+    f.compute_root()
+        .split(column, column, xi, kVector, TailStrategy::RoundUp)
+        .split(column, block_x, x, kSide, TailStrategy::GuardWithIf)
+        .reorder(xi, x, block_x)
+        .vectorize(xi)
+        .gpu_threads(x)
+        .gpu_blocks(block_x);
+    batched(f, f, {block_x});
+    accumulate(sum, f);
+    RVar row = sum.rvars(0)[0], round("round"), step("step"), parts("parts");
+    std::vector<Func> of_rows, of_columns;
+    each({Role::loaded}, [&](Func g) {
+      const auto call = call_of(g, sum.update_value());
+      if (!call.empty()) (uses(call[rank(g) - 1], row) ? of_rows : of_columns).push_back(g);
+    });
+    sum.update().split(row, round, step, kSteps).split(round, round, parts, kParts, TailStrategy::GuardWithIf);
+    Func some = sum.update().rfactor(parts, part);
+    Func together = some.in(sum);
+    for (const Func& g : {some, together})  // whose last dimension is that of parts
+      for (int d = 1; d <= kBatchDimensions; d++) Func(g).bound_extent(g.args()[static_cast<size_t>(d)], 1);
+    vectors(sum);
+    sum.update().unroll(parts);
+    const Var c = together.args()[0];
+    together.compute_at(f, batch)
+        .store_in(MemoryType::GPUShared)
+        .bound_storage(c, kSide * kVector)
+        .bound(part, 0, kParts)
+        .split(c, c, xi, kVector, TailStrategy::RoundUp)
+        .split(c, c, x, kSide, TailStrategy::GuardWithIf)
+        .reorder(xi, x, part, c)
+        .vectorize(xi)
+        .gpu_threads(x, part);
+    some.compute_at(together, x).store_in(MemoryType::Register);
+    vectors(some);
+    some.update().reorder({some.args()[0], step, round}).unroll(step);
+    // all before the first store, which may change whatever is read after it, as far as anybody can tell
+    for (Func g : of_rows) {
+      accumulate(g, some, round);
+      vectors(g);
+      const Var key = g.args()[rank(g) - 1];
+      g.bound_extent(key, kSteps).unroll(key);
+    }
+    for (Func g : of_columns) {
+      accumulate(g, together, x);
+      vectors(g);
+    }
+  }
+  static void vectors(Func f) {
+    f.vectorize(f.args()[0], kVector);
+    for (int u = 0; u < f.num_update_definitions(); u++) f.update(u).vectorize(f.args()[0], kVector);
+  }
+
   // In the registers of the thread that owns the element. Memory of a block would be shared, and is named so below.
-  void accumulate(Func f, Func owner) const {
-    if (f.defined()) of_one_item(f.compute_at(owner, x).store_in(MemoryType::Register));
+  void accumulate(Func f, Func owner) const { accumulate(f, owner, x); }
+  void accumulate(Func f, Func owner, const VarOrRVar& loop) const {
+    if (f.defined()) of_one_item(f.compute_at(LoopLevel(owner, loop)).store_in(MemoryType::Register));
   }
 
   // Tiles of the workspace: whatever is a row or further apart is so by whole vectors.
@@ -93,8 +152,10 @@ struct Roles {
           buffer.dim(d).set_stride(buffer.dim(d).stride() / kVector * kVector);
       buffer.set_host_alignment(kVector * sizeof(float));
     };
+    const bool sums = find(Role::column_sum).defined();
     for (ImageParam& input : kernel.inputs())
-      if (rank_of(input) == 2 || kernel.buffers_of_tokens().contains(input.name())) aligned(input);
+      if (rank_of(input) == 2 || (sums && rank_of(input) == 1) || kernel.buffers_of_tokens().contains(input.name()))
+        aligned(input);
     for (Func f : kernel.outputs())
       for (OutputImageParam buffer : f.output_buffers()) aligned(buffer);
   }
@@ -414,9 +475,9 @@ struct Roles {
 void apply(Kernel& kernel, const Numbers& numbers, const Target& target) {
   batch(kernel);
   const Roles roles{kernel, numbers, target.has_feature(Target::OpenCL)};
-  const bool copies =
-      roles.find(Role::copy).defined() || roles.find(Role::columns).defined() || roles.find(Role::recurrence).defined();
-  if (numbers.contains("row_tile") || copies) roles.align();
+  bool aligns = numbers.contains("row_tile");
+  roles.each({Role::copy, Role::columns, Role::recurrence, Role::column_sum}, [&](Func) { aligns = true; });
+  if (aligns) roles.align();
   roles.each({Role::output}, [&](Func f) { roles.output(f); });
   roles.each({Role::state, Role::projected}, [&](Func f) { roles.product(f); });
   roles.each({Role::system}, [&](Func f) {
@@ -442,8 +503,10 @@ void apply(Kernel& kernel, const Numbers& numbers, const Target& target) {
     for (int u = 0; u < f.num_update_definitions(); u++) roles.batched(f.update(u), f, {});
   });
   roles.each({Role::vector}, [&](Func f) {
+    const Func sum = roles.find(Role::column_sum);
+    if (sum.defined() && sum.outputs() == 1) return roles.row_of_sums(f);
     roles.line(f);
-    roles.accumulate(roles.find(Role::column_sum), f);
+    roles.accumulate(sum, f);
   });
   roles.each({Role::per_token}, [&](Func f) { roles.line(f); });
   if (!roles.find(Role::per_row).defined()) roles.each({Role::row_sum, Role::lanes}, [&](Func f) { roles.sums(f); });

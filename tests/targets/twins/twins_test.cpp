@@ -2,6 +2,7 @@
 // same numbers. The twin is called once for each item and head, the device once for all of them. Skipped where no
 // device of the row answers.
 #include <HalideBuffer.h>
+#include <HalideRuntimeOpenCL.h>
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -131,10 +132,13 @@ class Numbers {
     extents.insert(extents.end(), {kItems, kHeads});
     device_ = Halide::Runtime::Buffer<void>(type_, bytes_.data(), extents);
     device_.set_host_dirty();
+    // of an output that others store (schedules/stores.h) Halide knows nothing
+    device_.copy_to_device(halide_opencl_device_interface());
     return device_.raw_buffer();
   }
   void fetch() {
-    if (device_.data()) device_.copy_to_host();
+    device_.set_device_dirty();
+    device_.copy_to_host();
   }
 
   void compare(const Numbers& twin) const {
