@@ -13,27 +13,27 @@ using namespace lathe::gen;
 namespace {
 
 void step(Kernel& kernel, bool keyed, bool moves = false) {
-  auto q = kernel.buffer("q", 1), k = kernel.buffer("k", 1), v = kernel.buffer("v", 1), h = kernel.buffer("h");
+  auto q = kernel.token("q"), k = kernel.token("k"), v = kernel.token("v"), h = kernel.state("h");
   auto before = kernel.buffer("before", 1);
   Var x("x"), key("key");
   Expr left = keyed ? Expr(kernel.buffer("a", 1)(key)) : Expr(kernel.each<float>("a"));
   Func p_out("p_out"), h_out("h_out"), numerator("numerator"), o("o");
   Expr added = k(key) * v(x);
   if (moves) {
-    auto p = kernel.buffer("p");
+    auto p = kernel.state("p");
     p_out(x, key) = left * p(x, key) - kernel.each<float>("c") * added;
     h_out(x, key) = h(x, key) - p_out(x, key);
-    kernel.output(Role::recurrence, p_out);
+    kernel.output_of_state(Role::recurrence, p_out);
   } else {
     h_out(x, key) = left * h(x, key) + added;
   }
   auto inv = kernel.each<float>("inv");
-  RDom r(0, q.dim(0).extent(), "r");
+  RDom r = kernel.sum_of_state(q.dim(0).extent());
   numerator(x) += q(r) * h_out(x, r);
   o(x) = (before(x) + numerator(x)) * inv;
-  kernel.output(Role::recurrence, h_out);
+  kernel.output_of_state(Role::recurrence, h_out);
   kernel.label(Role::column_sum, numerator);
-  kernel.output(Role::vector, o);
+  kernel.output_of_tokens(Role::vector, o);
 }
 
 }  // namespace
@@ -44,15 +44,15 @@ LATHE_KERNEL(decode_momentum, once) { step(kernel, false, true); }
 
 // A further query of a state that is already up to date: num = q S. q(K), h(V, K).
 LATHE_KERNEL(recall, once) {
-  auto q = kernel.buffer("q", 1), h = kernel.buffer("h");
+  auto q = kernel.token("q"), h = kernel.state("h");
   auto inv = kernel.each<float>("inv");
   Var x("x");
-  RDom r(0, q.dim(0).extent(), "r");
+  RDom r = kernel.sum_of_state(q.dim(0).extent());
   Func numerator("numerator"), o("o");
   numerator(x) += q(r) * h(x, r);
   o(x) = numerator(x) * inv;
   kernel.label(Role::column_sum, numerator);
-  kernel.output(Role::vector, o);
+  kernel.output_of_tokens(Role::vector, o);
 }
 
 // A query of the state before its token, num = before + q S, and the step that follows it: S' = a * S + k^T v. o may be

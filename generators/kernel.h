@@ -58,6 +58,28 @@ class Kernel {
     output(role, func);
     placed_ = func.name();
   }
+  // The row of one token, and a state, of which a device is told likewise where each item has them. An item may be
+  // without a token, and neither reads nor moves a state then; of outputs it has zeros, where it has a row of those.
+  Halide::ImageParam token(const std::string& name) {
+    auto image = buffer(name, 1);
+    tokens_.insert(name);
+    return image;
+  }
+  Halide::ImageParam state(const std::string& name) {
+    auto image = buffer(name);
+    tokens_.insert(name);
+    states_.insert(name);
+    return image;
+  }
+  void output_of_state(Role role, const Halide::Func& func) {
+    output(role, func);
+    states_.insert(func.name());
+  }
+  Halide::RDom sum_of_state(const Halide::Expr& rows) {
+    Halide::RDom row(0, rows, "r");
+    sums_of_states_.insert(row.x.name());
+    return row;
+  }
   // Those that a sum takes in, of the chunk that is named where there are several.
   Halide::RDom sum_of_tokens(const Halide::ImageParam& image, const std::vector<Halide::Expr>& chunk = {}) {
     Halide::RDom token(0, extent(image, 1), "token");
@@ -208,6 +230,8 @@ class Kernel {
   bool turns(const std::string& buffer) const { return turned_.contains(buffer); }
   bool places(const std::string& output) const { return output == placed_; }
   const std::map<std::string, std::vector<Halide::Expr>>& summed() const { return summed_; }
+  bool is_state(const std::string& buffer) const { return states_.contains(buffer); }
+  bool sums_state(const std::string& variable) const { return sums_of_states_.contains(variable); }
   const std::vector<Halide::Func>& outputs() const { return outputs_; }
   const std::vector<Halide::Argument>& arguments() const { return arguments_; }
 
@@ -219,7 +243,7 @@ class Kernel {
   std::vector<Halide::Argument> arguments_;
   std::vector<Labelled> labelled_;
   std::vector<Halide::Func> outputs_;
-  std::set<std::string> tokens_, turned_;
+  std::set<std::string> tokens_, turned_, states_, sums_of_states_;
   std::map<std::string, std::vector<Halide::Expr>> summed_;
   std::string placed_;
   std::map<std::string, int> along_tokens_;

@@ -36,6 +36,7 @@ enum class Role {
   pair_lanes,   // its partial sums
   recurrence,   // the state of one token: (column, key)
   loaded,       // elements of an input, as they are
+  begin,        // where that of an item begins
   kept,         // the same, which whoever reads it stores
   walked,       // the state that a few tokens leave: (column, row)
   steps,        // its rows after each of them: (column, row, tokens)

@@ -21,13 +21,12 @@ class Batch : public ir::IRGraphMutator {
     for (const Parameter& number : kernel.numbers_of_each()) add_number(number.type(), number.name());
     int chunks = 0;  // a dimension of them, where an item is all of a sequence
     for (const ImageParam& image : kernel.inputs())
-      if (kernel.buffers_of_tokens().contains(image.name())) chunks = image.dimensions() - kRowDimensions;
-    for (const std::string& name : kernel.buffers_of_tokens()) add_number(Int(32), name + "_at", chunks);
-    for (const Func& f : kernel.outputs())
-      if (kernel.places(f.name())) {
-        add_number(Int(32), f.name() + "_at");
-        add_number(Int(32), "all");
-      }
+      if (kernel.buffers_of_tokens().contains(image.name())) chunks = chunks_of(image);
+    for (const std::string& name : kernel.buffers_of_tokens()) add_number(Int(32), name + std::string(kAt), chunks);
+    for (const Func& f : kernel.outputs()) {
+      if (kernel.places(f.name()) || kernel.is_state(f.name())) add_number(Int(32), f.name() + std::string(kAt));
+      if (kernel.places(f.name())) add_number(Int(32), "all");
+    }
     if (!kernel.buffers_of_tokens().empty() && !numbers_.contains(kRows)) add_number(Int(32), kRows, chunks);
   }
 
@@ -43,8 +42,11 @@ class Batch : public ir::IRGraphMutator {
         labelled.push_back({kept_.contains(l.func.name()) ? Role::kept : l.role, Func(made->second)});
     for (const std::string& name : turned_) labelled.push_back({Role::turned, Func(funcs_.at(name))});
     for (const ImageParam& image : kernel_.inputs())
-      if (const auto made = funcs_.find(image.name() + "_im"); made != funcs_.end())
+      if (const auto made = funcs_.find(Func(image).name()); made != funcs_.end())
         labelled.push_back({Role::loaded, Func(made->second)});
+    for (const auto& [name, image] : numbers_)
+      if (name.ends_with(kAt) && !kernel_.places(name.substr(0, name.size() - kAt.size())))
+        labelled.push_back({Role::begin, image});
     std::vector<Func> outputs;
     outputs.reserve(ends.size());
     for (const ir::Function& end : ends) outputs.emplace_back(funcs_.at(end.name()));
@@ -65,6 +67,8 @@ class Batch : public ir::IRGraphMutator {
     chunk.insert(chunk.end(), {item_, head_});
     return numbers_.at(name)(chunk);
   }
+
+  static int chunks_of(const ImageParam& image) { return std::max(image.dimensions() - kRowDimensions, 0); }
 
   // The same buffer, with what is known of its dimensions.
   void widen(ImageParam& image) {
@@ -125,26 +129,29 @@ class Batch : public ir::IRGraphMutator {
 
   // Of an item's rows, in numbers. Halide wants a bound for whatever finds an element.
   Expr begin_of(const std::string& tokens, const std::vector<Expr>& chunk = {}) const {
-    return 4 * unsafe_promise_clamped(number(tokens + "_at", chunk), 0, kMostVectors - 1);
+    return 4 * unsafe_promise_clamped(number(tokens + std::string(kAt), chunk), 0, kMostVectors - 1);
   }
 
   // Stored where lists say, in whole blocks of columns: those that there are, and zeros in rows that do not count.
   void place(ir::Function& f, const std::vector<std::string>& names, const std::vector<Expr>& values) {
-    constexpr int block = 16;
+    const bool rows = names.size() == kRowDimensions + kBatchDimensions;
+    const int block = rows ? 16 : 4;
     std::vector<Expr> nothing;
     nothing.reserve(values.size());
     for (const Expr& value : values) nothing.push_back(undef(value.type()));
     f.define(names, nothing);
     const OutputImageParam out = Func(f).output_buffer();
-    RDom r(0, block, 0, out.dim(0).extent() / block, 0, kernel_.chunk(), "r");
-    r.where(r.z < number("all"));
-    const Expr column = r.y * block + r.x;
-    std::vector<Expr> stored;
-    for (const Expr& value : values) {
-      const Expr here = ir::substitute({{names[0], column}, {names[1], r.z}}, value);
-      stored.push_back(select(r.z < number(kRows), here, 0.f));
-    }
-    f.define_update({column + begin_of(f.name()), r.z, item_, head_}, stored);
+    const Expr blocks = out.dim(0).extent() / block;
+    RDom r = rows ? RDom(0, block, 0, blocks, 0, kernel_.chunk(), "r") : RDom(0, block, 0, blocks, "r");
+    const Expr column = r.y * block + r.x, row = rows ? Expr(r.z) : 0;
+    r.where(row < number("all"));
+    std::map<std::string, Expr> here{{names[0], column}};
+    std::vector<Expr> at{column + begin_of(f.name())}, stored;
+    if (rows) here.emplace(names[1], row), at.push_back(row);
+    at.insert(at.end(), {item_, head_});
+    stored.reserve(values.size());
+    for (const Expr& value : values) stored.push_back(select(row < number(kRows), ir::substitute(here, value), 0.f));
+    f.define_update(at, stored);
   }
 
   Expr visit(const ir::Call* op) override {
@@ -156,15 +163,17 @@ class Batch : public ir::IRGraphMutator {
         std::swap(args[0], args[1]);
         turned_.insert(within_);
       }
-      const std::vector<Expr> chunk(args.begin() + kRowDimensions, args.end());
+      const bool alone = args.size() < kRowDimensions || kernel_.is_state(op->name);
+      const std::vector<Expr> chunk(alone ? args.end() : args.begin() + kRowDimensions, args.end());
       args[0] += begin_of(op->name, chunk);
-      args[1] = min(args[1], max(number(kRows, chunk) - 1, 0));
+      if (!alone) args[1] = min(args[1], max(number(kRows, chunk) - 1, 0));
     }
     args.insert(args.end(), {item_, head_});
     if (op->call_type == ir::Call::Image) return ir::Call::make(buffers_.at(op->name), args);
     if (const auto made = made_.find(op->name); made != made_.end()) {
       std::map<std::string, Expr> here;
       for (size_t d = 0; d < args.size(); d++) here.emplace(made->second.first[d], args[d]);
+      if (kernel_.is_state(op->name)) args[0] += begin_of(op->name);
       return stored(op->name, ir::substitute(here, made->second.second), args);
     }
     return ir::Call::make(funcs_.at(op->name), args, op->value_index);
@@ -188,13 +197,16 @@ class Batch : public ir::IRGraphMutator {
     domains_.emplace(before, after);
     Expr counts = mutate(before.predicate());
     for (const ir::ReductionVariable& v : before.domain())
-      if (const auto sum = kernel_.summed().find(v.var); sum != kernel_.summed().end())
+      if (kernel_.sums_state(v.var))
+        counts = counts && 0 < number(kRows);
+      else if (const auto sum = kernel_.summed().find(v.var); sum != kernel_.summed().end())
         counts = counts && likely(ir::Variable::make(Int(32), v.var, after) < number(kRows, sum->second));
     after.set_predicate(counts);
     return after;
   }
 
   static constexpr const char* kRows = "rows";
+  static constexpr std::string_view kAt = "_at";
   static constexpr int kMostVectors = 1 << 28, kRowDimensions = 2;  // (column, token)
   Kernel& kernel_;
   const Var item_{"item"}, head_{"head_of_item"};

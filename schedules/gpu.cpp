@@ -86,14 +86,26 @@ struct Roles {
   void row_of_sums(Func f) const {
     Func sum = find(Role::column_sum);
     const Var column = f.args()[0], part("part");
-    f.compute_root()
-        .split(column, column, xi, kVector, TailStrategy::RoundUp)
-        .split(column, block_x, x, kSide, TailStrategy::GuardWithIf)
-        .reorder(xi, x, block_x)
-        .vectorize(xi)
-        .gpu_threads(x)
-        .gpu_blocks(block_x);
-    batched(f, f, {block_x});
+    f.compute_root();
+    const std::vector<RVar> r = f.has_update_definition() ? f.rvars(0) : std::vector<RVar>{};
+    const RVar thread(x.name()), block(block_x.name());
+    if (r.empty()) {
+      f.split(column, column, xi, kVector, TailStrategy::RoundUp)
+          .split(column, block_x, x, kSide, TailStrategy::GuardWithIf)
+          .reorder(xi, x, block_x)
+          .vectorize(xi)
+          .gpu_threads(x)
+          .gpu_blocks(block_x);
+      batched(f, f, {block_x});
+    } else {
+      Stage stage = f.update().allow_race_conditions();
+      stage.split(r[1], block, thread, kSide, TailStrategy::GuardWithIf)
+          .reorder(r[0], thread, block)
+          .vectorize(r[0])
+          .gpu_threads(thread)
+          .gpu_blocks(block);
+      batched(stage, f, {block});
+    }
     accumulate(sum, f);
     RVar row = sum.rvars(0)[0], round("round"), step("step"), parts("parts");
     std::vector<Func> of_rows, of_columns;
@@ -128,6 +140,7 @@ struct Roles {
       const Var key = g.args()[rank(g) - 1];
       g.bound_extent(key, kSteps).unroll(key);
     }
+    each({Role::begin}, [&](Func g) { accumulate(g, together, x); });
     for (Func g : of_columns) {
       accumulate(g, together, x);
       vectors(g);

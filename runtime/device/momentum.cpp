@@ -66,8 +66,10 @@ void Recurrence::move_by_momentum(const OutputHeads& of, int64_t first) {
   const auto by = [&](const Tile& each, const Tile& of_all) {
     return adapts ? number(each, of.values, 0, s_.N) : number_again(of_all, of.values, s_.N);
   };
+  const auto begin = [&] { return at(s_.N, of.values.count); };
   launcher_.call(*k_.decode_momentum, q(of, first), k(first), v(of, first), rows(state_, of.values), none(),
-                 by(left_of_it_, left_of_it_), rows(momentum_, of.values), by(taken_, step_size_), inverse(of),
+                 by(left_of_it_, left_of_it_), rows(momentum_, of.values), by(taken_, step_size_), inverse(of), begin(),
+                 begin(), begin(), begin(), begin(), begin(), begin(), begin(), written(of), present(of),
                  rows(next_momentum_, of.values), rows(next_state_, of.values), o(of, first));
 }
 

@@ -56,10 +56,12 @@ Tile MomentumGradients::forth() {
         continue;
       }
       at_hand = group_.value_of(l);
+      const auto begin = [&] { return at(s_.N, s_.HK); };
       launcher_.call(*k_.decode_momentum, token(g_, of.outputs, first), token(v_, of.values, first),
                      token(keys_, all(keys_), first), rows(state, of.values), row_of_all(no_keys_, d_.K, s_.N, s_.HK),
                      number_again(left_, of.values, s_.N), rows(momentum, of.values),
-                     number_again(taken_, of.values, s_.N), one(), rows(next_momentum, of.values),
+                     number_again(taken_, of.values, s_.N), one(), begin(), begin(), begin(), begin(), begin(), begin(),
+                     begin(), begin(), counted(s_.N, s_.HK), counted(s_.N, s_.HK), rows(next_momentum, of.values),
                      rows(next, of.values), token(of_outputs, of.outputs, first));
     }
     std::swap(state, next);

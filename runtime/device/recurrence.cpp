@@ -8,11 +8,14 @@ namespace lathe {
 void Recurrence::run() {
   items_ = tables_.chunks(p_, LATHE_Q, 1);
   plan_tables(LATHE_Q, 1);
+  take_in_place();
   begin(kRows);
   q_ = mapped(LATHE_Q, items_, 1), keys_ = mapped(LATHE_K, items_, 1);
   const Tile as_came = v_ = values(items_, 1);
-  o_ = tile(d_.V, kRows, items_.count, s_.out_heads());
-  state_ = entering_states(), next_state_ = tile(d_.V, d_.K, s_.N, s_.HV);
+  const auto lying = [&](uint32_t role, auto&& make) { return in_place_.contains(role) ? in_place_.at(role) : make(); };
+  o_ = lying(LATHE_O, [&] { return tile(d_.V, kRows, items_.count, s_.out_heads()); });
+  state_ = lying(LATHE_STATE_IN, [&] { return entering_states(); });
+  next_state_ = lying(LATHE_STATE_OUT, [&] { return tile(d_.V, d_.K, s_.N, s_.HV); });
   if (normalise()) {
     sums_ = entering_sums(), next_sums_ = tile(d_.K, kRows, s_.N, s_.HK);
     inverses_ = tile(kRows, kSpaced, s_.N, s_.HQ);
@@ -26,15 +29,37 @@ void Recurrence::run() {
     std::swap(momentum_, next_momentum_);
     save(first / s_.N + 1);
   }
-  scatter(finished(o_, as_came, items_), 0, p_[LATHE_O], of_tokens(p_[LATHE_O]), items_, s_.V);
+  if (!o_.in_place) scatter(finished(o_, as_came, items_), 0, p_[LATHE_O], of_tokens(p_[LATHE_O]), items_, s_.V);
+}
+
+void Recurrence::take_in_place() {
+  const Variant& v = variant();
+  if (!once() || v.corrects() || v.rank_one() || v.reads_before() || v.moves()) return;
+  for (const uint32_t role : {LATHE_STATE_IN, LATHE_STATE_OUT}) take_states_in_place(role);
+  const bool skips = p_[LATHE_SKIP].present();
+  if (!v.steps() && !skips) Tiles::take_in_place(LATHE_V, items_, kRows);
+  if (!skips && !p_[LATHE_OUT_GATE].present()) Tiles::take_in_place(LATHE_O, items_, kRows);
+  for (const uint32_t role : {LATHE_Q, LATHE_K})
+    if (only_tokens(role) && (maps(role) || !normalise())) Tiles::take_in_place(role, items_, kRows);
 }
 
 void Recurrence::save(int64_t tokens) {
   for (const Ends& ends : ends_)
     if (ends.chunks == tokens) {
-      Tiles::save(ends, state_, sums_, 0);
+      if (const Tensor& x = p_[LATHE_STATE_OUT]; x.present()) save_state(ends, x);
+      if (const Tensor& x = p_[LATHE_Z_OUT]; x.present()) scatter(sums_, 0, x, of_sums(x), ends.sums, s_.K);
       save_momentum(ends, tokens);
     }
+}
+
+// One that lies where the caller has it is there already when its token is over. Without a token it is where it came
+// from.
+void Recurrence::save_state(const Ends& ends, const Tensor& x) {
+  if (!state_.in_place) return scatter(state_, 0, x, of_states(x), ends.states, s_.V);
+  const Tensor& came = p_[LATHE_STATE_IN];
+  if (ends.chunks > 0 || (came.memory == x.memory && came.data == x.data)) return;
+  scatter(gather(came, of_states(came), ends.states, s_.V, d_.V, d_.K, s_.state_heads()), 0, x, of_states(x),
+          ends.states, s_.V);
 }
 
 // What variants have besides, of all tokens.
@@ -116,7 +141,8 @@ void Recurrence::outputs(int64_t first) {
     else if (value != at_hand)
       move_on(of, first);
     else
-      launcher_.call(*k_.recall, q(of, first), rows(next_state_, of.values), inverse(of), o(of, first));
+      launcher_.call(*k_.recall, q(of, first), rows(next_state_, of.values), inverse(of), at(next_state_, of.values),
+                     at(q_, of.queries), at(o_, of.outputs), written(of), present(of), o(of, first));
     at_hand = value;
   }
 }
@@ -144,7 +170,9 @@ void Recurrence::move_on(const OutputHeads& of, int64_t first) {
                    number(met_b_, of.outputs, first, s_.N), row(read_, of.values, 0, s_.N), o(of, first), next());
   else
     launcher_.call(variant().keyed() ? *k_.decode_keys : *k_.decode, q(of, first), k(first), v(of, first), state(),
-                   none(), left(of.values, first), inverse(of), next(), o(of, first));
+                   none(), left(of.values, first), inverse(of), at(state_, of.values), at(keys_, all(keys_)),
+                   at(q_, of.queries), at(v_, of.values), at(next_state_, of.values), at(o_, of.outputs), written(of),
+                   present(of), next(), o(of, first));
 }
 
 }  // namespace lathe

@@ -17,8 +17,12 @@ class Recurrence : public Tiles {
 
  private:
   const Variant& variant() const { return *plan_.meaning.variant; }
+  // What is read and written where the caller has it: of calls of one token alone, since parts of lists begin no more
+  // freely than parts of other memory.
+  void take_in_place();
   // The states of sequences that are over after so many tokens.
   void save(int64_t tokens);
+  void save_state(const Ends& ends, const Tensor& x);
   void load();
   void load_own();
   void load_momentum();
@@ -41,6 +45,14 @@ class Recurrence : public Tiles {
   DeviceBuffer v(const OutputHeads& of, int64_t first) const { return row(v_, of.values, first, s_.N); }
   DeviceBuffer o(const OutputHeads& of, int64_t first) const { return row(o_, of.outputs, first, s_.N); }
   DeviceBuffer none() const { return row_of_all(no_keys_, d_.V, s_.N, s_.HK); }
+  // Which sequences have a token, and a row of outputs; where there are several, one that is over goes on with nothing.
+  bool once() const { return items_.count == s_.N; }
+  DeviceBuffer present(const OutputHeads& of) const {
+    return once() ? tables_.list(items_, items_.rows, of.outputs.count) : counted(s_.N, of.outputs.count);
+  }
+  DeviceBuffer written(const OutputHeads& of) const {
+    return o_.in_place ? Tiles::written(o_, of.outputs) : counted(s_.N, of.outputs.count);
+  }
   DeviceBuffer inverse(const OutputHeads& of) const {
     return normalise() ? number(inverses_, of.queries, 0, s_.N) : number_of_all(ones_, s_.N, s_.HK);
   }

@@ -113,6 +113,7 @@ class Tiles {
   DeviceBuffer counted(int64_t items, int64_t heads) const { return tables_.again(all_rows_.rows, items, heads); }
   // The first row of each item.
   static DeviceBuffer row(const Tile& t, const Heads& h, int64_t first, int64_t items) {
+    if (t.in_place) return {t.place, kFloat, {{t.columns, 1}, {items, 0}, {h.count, 0}}};
     return {part(t, h, first), kFloat, {{t.columns, 1}, {items, t.item()}, {h.count, t.head() * h.step}}};
   }
   static DeviceBuffer row(const Tile& t) { return row(t, all(t), 0, t.items); }
@@ -217,14 +218,36 @@ class Tiles {
     return least >= 0 && most < int64_t{1} << 30 && launcher_.device().aligned(x, kVector * sizeof(float));
   }
   // Makes no tiles of a tensor's rows where none are needed. To be asked for before begin().
-  void take_in_place(uint32_t role, const Items& items) {
+  void take_in_place(uint32_t role, const Items& items, int64_t tile_rows) {
     const Tensor& x = p_[role];
     if (!in_vectors(x)) return;
-    in_place_[role] = {
-        Place{x.memory},   x.shape[3],
-        padded_rows(d_.C), items.count,
-        x.shape[2],        &items,
-        x.stride[1],       tables_.addresses(items, from(x), {x.stride[1], x.stride[0], x.stride[2]}, x.shape[2])};
+    in_place_[role] = {Place{x.memory},
+                       x.shape[3],
+                       padded_rows(tile_rows),
+                       items.count,
+                       x.shape[2],
+                       &items,
+                       x.stride[1],
+                       tables_.addresses(items, from(x), {x.stride[1], x.stride[0], x.stride[2]}, x.shape[2])};
+  }
+  // ... or of states, after plan_tables().
+  void take_states_in_place(uint32_t role) {
+    const Tensor& x = p_[role];
+    if (!x.present() || s_.K != d_.K || !in_vectors(x)) return;
+    in_place_[role] = {Place{x.memory},
+                       d_.V,
+                       d_.K,
+                       s_.N,
+                       x.shape[1],
+                       &of_states_,
+                       x.stride[2],
+                       tables_.addresses(of_states_, from(x), {0, x.stride[0], x.stride[1]}, x.shape[1])};
+  }
+  // Whether what reads the rows of queries or keys is made for rows of tokens: maps are, of one part; and without one
+  // scores and states.
+  bool only_tokens(uint32_t role) const {
+    if (maps(role)) return s_.K == s_.D || s_.M > 0;
+    return !plan_.meaning.unit(role) && (role == LATHE_Q || !normalise());
   }
 
   Tile values(const Items& items, int64_t tile_rows) {

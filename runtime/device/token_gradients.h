@@ -24,7 +24,9 @@ class TokenGradients : public Gradients {
   DeviceBuffer row_of_minus_ones(int64_t columns) const { return row_of_all(minus_ones_, columns, s_.N, s_.HK); }
 
   void read(DeviceBuffer&& q, const Tile& state, const Heads& h, DeviceBuffer&& by, DeviceBuffer&& to) {
-    launcher_.call(*k_.recall, q, rows(state, h), by, to);
+    const auto begin = [&] { return at(s_.N, h.count); };
+    const auto one = [&] { return counted(s_.N, h.count); };
+    launcher_.call(*k_.recall, q, rows(state, h), by, begin(), begin(), begin(), one(), one(), to);
   }
   // What is left of a state, and k^T v.
   void move(const Tile& state, const Heads& h, DeviceBuffer&& left, DeviceBuffer&& k, DeviceBuffer&& v) {

@@ -39,20 +39,14 @@ class Scan : public Tiles {
   void save(const Entering& e) {
     for (const Ends& ends : ends_) Tiles::save(ends, e.states, e.sums, ends.chunks * s_.N);
   }
-  // Whether what reads the rows of queries or keys is made for rows of tokens: maps are, of one part; and without one
-  // scores and states.
-  bool only_tokens(uint32_t role) const {
-    if (maps(role)) return s_.K == s_.D || s_.M > 0;
-    return !plan_.meaning.unit(role) && (role == LATHE_Q || !normalise());
-  }
   void causal() {
     const Items items = tables_.chunks(p_, LATHE_Q, d_.C);
     plan_tables(LATHE_Q, d_.C);
     const Variant& variant = *plan_.meaning.variant;
-    if (!variant.weighs() && !p_[LATHE_SKIP].present()) take_in_place(LATHE_V, items);
-    if (!p_[LATHE_SKIP].present() && !p_[LATHE_OUT_GATE].present()) take_in_place(LATHE_O, items);
+    if (!variant.weighs() && !p_[LATHE_SKIP].present()) take_in_place(LATHE_V, items, d_.C);
+    if (!p_[LATHE_SKIP].present() && !p_[LATHE_OUT_GATE].present()) take_in_place(LATHE_O, items, d_.C);
     for (const uint32_t role : {LATHE_Q, LATHE_K})
-      if (only_tokens(role)) take_in_place(role, items);
+      if (only_tokens(role)) take_in_place(role, items, d_.C);
     begin(d_.C);
     const Tile q = mapped(LATHE_Q, items, d_.C), k = mapped(LATHE_K, items, d_.C), as_came = values(items, d_.C);
     const Tile o = in_place_.contains(LATHE_O) ? in_place_.at(LATHE_O) : tile(d_.V, d_.C, items.count, s_.out_heads());

@@ -93,6 +93,46 @@ TEST_F(Device, ReadsRowsInPlace) {
     }
 }
 
+// One token of each sequence but one, which has none and hands its state on. With 96 keys threads go round twice and
+// the second time not all, and 80 values are more than a block has; keys that are no multiple of 16 want tiles.
+TEST_F(Device, DecodesStatesInPlace) {
+  for (const char* variant : {"plain", "gate", "gate_key"})
+    for (const support::Layout layout : {support::Layout::Bthd, support::Layout::Gapped, support::Layout::Reversed})
+      for (const bool in_place : {false, true})
+        for (const int64_t keys : {16, 24, 48, 96}) {
+          Problem p = support::two_heads(variant, 1);
+          p.B = 3;
+          p.D = keys;
+          p.V = 80;
+          p.HQ = 4;
+          p.lengths = {1, 0, 1};
+          p.state_rows = 5;
+          p.slots = {4, 0, 3};
+          support::Options options;
+          options.layout = layout;
+          options.in_place = in_place;
+          support::check("decode", support::reals(p, support::Type::F32, 5, true), options);
+          p.slots.clear(), p.state_rows = -1;
+          support::check("decode", support::reals(p, support::Type::F32, 5, false), options);
+          p.lengths.clear();
+          p.B = 1;
+          p.T = 2;
+          p.cu_seqlens = {0, 1, 1, 2};
+          support::check("decode", support::reals(p, support::Type::F32, 5, true), options);
+        }
+}
+
+TEST_F(Device, CopiesNoStatesThatLieByVectors) {
+  Problem p = support::two_heads("plain", 1);
+  p.B = 3;
+  p.D = p.V = 64;
+  const Arguments arguments("decode", support::reals(p, support::Type::F32, 5, true));
+  const support::Context& context = support::shared_context(1);
+  const Call call(context, arguments);
+  ASSERT_EQ(support::run(context, call.plan(), arguments, &call.exec()), LATHE_OK) << context.error();
+  EXPECT_GE(call.untouched(), 2 * arguments.tensors.at(LATHE_STATE_IN)->bytes().size());
+}
+
 // A number further on, values are not where vectors begin.
 TEST_F(Device, CopiesRowsThatBeginBetweenVectors) {
   Problem p = support::two_heads("plain", 70);

@@ -45,8 +45,14 @@ Call::Call(const Context& context, const Arguments& arguments, const Options& op
   const size_t bytes = std::max<size_t>(exec_.workspace_bytes, 1);
   workspace_ = exec_.workspace = host()->allocate(bytes);
   // what the library does not fill is NaN
-  const std::vector<unsigned char> nans(bytes, 0xff);
+  const std::vector<unsigned char> nans(bytes, kNan);
   host()->write(exec_.workspace, nans.data(), bytes);
+}
+
+size_t Call::untouched() const {
+  std::vector<unsigned char> bytes(exec_.workspace_bytes);
+  host()->read(exec_.workspace, bytes.data(), bytes.size());
+  return static_cast<size_t>(std::count(bytes.begin(), bytes.end(), kNan));
 }
 
 Call::~Call() { host()->release(workspace_); }

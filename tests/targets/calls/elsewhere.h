@@ -36,8 +36,11 @@ class Call {
   lathe_status status() const { return status_; }
   const support::Plan& plan() const { return *plan_; }
   const lathe_exec& exec() const { return exec_; }
+  // Bytes of the workspace that nobody has written, but for those that were written as they were.
+  size_t untouched() const;
 
  private:
+  static constexpr unsigned char kNan = 0xff;                 // every byte of one
   std::map<support::Tensor*, std::unique_ptr<Moved>> moved_;  // one tensor may have two roles
   std::unique_ptr<support::Plan> plan_;
   lathe_exec exec_{};
