@@ -6,6 +6,7 @@
 #include <deque>
 #include <list>
 #include <map>
+#include <numeric>
 #include <stdexcept>
 #include <tuple>
 #include <utility>
@@ -25,6 +26,7 @@ constexpr int kAccessCycles = 2;    // and all schedulers' together at least tha
 constexpr size_t kAccessQueue = 5;  // of accesses that wait
 constexpr int kSpecialLatency = 20, kConstantLatency = 30, kReadLatency = 10, kBarrierCycles = 8;
 constexpr double kPortBytes = 64;  // from the second-level cache in a cycle
+constexpr int kWidest = 16;        // bytes of a thread's access
 constexpr int kRounds = 4;  // of as many blocks as run at once: the first fills the multiprocessor, the last empties it
 
 struct BlockTrace {
@@ -67,6 +69,7 @@ class Multiprocessor {
     }
     return ended_;
   }
+  int64_t moved() const { return moved_; }
 
  private:
   static constexpr int64_t kNever = INT64_MAX;
@@ -227,6 +230,7 @@ class Multiprocessor {
       const Touched& t = w.trace->touched[n];
       missing += stores ? std::popcount(t.sectors) : cache_.take(t.line + apart, t.sectors);
     }
+    moved_ += missing * kSector;
     if (missing == 0) return {pipe_ + gpu_.first_level, begins + kReadLatency};
     port_ = std::max(port_, static_cast<double>(pipe_)) + missing * kSector / kPortBytes;
     return {static_cast<int64_t>(port_) + gpu_.memory, begins + kReadLatency};
@@ -267,7 +271,7 @@ class Multiprocessor {
   std::array<Scheduler, kSchedulers> schedulers_;
   std::list<Resident> blocks_;
   std::vector<int64_t> ended_;
-  int64_t now_ = 0, left_ = 0, begun_ = 0, pipe_ = 0;
+  int64_t now_ = 0, left_ = 0, begun_ = 0, pipe_ = 0, moved_ = 0;
   double port_ = 0;
   size_t turn_ = 0;
 };
@@ -304,6 +308,44 @@ void count(const Program& program, const BlockTrace& block, const Gpu& gpu, Mode
           break;
       }
     }
+}
+
+int64_t sectors_of(const Trace& trace, const Step& step) {
+  int64_t sectors = 0;
+  for (uint32_t n = step.first; n < step.first + step.lines; n++) sectors += std::popcount(trace.touched[n].sectors);
+  return sectors;
+}
+
+double wide(const Program& program, const std::vector<BlockTrace>& traces) {
+  double all = 0, those = 0;
+  for (const BlockTrace& block : traces)
+    for (const Trace& trace : block.warps)
+      for (const Step& step : trace.steps) {
+        if (program.pipe(step.at) != Pipe::global) continue;
+        const auto bytes = static_cast<double>(kSector * sectors_of(trace, step));
+        all += bytes;
+        const bool vectors = program.code()[static_cast<size_t>(step.at)].has("128");
+        if (vectors && bytes <= kWidest * step.threads) those += bytes;
+      }
+  return all > 0 ? those / all : 0;
+}
+
+double in_flight(const Program& program, const BlockTrace& block) {
+  double sum = 0;
+  for (const Trace& trace : block.warps) {
+    std::array<int64_t, kBarriers> under{};
+    int64_t most = 0;
+    for (const Step& step : trace.steps) {
+      const Instruction& i = program.code()[static_cast<size_t>(step.at)];
+      for (int b = 0; b < kBarriers; b++)
+        if (i.control.waits >> b & 1 || i.code == "DEPBAR") under[static_cast<size_t>(b)] = 0;
+      if (i.code != "LDG" || i.control.sets >= kBarriers) continue;
+      under[static_cast<size_t>(i.control.sets)] += kSector * sectors_of(trace, step);
+      most = std::max(most, std::accumulate(under.begin(), under.end(), int64_t{0}));
+    }
+    sum += static_cast<double>(most);
+  }
+  return sum;
 }
 
 // All of each buffer once, or what the grid's blocks touch of it if that is less.
@@ -355,13 +397,18 @@ Modelled model_time(const Program& program, const Grid& grid, const Gpu& gpu, in
   made.bytes = compulsory(traces, grid) / static_cast<double>(blocks);
   made.parts.device = made.bytes / gpu.bytes_each_cycle();
 
-  const auto ended = [&](int at_once, int64_t all) {
-    return Multiprocessor(program, traces, gpu, at_once, at_once * shared).run(all);
+  made.wide = wide(program, traces);
+  for (const BlockTrace& block : traces) made.in_flight += in_flight(program, block);
+
+  const auto multiprocessor = [&](int at_once) {
+    return Multiprocessor(program, traces, gpu, at_once, at_once * shared);
   };
-  made.parts.latency = static_cast<double>(ended(1, 1).back()) / resident;
+  made.parts.latency = static_cast<double>(multiprocessor(1).run(1).back()) / resident;
   const double of_average = static_cast<double>(blocks) / gpu.multiprocessors;
   const bool few = of_one < int64_t{kRounds} * resident;
-  const auto all = ended(resident, few ? of_one : int64_t{kRounds} * resident);
+  Multiprocessor full = multiprocessor(resident);
+  const auto all = full.run(few ? of_one : int64_t{kRounds} * resident);
+  made.moved = static_cast<double>(full.moved()) / static_cast<double>(all.size());
   // of whole rounds in the middle; of a grid that has none, of what it has
   const auto after = [&](int rounds) { return static_cast<double>(all[static_cast<size_t>(rounds * resident) - 1]); };
   made.cycles =

@@ -27,6 +27,9 @@ struct Modelled {
   double cycles = 0;  // of a block: the schedulers' together, or the device's bytes if those take longer
   Parts parts;
   double flops = 0, bytes = 0;  // of a block: executed; compulsory
+  double moved = 0;             // bytes of a block that the first-level cache lacks, or that are stored
+  double wide = 0;              // of the bytes that it touches, the share of accesses of 16 bytes a thread without gaps
+  double in_flight = 0;         // bytes of loads that a multiprocessor's warps begin before any waits for one, at most
   int blocks = 0, warps = 0;    // that a multiprocessor runs at once
   double instructions = 0, fmas = 0;
   double seconds = 0;        // of the whole grid

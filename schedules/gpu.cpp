@@ -16,12 +16,12 @@ namespace {
 
 using namespace Halide;
 
-constexpr int kSide = 16;   // of a block's square: 256 threads, which every device allows
-constexpr int kAcross = 8;  // threads of a block of tiles that lie side by side
-constexpr int kVector = 4;  // floats of the widest load there is
-constexpr int kRows = 64;   // of a block of tiles, where they are not those of a chunk
-constexpr int kParts = 8,
-              kSteps = 8;  // of a sum over the rows of a state: threads, and rows that each asks for at once
+constexpr int kSide = 16;              // of a block's square: 256 threads, which every device allows
+constexpr int kAcross = 8;             // threads of a block of tiles that lie side by side
+constexpr int kVector = 4;             // floats of the widest load there is
+constexpr int kRows = 64;              // of a block of tiles, where they are not those of a chunk
+constexpr int kParts = 8;              // threads that share the rows of a state
+constexpr int kSteps = 8;              // and rows that each of them asks for at once
 constexpr int kMostShared = 40 << 10;  // bytes that a block's scores or rows may take of 48 KiB
 
 // One kernel being scheduled. Roles without a line here are computed where they are used: tables, scaled operands.

@@ -164,6 +164,9 @@ class DeviceTable {
             {"device", m.parts.device},
             {"flops", m.flops},
             {"bytes", m.bytes},
+            {"moved", m.moved},
+            {"wide", m.wide},
+            {"in_flight", m.in_flight},
             {"blocks", m.blocks},
             {"warps", m.warps},
             {"seconds", m.seconds}};
