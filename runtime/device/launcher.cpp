@@ -4,6 +4,8 @@
 #include <cstdlib>
 #include <utility>
 
+#include "../status.h"
+
 namespace lathe {
 
 namespace {
@@ -40,6 +42,9 @@ Place Launcher::carve(uint64_t bytes) {
   const Place place{workspace_.memory, workspace_.offset + taken_, bytes};
   taken_ += (bytes + kDeviceAlignment - 1) / kDeviceAlignment * kDeviceAlignment;
   most_ = std::max(most_, taken_);
+  if (workspace_.memory && most_ > workspace_.bytes)
+    fail(LATHE_INTERNAL, "a device's call: expected {} bytes of workspace to be enough, got to {}", workspace_.bytes,
+         most_);
   return place;
 }
 

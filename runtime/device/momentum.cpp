@@ -5,7 +5,6 @@ namespace lathe {
 
 void Recurrence::load_momentum() {
   const int64_t heads = s_.state_heads();
-  momentum_ = entering_states(LATHE_MOMENTUM_IN), next_momentum_ = tile(d_.V, d_.K, s_.N, heads);
   step_size_ = numbers(LATHE_STEP_SIZE);
   if (!variant().adapts()) {
     const Tile decay = log_decays_of_heads();
@@ -25,7 +24,7 @@ void Recurrence::load_momentum() {
 }
 
 void Recurrence::save_momentum(const Ends& ends, int64_t tokens) {
-  if (const Tensor& x = p_[LATHE_MOMENTUM_OUT]; x.present()) scatter(momentum_, 0, x, of_states(x), ends.states, s_.V);
+  save(momentum_, ends);
   const Tensor& x = p_[LATHE_LAST_TOKEN_OUT];
   if (!x.present()) return;
   const Shape shape = of_sums(x);
@@ -47,7 +46,7 @@ void Recurrence::save_momentum(const Ends& ends, int64_t tokens) {
 void Recurrence::adapt(const OutputHeads& of, int64_t first) {
   const int64_t before = first - s_.N;
   const auto find = [&](auto&& last_key, auto&& last_value) {
-    launcher_.call(*k_.adaptive_rows, k(first), last_key, v(of, first), last_value, rows(momentum_, of.values),
+    launcher_.call(*k_.adaptive_rows, k(first), last_key, v(of, first), last_value, rows(momentum_.now, of.values),
                    static_cast<int32_t>(s_.K), static_cast<int32_t>(s_.V), row(apart_, of.values, 0, s_.N),
                    row(length_, of.values, 0, s_.N));
   };
@@ -67,10 +66,11 @@ void Recurrence::move_by_momentum(const OutputHeads& of, int64_t first) {
     return adapts ? number(each, of.values, 0, s_.N) : number_again(of_all, of.values, s_.N);
   };
   const auto begin = [&] { return at(s_.N, of.values.count); };
-  launcher_.call(*k_.decode_momentum, q(of, first), k(first), v(of, first), rows(state_, of.values), none(),
-                 by(left_of_it_, left_of_it_), rows(momentum_, of.values), by(taken_, step_size_), inverse(of), begin(),
-                 begin(), begin(), begin(), begin(), begin(), begin(), begin(), written(of), present(of),
-                 rows(next_momentum_, of.values), rows(next_state_, of.values), o(of, first));
+  launcher_.call(*k_.decode_momentum, q(of, first), k(first), v(of, first), rows(state_.now, of.values), none(),
+                 by(left_of_it_, left_of_it_), rows(momentum_.now, of.values), by(taken_, step_size_), inverse(of),
+                 at(state_.now, of.values), begin(), at(momentum_.now, of.values), begin(), begin(),
+                 at(momentum_.next, of.values), at(state_.next, of.values), begin(), written(of), present(of),
+                 rows(momentum_.next, of.values), rows(state_.next, of.values), o(of, first));
 }
 
 }  // namespace lathe

@@ -12,10 +12,9 @@ void Recurrence::run() {
   begin(kRows);
   q_ = mapped(LATHE_Q, items_, 1), keys_ = mapped(LATHE_K, items_, 1);
   const Tile as_came = v_ = values(items_, 1);
-  const auto lying = [&](uint32_t role, auto&& make) { return in_place_.contains(role) ? in_place_.at(role) : make(); };
-  o_ = lying(LATHE_O, [&] { return tile(d_.V, kRows, items_.count, s_.out_heads()); });
-  state_ = lying(LATHE_STATE_IN, [&] { return entering_states(); });
-  next_state_ = lying(LATHE_STATE_OUT, [&] { return tile(d_.V, d_.K, s_.N, s_.HV); });
+  o_ = in_place_.contains(LATHE_O) ? in_place_.at(LATHE_O) : tile(d_.V, kRows, items_.count, s_.out_heads());
+  enter(state_);
+  if (variant().moves()) enter(momentum_);
   if (normalise()) {
     sums_ = entering_sums(), next_sums_ = tile(d_.K, kRows, s_.N, s_.HK);
     inverses_ = tile(kRows, kSpaced, s_.N, s_.HQ);
@@ -24,9 +23,11 @@ void Recurrence::run() {
   save(0);
   for (int64_t first = 0; first < items_.count; first += s_.N) {
     if (normalise()) sums(first);
+    const bool last = first + s_.N == items_.count;
+    make_room(state_, last);
+    if (variant().moves()) make_room(momentum_, last);
     outputs(first);
-    std::swap(state_, next_state_);
-    std::swap(momentum_, next_momentum_);
+    pass_on(state_), pass_on(momentum_);
     save(first / s_.N + 1);
   }
   if (!o_.in_place) scatter(finished(o_, as_came, items_), 0, p_[LATHE_O], of_tokens(p_[LATHE_O]), items_, s_.V);
@@ -34,8 +35,11 @@ void Recurrence::run() {
 
 void Recurrence::take_in_place() {
   const Variant& v = variant();
-  if (!once() || v.corrects() || v.rank_one() || v.reads_before() || v.moves()) return;
-  for (const uint32_t role : {LATHE_STATE_IN, LATHE_STATE_OUT}) take_states_in_place(role);
+  if (v.corrects() || v.rank_one() || v.reads_before()) return;
+  for (const Moved* state : {&state_, &momentum_})
+    if (state == &state_ || !v.adapts())
+      for (const uint32_t role : {state->in, state->out}) take_states_in_place(role);
+  if (!once() || v.moves()) return;
   const bool skips = p_[LATHE_SKIP].present();
   if (!v.steps() && !skips) Tiles::take_in_place(LATHE_V, items_, kRows);
   if (!skips && !p_[LATHE_OUT_GATE].present()) Tiles::take_in_place(LATHE_O, items_, kRows);
@@ -43,23 +47,41 @@ void Recurrence::take_in_place() {
     if (only_tokens(role) && (maps(role) || !normalise())) Tiles::take_in_place(role, items_, kRows);
 }
 
+void Recurrence::enter(Moved& state) {
+  state.now = in_place_.contains(state.in) ? in_place_.at(state.in) : entering_states(state.in);
+}
+
+// Where the caller wants it with the last token of all sequences: one that is over before may not be told, and goes on.
+void Recurrence::make_room(Moved& state, bool last) {
+  if (last && (once() || ends_.size() == 1) && in_place_.contains(state.out))
+    state.next = in_place_.at(state.out);
+  else
+    state.next = state.spare.heads > 0 ? state.spare : tile(d_.V, d_.K, s_.N, s_.state_heads());
+}
+
+void Recurrence::pass_on(Moved& state) {
+  state.spare = state.now.in_place ? Tile{} : state.now;
+  state.now = state.next;
+}
+
 void Recurrence::save(int64_t tokens) {
   for (const Ends& ends : ends_)
     if (ends.chunks == tokens) {
-      if (const Tensor& x = p_[LATHE_STATE_OUT]; x.present()) save_state(ends, x);
+      save(state_, ends);
       if (const Tensor& x = p_[LATHE_Z_OUT]; x.present()) scatter(sums_, 0, x, of_sums(x), ends.sums, s_.K);
-      save_momentum(ends, tokens);
+      if (variant().moves()) save_momentum(ends, tokens);
     }
 }
 
-// One that lies where the caller has it is there already when its token is over. Without a token it is where it came
+// One that lies where the caller has it is there already when its tokens are over. Without any it is where it came
 // from.
-void Recurrence::save_state(const Ends& ends, const Tensor& x) {
-  if (!state_.in_place) return scatter(state_, 0, x, of_states(x), ends.states, s_.V);
-  const Tensor& came = p_[LATHE_STATE_IN];
+void Recurrence::save(Moved& state, const Ends& ends) {
+  const Tensor &came = p_[state.in], &x = p_[state.out];
+  if (!x.present()) return;
+  if (!state.now.in_place) return scatter(state.now, 0, x, of_states(x), ends.states, s_.V);
   if (ends.chunks > 0 || (came.memory == x.memory && came.data == x.data)) return;
-  scatter(gather(came, of_states(came), ends.states, s_.V, d_.V, d_.K, s_.state_heads()), 0, x, of_states(x),
-          ends.states, s_.V);
+  state.spare = gather(came, of_states(came), ends.states, s_.V, d_.V, d_.K, s_.state_heads());
+  scatter(state.spare, 0, x, of_states(x), ends.states, s_.V);
 }
 
 // What variants have besides, of all tokens.
@@ -141,23 +163,23 @@ void Recurrence::outputs(int64_t first) {
     else if (value != at_hand)
       move_on(of, first);
     else
-      launcher_.call(*k_.recall, q(of, first), rows(next_state_, of.values), inverse(of), at(next_state_, of.values),
+      launcher_.call(*k_.recall, q(of, first), rows(state_.next, of.values), inverse(of), at(state_.next, of.values),
                      at(q_, of.queries), at(o_, of.outputs), written(of), present(of), o(of, first));
     at_hand = value;
   }
 }
 
 void Recurrence::read_before(const OutputHeads& of, int64_t first, bool moves_on) {
-  launcher_.call(*k_.recall_more, q(of, first), rows(state_, of.values), row(own_, of.outputs, first, s_.N),
+  launcher_.call(*k_.recall_more, q(of, first), rows(state_.now, of.values), row(own_, of.outputs, first, s_.N),
                  inverse(of), o(of, first));
   if (moves_on)
-    launcher_.call(*k_.update_keys, left(of.values, first), k(first), v(of, first), rows(state_, of.values),
-                   rows(next_state_, of.values));
+    launcher_.call(*k_.update_keys, left(of.values, first), k(first), v(of, first), rows(state_.now, of.values),
+                   rows(state_.next, of.values));
 }
 
 void Recurrence::move_on(const OutputHeads& of, int64_t first) {
-  const auto state = [&] { return rows(state_, of.values); };
-  const auto next = [&] { return rows(next_state_, of.values); };
+  const auto state = [&] { return rows(state_.now, of.values); };
+  const auto next = [&] { return rows(state_.next, of.values); };
   if (variant().moves()) return move_by_momentum(of, first);
   const auto with_keys = [&] { return number(met_keys_, of.outputs, first, s_.N); };
   if (variant().corrects())
@@ -170,8 +192,8 @@ void Recurrence::move_on(const OutputHeads& of, int64_t first) {
                    number(met_b_, of.outputs, first, s_.N), row(read_, of.values, 0, s_.N), o(of, first), next());
   else
     launcher_.call(variant().keyed() ? *k_.decode_keys : *k_.decode, q(of, first), k(first), v(of, first), state(),
-                   none(), left(of.values, first), inverse(of), at(state_, of.values), at(keys_, all(keys_)),
-                   at(q_, of.queries), at(v_, of.values), at(next_state_, of.values), at(o_, of.outputs), written(of),
+                   none(), left(of.values, first), inverse(of), at(state_.now, of.values), at(keys_, all(keys_)),
+                   at(q_, of.queries), at(v_, of.values), at(state_.next, of.values), at(o_, of.outputs), written(of),
                    present(of), next(), o(of, first));
 }
 

@@ -17,12 +17,20 @@ class Recurrence : public Tiles {
 
  private:
   const Variant& variant() const { return *plan_.meaning.variant; }
-  // What is read and written where the caller has it: of calls of one token alone, since parts of lists begin no more
-  // freely than parts of other memory.
+  // A state of each sequence: where it is, and where a token leaves it. Either may be where the caller has it.
+  struct Moved {
+    uint32_t in, out;
+    Tile now{}, next{}, spare{};  // the last is a tile that nobody needs any more
+  };
+  // What is read and written where the caller has it. Rows are in calls of one token alone, since parts of lists begin
+  // no more freely than parts of other memory.
   void take_in_place();
+  void enter(Moved& state);
+  void make_room(Moved& state, bool last);
+  static void pass_on(Moved& state);
   // The states of sequences that are over after so many tokens.
   void save(int64_t tokens);
-  void save_state(const Ends& ends, const Tensor& x);
+  void save(Moved& state, const Ends& ends);
   void load();
   void load_own();
   void load_momentum();
@@ -65,12 +73,12 @@ class Recurrence : public Tiles {
   Items items_{};
   Tile q_{}, keys_{}, v_{}, o_{}, inverses_{};
   // no kernel writes what it reads
-  Tile state_{}, next_state_{}, sums_{}, next_sums_{};
+  Moved state_{LATHE_STATE_IN, LATHE_STATE_OUT}, momentum_{LATHE_MOMENTUM_IN, LATHE_MOMENTUM_OUT};
+  Tile sums_{}, next_sums_{};
   Decays decays_{};
   Tile kept_{}, a_{}, b_{}, beta_{};
   // Of the momenta what a token leaves and what they take of it, and what was there before the first one.
-  Tile momentum_{}, next_momentum_{}, left_of_it_{}, taken_{}, step_size_{}, last_key_{}, last_value_{}, apart_{},
-      length_{};
+  Tile left_of_it_{}, taken_{}, step_size_{}, last_key_{}, last_value_{}, apart_{}, length_{};
   Tile own_keys_{}, seen_sums_{}, own_{}, read_{}, met_keys_{}, met_b_{};
 };
 

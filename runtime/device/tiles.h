@@ -230,18 +230,14 @@ class Tiles {
                        x.stride[1],
                        tables_.addresses(items, from(x), {x.stride[1], x.stride[0], x.stride[2]}, x.shape[2])};
   }
-  // ... or of states, after plan_tables().
+  // ... or of states, after plan_tables(). A call may want tiles of others all the same, and so the list is there
+  // wherever they lie: the workspace is as large.
   void take_states_in_place(uint32_t role) {
     const Tensor& x = p_[role];
-    if (!x.present() || s_.K != d_.K || !in_vectors(x)) return;
-    in_place_[role] = {Place{x.memory},
-                       d_.V,
-                       d_.K,
-                       s_.N,
-                       x.shape[1],
-                       &of_states_,
-                       x.stride[2],
-                       tables_.addresses(of_states_, from(x), {0, x.stride[0], x.stride[1]}, x.shape[1])};
+    if (!x.present()) return;
+    const auto addresses = tables_.addresses(of_states_, from(x), {0, x.stride[0], x.stride[1]}, x.shape[1]);
+    if (s_.K != d_.K || !in_vectors(x)) return;
+    in_place_[role] = {Place{x.memory}, d_.V, d_.K, s_.N, x.shape[1], &of_states_, x.stride[2], addresses};
   }
   // Whether what reads the rows of queries or keys is made for rows of tokens: maps are, of one part; and without one
   // scores and states.

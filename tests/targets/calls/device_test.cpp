@@ -93,33 +93,40 @@ TEST_F(Device, ReadsRowsInPlace) {
     }
 }
 
-// One token of each sequence but one, which has none and hands its state on. With 96 keys threads go round twice and
-// the second time not all, and 80 values are more than a block has; keys that are no multiple of 16 want tiles.
+// Of three sequences one has no token, and hands its state on. With 96 keys threads go round twice and the second time
+// not all, and 80 values are more than a block has; keys that are no multiple of 16 want tiles.
+void decode_in_place(const std::string& variant, int64_t tokens, int64_t keys, const support::Options& options) {
+  Problem p = support::two_heads(variant, tokens);
+  p.B = 3;
+  p.D = keys;
+  p.V = 80;
+  p.HQ = 4;
+  p.lengths = {tokens, 0, (tokens + 1) / 2};
+  p.state_rows = 5;
+  p.slots = {4, 0, 3};
+  support::check("decode", support::reals(p, support::Type::F32, 5, true), options);
+  p.lengths.clear();
+  support::check("decode", support::reals(p, support::Type::F32, 5, true), options);
+  p.slots.clear();
+  p.state_rows = -1;
+  support::check("decode", support::reals(p, support::Type::F32, 5, false), options);
+  p.B = 1;
+  p.T = 2 * tokens;
+  p.cu_seqlens = {0, tokens, tokens, 2 * tokens};
+  support::check("decode", support::reals(p, support::Type::F32, 5, true), options);
+}
+
 TEST_F(Device, DecodesStatesInPlace) {
-  for (const char* variant : {"plain", "gate", "gate_key"})
+  for (const char* variant : {"plain", "gate", "gate_key", "momentum"})
     for (const support::Layout layout : {support::Layout::Bthd, support::Layout::Gapped, support::Layout::Reversed})
       for (const bool in_place : {false, true})
-        for (const int64_t keys : {16, 24, 48, 96}) {
-          Problem p = support::two_heads(variant, 1);
-          p.B = 3;
-          p.D = keys;
-          p.V = 80;
-          p.HQ = 4;
-          p.lengths = {1, 0, 1};
-          p.state_rows = 5;
-          p.slots = {4, 0, 3};
-          support::Options options;
-          options.layout = layout;
-          options.in_place = in_place;
-          support::check("decode", support::reals(p, support::Type::F32, 5, true), options);
-          p.slots.clear(), p.state_rows = -1;
-          support::check("decode", support::reals(p, support::Type::F32, 5, false), options);
-          p.lengths.clear();
-          p.B = 1;
-          p.T = 2;
-          p.cu_seqlens = {0, 1, 1, 2};
-          support::check("decode", support::reals(p, support::Type::F32, 5, true), options);
-        }
+        for (const int64_t keys : {16, 24, 48, 96})
+          for (const int64_t tokens : {1, 2, 4}) {
+            support::Options options;
+            options.layout = layout;
+            options.in_place = in_place;
+            decode_in_place(variant, tokens, keys, options);
+          }
 }
 
 TEST_F(Device, CopiesNoStatesThatLieByVectors) {
