@@ -195,10 +195,11 @@ void Values::never(const Instruction& i, uint32_t active) {
 
 // "P2R R5, PR, RZ, 0x2": bits of a register become what predicates are, the others are those of the second register.
 void Values::save_predicates(const Instruction& i, uint32_t active) {
+  const auto& all = i.code == "UP2UR" ? uniform_predicates_ : predicates_;
   each(active, [&](int lane) {
     const uint32_t mask = get(i.operands.at(3), lane);
     uint32_t held = 0;
-    for (size_t p = 0; p < kTrue; p++) held |= (predicates_[p] >> lane & 1) << p;
+    for (size_t p = 0; p < kTrue; p++) held |= (all[p] >> lane & 1) << p;
     put(i.operands[0], lane, (held & mask) | (get(i.operands[2], lane) & ~mask));
   });
 }

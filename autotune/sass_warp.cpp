@@ -172,6 +172,7 @@ constexpr Meaning kMeanings[] = {
     {"UISETP", Pipe::uniform, &Warp::compare},
     {"USEL", Pipe::uniform, &Warp::select},
     {"UPRMT", Pipe::uniform, &Warp::permute},
+    {"UP2UR", Pipe::uniform, &Warp::save_predicates},
     {"UPLOP3", Pipe::uniform, &Warp::predicate_logic},
     {"LDG", Pipe::global, &Warp::load_global},
     {"STG", Pipe::global, &Warp::store_global},

@@ -112,12 +112,12 @@ void correct(Kernel& kernel, bool keyed) {
 
 }  // namespace
 
-LATHE_KERNEL(decode_delta, once) { correct(kernel, false); }
-LATHE_KERNEL(decode_delta_keys, once) { correct(kernel, true); }
+LATHE_KERNEL(decode_delta, host) { correct(kernel, false); }
+LATHE_KERNEL(decode_delta_keys, host) { correct(kernel, true); }
 
 // The same where one row of the caller's reads the state and another adds it, RWKV-7: S' = left S + b^T (a S) + k^T v.
 // left(K), a(K), b(K); qb is q.b.
-LATHE_KERNEL(decode_rank_one, once) {
+LATHE_KERNEL(decode_rank_one, host) {
   auto q = kernel.buffer("q", 1), k = kernel.buffer("k", 1), v = kernel.buffer("v", 1), h = kernel.buffer("h");
   auto left = kernel.buffer("left", 1), a = kernel.buffer("a", 1), b = kernel.buffer("b", 1);
   auto qk = kernel.each<float>("qk"), qb = kernel.each<float>("qb");
@@ -129,4 +129,52 @@ LATHE_KERNEL(decode_rank_one, once) {
   h_out(c, key) = left(key) * h(c, key) + (b(key) * read(c)[0] + k(key) * v(c));
   kernel.output(Role::vector, read);
   kernel.output(Role::recurrence, h_out);
+}
+
+namespace {
+
+// The same for a device, where a block reads a state again out of its cache: first what the token has of it, by rows
+// reads(i) of the state, then each row as decode.cpp moves it, S' = left S + added(column, row), o = q S'.
+template <typename Reads, typename Left, typename Added>
+void read_and_move(Kernel& kernel, const ImageParam& q, const ImageParam& h, Reads reads, Left left, Added added) {
+  Var c("c"), key("key");
+  RDom first = kernel.sum_of_state(h.dim(1).extent(), "first"), r = kernel.sum_of_state(h.dim(1).extent(), "r");
+  Func has("has"), met("met"), h_out("h_out"), numerator("numerator"), o("o");
+  has(c) += reads(first) * h(c, first);
+  met(c) = has(c);
+  h_out(c, key) = left(key) * h(c, key) + added(c, key, met(c));
+  numerator(c) += q(r) * h_out(c, r);
+  o(c) = numerator(c);
+  kernel.label(Role::read_first, has);
+  kernel.label(Role::added, met);
+  kernel.output_of_state(Role::recurrence, h_out);
+  kernel.label(Role::column_sum, numerator);
+  kernel.output_of_tokens(Role::vector, o);
+}
+
+void correct_once_read(Kernel& kernel, bool keyed) {
+  auto q = kernel.token("q"), k = kernel.token("k"), v = kernel.token("v"), h = kernel.state("h");
+  ImageParam of_keys;
+  Expr of_all;
+  if (keyed)
+    of_keys = kernel.buffer("a", 1);
+  else
+    of_all = kernel.each<float>("a");
+  Expr beta = kernel.each<float>("beta");
+  const auto left = [&](const Expr& key) { return keyed ? Expr(of_keys(key)) : of_all; };
+  read_and_move(
+      kernel, q, h, [&](const Expr& key) { return k(key) * left(key); }, left,
+      [&](const Expr& c, const Expr& key, const Expr& met) { return k(key) * (beta * (v(c) - met)); });
+}
+
+}  // namespace
+
+LATHE_KERNEL(delta_step, device) { correct_once_read(kernel, false); }
+LATHE_KERNEL(delta_step_keys, device) { correct_once_read(kernel, true); }
+LATHE_KERNEL(rank_one_step, device) {
+  auto q = kernel.token("q"), k = kernel.token("k"), v = kernel.token("v"), h = kernel.state("h");
+  auto left = kernel.buffer("left", 1), a = kernel.buffer("a", 1), b = kernel.buffer("b", 1);
+  read_and_move(
+      kernel, q, h, [&](const Expr& key) { return a(key); }, [&](const Expr& key) { return left(key); },
+      [&](const Expr& c, const Expr& key, const Expr& met) { return b(key) * met + k(key) * v(c); });
 }

@@ -75,8 +75,8 @@ class Kernel {
     output(role, func);
     states_.insert(func.name());
   }
-  Halide::RDom sum_of_state(const Halide::Expr& rows) {
-    Halide::RDom row(0, rows, "r");
+  Halide::RDom sum_of_state(const Halide::Expr& rows, const std::string& name = "r") {
+    Halide::RDom row(0, rows, name);
     sums_of_states_.insert(row.x.name());
     return row;
   }

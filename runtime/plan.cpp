@@ -62,6 +62,9 @@ Kernels choose_kernels(const Meaning& meaning, const Sizes& sizes, const char* r
   const auto pick_step = [&](const char* kernel) {
     return steps_back || !meaning.op->backward() ? pick(kernel, "") : nullptr;
   };
+  const auto pick_own = [&](const char* of_host, const char* of_device) {
+    return meaning.op->uses(of_host) ? need(row, steps_back ? of_device : of_host, "") : nullptr;
+  };
   // where multipliers come from lanes chunks are faster, but for gates of each key
   const bool keyed = meaning.variant->keyed(), rank_one = meaning.variant->rank_one();
   const bool broadcasts = find_kernel(row, "recurrence_state", "") != nullptr;
@@ -86,11 +89,11 @@ Kernels choose_kernels(const Meaning& meaning, const Sizes& sizes, const char* r
     k.delta_values = pick("delta_values", "");
   }
   if (corrects) {
-    k.decode_delta = pick(keyed ? "decode_delta_keys" : "decode_delta", "");
+    k.decode_delta = keyed ? pick_own("decode_delta_keys", "delta_step_keys") : pick_own("decode_delta", "delta_step");
   } else if (meaning.variant->moves()) {
     k.decode_momentum = pick_step("decode_momentum");
   } else if (rank_one) {
-    k.decode_rank_one = pick("decode_rank_one", "");
+    k.decode_rank_one = pick_own("decode_rank_one", "rank_one_step");
     k.exponentials = pick("exponentials", "");
   } else {
     k.decode = keyed ? nullptr : pick("decode", "");

@@ -12,6 +12,8 @@ namespace lathe::gen {
 // says, and of their rows no more are read than `rows` says, another one: later ones are the last of those again, and
 // sums leave them out. So do those of Kernel::columns_of_tokens(), of which rows are handed over in place of columns: a
 // Func that reads them gets Role::turned. Where an item has several chunks, each of those numbers is another for each.
+// The row of a Kernel::token() and a Kernel::state() are found likewise, and a sum over the rows of a state has none
+// where `rows` is 0. A state that others read when it is made gets Role::kept: they store it (stores.h).
 void batch(Kernel& kernel);
 
 inline constexpr int kBatchDimensions = 2;

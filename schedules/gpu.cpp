@@ -85,7 +85,7 @@ struct Roles {
   // A row of columns, each a sum over the rows of a state: a thread owns four columns of every eighth eight rows.
   void row_of_sums(Func f) const {
     Func sum = find(Role::column_sum);
-    const Var column = f.args()[0], part("part");
+    const Var column = f.args()[0];
     f.compute_root();
     const std::vector<RVar> r = f.has_update_definition() ? f.rvars(0) : std::vector<RVar>{};
     const RVar thread(x.name()), block(block_x.name());
@@ -107,7 +107,25 @@ struct Roles {
       batched(stage, f, {block});
     }
     accumulate(sum, f);
+    // what is read of the state before: the block reads it twice, and so once from memory
+    each({Role::added}, [&](Func g) {
+      const Var c = g.args()[0];
+      of_one_item(g.compute_at(f, batch).store_in(MemoryType::GPUShared).bound_storage(c, kSide * kVector));
+      g.split(c, c, xi, kVector, TailStrategy::RoundUp)
+          .split(c, c, x, kSide, TailStrategy::GuardWithIf)
+          .reorder(xi, x, c)
+          .vectorize(xi)
+          .gpu_threads(x);
+      accumulate(find(Role::read_first), g);
+      in_parts(find(Role::read_first), f);
+    });
+    in_parts(sum, f);
+  }
+
+  // Such a sum by threads of a block, each of which has a part of the rows.
+  void in_parts(Func sum, Func output) const {
     RVar row = sum.rvars(0)[0], round("round"), step("step"), parts("parts");
+    Var part("part");
     std::vector<Func> of_rows, of_columns;
     each({Role::loaded}, [&](Func g) {
       const auto call = call_of(g, sum.update_value());
@@ -121,7 +139,7 @@ struct Roles {
     vectors(sum);
     sum.update().unroll(parts);
     const Var c = together.args()[0];
-    together.compute_at(f, batch)
+    together.compute_at(output, batch)
         .store_in(MemoryType::GPUShared)
         .bound_storage(c, kSide * kVector)
         .bound(part, 0, kParts)
@@ -134,17 +152,20 @@ struct Roles {
     vectors(some);
     some.update().reorder({some.args()[0], step, round}).unroll(step);
     // all before the first store, which may change whatever is read after it, as far as anybody can tell
-    for (Func g : of_rows) {
-      accumulate(g, some, round);
-      vectors(g);
-      const Var key = g.args()[rank(g) - 1];
-      g.bound_extent(key, kSteps).unroll(key);
+    for (const Func& g : of_rows) {
+      Func here = Func(g).in(some);
+      accumulate(here, some, round);
+      vectors(here);
+      const Var key = here.args()[static_cast<size_t>(rank(g) - 1)];
+      here.bound_extent(key, kSteps).unroll(key);
     }
+    for (const Func& g : of_columns) {
+      Func here = Func(g).in(some);
+      accumulate(here, together, x);
+      vectors(here);
+    }
+    if (find(Role::read_first).defined()) return;  // else two sums read them
     each({Role::begin}, [&](Func g) { accumulate(g, together, x); });
-    for (Func g : of_columns) {
-      accumulate(g, together, x);
-      vectors(g);
-    }
   }
   static void vectors(Func f) {
     f.vectorize(f.args()[0], kVector);
@@ -515,12 +536,8 @@ void apply(Kernel& kernel, const Numbers& numbers, const Target& target) {
     f.compute_root();
     for (int u = 0; u < f.num_update_definitions(); u++) roles.batched(f.update(u), f, {});
   });
-  roles.each({Role::vector}, [&](Func f) {
-    const Func sum = roles.find(Role::column_sum);
-    if (sum.defined() && sum.outputs() == 1) return roles.row_of_sums(f);
-    roles.line(f);
-    roles.accumulate(sum, f);
-  });
+  roles.each({Role::vector},
+             [&](Func f) { roles.find(Role::column_sum).defined() ? roles.row_of_sums(f) : roles.line(f); });
   roles.each({Role::per_token}, [&](Func f) { roles.line(f); });
   if (!roles.find(Role::per_row).defined()) roles.each({Role::row_sum, Role::lanes}, [&](Func f) { roles.sums(f); });
 }

@@ -35,7 +35,7 @@ void Recurrence::run() {
 
 void Recurrence::take_in_place() {
   const Variant& v = variant();
-  if (v.corrects() || v.rank_one() || v.reads_before()) return;
+  if (v.reads_before()) return;
   for (const Moved* state : {&state_, &momentum_})
     if (state == &state_ || !v.adapts())
       for (const uint32_t role : {state->in, state->out}) take_states_in_place(role);
@@ -95,12 +95,11 @@ void Recurrence::load() {
     kept_ = tile(d_.K, gates.rows, gates.items, heads);
     launcher_.call(*k_.exponentials, rows(gates), rows(kept_));
   }
-  if (variant().rank_one()) a_ = of_each_key(LATHE_A, items_), b_ = of_each_key(LATHE_B, items_), met_b_ = met(b_);
+  if (variant().rank_one()) a_ = of_each_key(LATHE_A, items_), b_ = of_each_key(LATHE_B, items_);
   if (variant().corrects()) {
     beta_ = betas(items_);
     if (plan_.meaning.clamps()) beta_ = clamped(beta_, 0, plan_.meaning.largest_beta());
   }
-  if (variant().corrects() || variant().rank_one()) read_ = tile(d_.V, kRows, s_.N, heads), met_keys_ = met(keys_);
   if (variant().reads_before()) load_own();
   if (variant().moves()) load_momentum();
 }
@@ -178,23 +177,20 @@ void Recurrence::read_before(const OutputHeads& of, int64_t first, bool moves_on
 }
 
 void Recurrence::move_on(const OutputHeads& of, int64_t first) {
-  const auto state = [&] { return rows(state_.now, of.values); };
-  const auto next = [&] { return rows(state_.next, of.values); };
-  if (variant().moves()) return move_by_momentum(of, first);
-  const auto with_keys = [&] { return number(met_keys_, of.outputs, first, s_.N); };
-  if (variant().corrects())
-    launcher_.call(*k_.decode_delta, q(of, first), k(first), v(of, first), state(), left(of.values, first),
-                   number(beta_, of.values, first, s_.N), with_keys(), row(read_, of.values, 0, s_.N), o(of, first),
-                   next());
-  else if (variant().rank_one())
-    launcher_.call(*k_.decode_rank_one, q(of, first), k(first), v(of, first), state(), left(of.values, first),
-                   row(a_, of.values, first, s_.N), row(b_, of.values, first, s_.N), with_keys(),
-                   number(met_b_, of.outputs, first, s_.N), row(read_, of.values, 0, s_.N), o(of, first), next());
+  const Variant& variant = this->variant();
+  if (variant.moves()) return move_by_momentum(of, first);
+  const auto step = [&](const Entry& entry, auto&&... own) {
+    launcher_.call(entry, q(of, first), k(first), v(of, first), rows(state_.now, of.values), own...,
+                   at(state_.now, of.values), at(keys_, all(keys_)), at(q_, of.queries), at(v_, of.values),
+                   at(state_.next, of.values), at(o_, of.outputs), written(of), present(of),
+                   rows(state_.next, of.values), o(of, first));
+  };
+  if (variant.corrects())
+    step(*k_.decode_delta, left(of.values, first), number(beta_, of.values, first, s_.N));
+  else if (variant.rank_one())
+    step(*k_.decode_rank_one, left(of.values, first), row(a_, of.values, first, s_.N), row(b_, of.values, first, s_.N));
   else
-    launcher_.call(variant().keyed() ? *k_.decode_keys : *k_.decode, q(of, first), k(first), v(of, first), state(),
-                   none(), left(of.values, first), inverse(of), at(state_.now, of.values), at(keys_, all(keys_)),
-                   at(q_, of.queries), at(v_, of.values), at(state_.next, of.values), at(o_, of.outputs), written(of),
-                   present(of), next(), o(of, first));
+    step(variant.keyed() ? *k_.decode_keys : *k_.decode, none(), left(of.values, first), inverse(of));
 }
 
 }  // namespace lathe

@@ -72,14 +72,14 @@ class Recurrence : public Tiles {
 
   Items items_{};
   Tile q_{}, keys_{}, v_{}, o_{}, inverses_{};
-  // no kernel writes what it reads
+  // no kernel writes what it reads, but where the caller has it
   Moved state_{LATHE_STATE_IN, LATHE_STATE_OUT}, momentum_{LATHE_MOMENTUM_IN, LATHE_MOMENTUM_OUT};
   Tile sums_{}, next_sums_{};
   Decays decays_{};
   Tile kept_{}, a_{}, b_{}, beta_{};
   // Of the momenta what a token leaves and what they take of it, and what was there before the first one.
   Tile left_of_it_{}, taken_{}, step_size_{}, last_key_{}, last_value_{}, apart_{}, length_{};
-  Tile own_keys_{}, seen_sums_{}, own_{}, read_{}, met_keys_{}, met_b_{};
+  Tile own_keys_{}, seen_sums_{}, own_{};
 };
 
 }  // namespace lathe

@@ -15,9 +15,9 @@ WHOLE_SCORES = ("causal:plain", "causal_normalised:plain")
 # whose loops are tiles of FMAs, by the most loads for each: tiles of eight by eight, and of four by four
 HOT = {"causal:plain": 0.07, "state:plain": 0.07, "readout": 0.07, "states": 0.13}
 LEAST_FMAS = 0.8  # of a loop's instructions
-# that read and write a state once, in one function of vectors; 64 by 64 numbers of a head, and its token's rows
-ONCE = ("decode", "decode_keys")
-STATE_MOVES = 4 * (2 * 64 * 64 + 4 * 64)
+# that read and write so many states once, in one function of vectors
+ONCE = {"decode": 1, "decode_keys": 1, "decode_momentum": 2, "delta_step": 1, "delta_step_keys": 1, "rank_one_step": 1}
+WIDTH = 64  # of keys and values
 LEAST_COMPULSORY = 0.95  # of what is moved, and of what is touched by vectors
 # what a multiprocessor must have asked for to keep its memory busy
 IN_FLIGHT = {"sm_80": 10 * 1024, "sm_90": 16 * 1024}
@@ -76,15 +76,16 @@ def faults_of(functions, listed):
                 yield f"{name} on {architecture}: {a}"
         if f["kernel"] in WHOLE_SCORES and f["shared"] < 1:
             yield f"{name}: its blocks share nothing; expected scores"
-    for kernel in ONCE if listed else ():
+    for kernel, states in ONCE.items() if listed else ():
+        moves = 4 * (2 * states * WIDTH * WIDTH + 4 * WIDTH)  # bytes of states and of a token's rows
         of_kernel = [f for f in functions if f["kernel"] == kernel]
         if len(of_kernel) != 1:
             yield f"{kernel}: {len(of_kernel)} functions; expected one"
         for architecture, least in IN_FLIGHT.items():
             for model in (f["architectures"].get(architecture, {}).get("model") for f in of_kernel):
-                if not model or STATE_MOVES < LEAST_COMPULSORY * model["moved"] or model["wide"] < LEAST_COMPULSORY or \
+                if not model or moves < LEAST_COMPULSORY * model["moved"] or model["wide"] < LEAST_COMPULSORY or \
                         model["in_flight"] < least:
-                    yield (f"{kernel} on {architecture}: {model}; expected {STATE_MOVES} bytes to be {LEAST_COMPULSORY} of "
+                    yield (f"{kernel} on {architecture}: {model}; expected {moves} bytes to be {LEAST_COMPULSORY} of "
                            f"those moved, as much of them by vectors, and {least} bytes in flight")
     for kernel, most_loads in HOT.items() if listed else ():
         hot = max((f["hot_loop"] for f in functions if f["kernel"] == kernel), key=lambda loop: loop["fma"])
