@@ -146,19 +146,10 @@ struct Readers {
         reading(kernel.along_tokens("reading")),
         values(weighed(kernel, v, weight)) {
     if (keyed) a = kernel.along_tokens("a");
-    // Of every other row a sum of its own. With one for each token and vector of columns the four of a tile of two by
-    // two wait for each other, and the delta rule takes a fifth longer; the eight of four by two 2 %.
-    constexpr int apart = 2;
-    Var x("x"), i("i"), part("part");
-    const Expr rows = h.dim(1).extent();
-    RDom step(0, rows / apart, "step"), rest(rows / apart * apart, rows % apart, "rest");
-    const auto read = [&](const Expr& row) { return reading(row, i) * h(x, row); };
-    Func sums("sums");
-    sums(x, i, part) = 0.f;
-    sums(x, i, part) += read(step * apart + part);
-    has(x, i) = sums(x, i, 0) + sums(x, i, 1);
-    has(x, i) += read(rest);
-    kernel.label(Role::read_first, sums);
+    Var x("x"), i("i");
+    RDom key(0, h.dim(1).extent(), "key");
+    has(x, i) = 0.f;
+    has(x, i) += reading(key, i) * h(x, key);
     kernel.label(Role::read_first, has);
   }
 

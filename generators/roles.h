@@ -41,7 +41,7 @@ enum class Role {
   walked,       // the state that a few tokens leave: (column, row)
   steps,        // its rows after each of them: (column, row, tokens)
   met,          // what they read of it, in registers: (column, token)
-  read_first,   // the same of the one that enters, before the loop over its rows; and sums of which it is made
+  read_first,   // the same of the one that enters, before the loop over its rows
   added,        // what they add to it, each after what it takes from those before: (column, token)
   few_rows,     // an output of as many rows: (column, token)
   few_sums,     // a sum along the columns of what they read: (token)

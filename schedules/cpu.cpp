@@ -239,6 +239,13 @@ struct Roles {
       tile(f);
       f.compute_root().store_in(MemoryType::Stack);
     };
+    // what a tile has of every row, one after the other
+    const auto sum = [&](Func f, const RVar& row) {
+      const std::vector<Var> args = f.args();
+      std::vector<VarOrRVar> order(args.begin(), args.end());
+      order.emplace_back(row);
+      across(f.update().reorder(order).unroll(args[1]), args[0]);
+    };
     each(Role::few_rows, tile);
     each(Role::added, [&](Func f) {
       in_registers(f);
@@ -248,14 +255,15 @@ struct Roles {
       }
     });
     each(Role::read_first, [&](Func f) {
+      const RVar key = f.rvars(0)[0], part("part");
       in_registers(f);
-      const std::vector<Var> args = f.args();
-      std::vector<VarOrRVar> order(args.begin(), args.end());
-      order.push_back(f.rvars(0)[0]);
-      Stage update = f.update().reorder(order);
-      for (size_t d = 1; d < args.size(); d++) update.unroll(args[d]);
-      if (args.size() > 2) f.unroll(args[2]);
-      across(update, args[0]);
+      if (numbers.at("sums") == 1) return sum(f, key);
+      const Var own("own");
+      Func sums = f.update().split(key, key, part, numbers.at("sums")).rfactor(part, own);
+      across(f.update().reorder(f.args()[0], f.args()[1], part).unroll(f.args()[1]).unroll(part), f.args()[0]);
+      in_registers(sums);
+      sums.unroll(own).update().unroll(own);
+      sum(sums, key);
     });
     Func first;  // of those that take part in the loop
     each(Role::met, [&](Func f) {
