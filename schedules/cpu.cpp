@@ -267,10 +267,9 @@ struct Roles {
     });
     Func first;  // of those that take part in the loop
     each(Role::met, [&](Func f) {
-      const Var x = f.args()[0], token = f.args()[1];
       const RVar key = f.rvars(0)[0];
       in_registers(f);
-      across(f.update().reorder(x, token, key).unroll(token), x);
+      sum(f, key);
       if (first.defined())
         f.update().compute_with(first.update(), key);
       else

@@ -71,6 +71,7 @@ Space cpu_space(const Instance& instance, const std::string& target) {
     // began at whether that was 10 %; two rows of what reads A and adds B are too many for 16 registers
     const std::string rows = "rows of the state in a step, between which memory is asked for";
     const bool rank_one = instance.kernel.starts_with("recurrence_rank_one");
+    const bool reads_first = rank_one || instance.kernel.starts_with("recurrence_delta");
     const int together = wide || rank_one ? 1 : 2;
     // those that no sweep has an oracle for
     for (const char* name : {"_delta", "_delta_keys", "_momentum", "_momentum_one", "_pairs", "_pairs_keys",
@@ -84,7 +85,8 @@ Space cpu_space(const Instance& instance, const std::string& target) {
         // With two for each of four by two it takes 1 % less where a state is in the first-level cache, and 3 % more
         // where it is not
         const int sums = wide ? 1 : 2;
-        s.knobs.push_back({"sums", sums, {sums}, "sums for each token of what it reads of the state that enters"});
+        if (reads_first)
+          s.knobs.push_back({"sums", sums, {sums}, "sums for each token of what it reads of the state that enters"});
         return s;
       }
     s.knobs.push_back({"row_tile", few, {1, 2, 4, 8}, tokens});
