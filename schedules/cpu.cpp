@@ -318,7 +318,15 @@ struct Roles {
       }
       const auto r = g.rvars(0);
       g.compute_at(f, pair[2]).store_in(MemoryType::Stack).vectorize(lane).unroll(g.args()[1]).unroll(g.args()[2]);
-      g.update().reorder(lane, r[0], r[1], r[2]).vectorize(lane).unroll(r[0]).unroll(r[1]);
+      // a vector of each sum after the other: all lanes of a tile's sums are more than narrow vectors have registers
+      // for
+      Var part("part");
+      g.update()
+          .split(lane, part, lane, vector)
+          .reorder(lane, r[0], r[1], r[2], part)
+          .vectorize(lane)
+          .unroll(r[0])
+          .unroll(r[1]);
     });
   }
 
