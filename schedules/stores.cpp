@@ -72,7 +72,7 @@ class Stores : public ir::IRMutator {
     Expr index = op->args[1];
     for (size_t d = 1; d + 1 < op->args.size(); d++) index += op->args[d + 1] * stride(buffer, static_cast<int>(d));
     const std::string name = ir::unique_name("kept");
-    const Expr known = ir::Variable::make(value.type(), name);
+    Expr known = ir::Variable::make(value.type(), name);
     found_.push_back({name, value,
                       ir::Store::make(buffer.name(), known, ir::simplify(index), buffer,
                                       ir::const_true(value.type().lanes()), ir::ModulusRemainder(kVector, 0))});

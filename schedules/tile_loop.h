@@ -2,6 +2,7 @@
 #pragma once
 
 #include "../generators/kernel.h"
+#include "knobs.h"
 
 namespace lathe::gen {
 
