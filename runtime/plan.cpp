@@ -6,6 +6,7 @@
 
 #include "../generators/stretch.h"
 #include "device/walk.h"
+#include "rows.h"
 #include "status.h"
 #include "structure.h"
 
@@ -57,20 +58,20 @@ Kernels choose_kernels(const Meaning& meaning, const Sizes& sizes, const char* r
   const auto pick = [&](const char* kernel, const char* axis) {
     return meaning.op->uses(kernel) ? need(row, kernel, axis) : nullptr;
   };
+  const bool on_device = of_device(row);
   // gradients take tokens one by one on devices alone
-  const bool steps_back = find_kernel(row, "carry", "") != nullptr;
   const auto pick_step = [&](const char* kernel) {
-    return steps_back || !meaning.op->backward() ? pick(kernel, "") : nullptr;
+    return on_device || !meaning.op->backward() ? pick(kernel, "") : nullptr;
   };
-  const auto pick_own = [&](const char* of_host, const char* of_device) {
-    return meaning.op->uses(of_host) ? need(row, steps_back ? of_device : of_host, "") : nullptr;
+  const auto pick_own = [&](const char* host, const char* device) {
+    return meaning.op->uses(host) ? need(row, on_device ? device : host, "") : nullptr;
   };
   // where multipliers come from lanes chunks are faster, but for gates of each key
   const bool keyed = meaning.variant->keyed(), rank_one = meaning.variant->rank_one();
   const bool broadcasts = find_kernel(row, "recurrence_state", "") != nullptr;
   const bool recurs =
-      meaning.by_recurrence(sizes) && !steps_back && (broadcasts || (keyed && !meaning.variant->corrects()));
-  const bool walks = meaning.variant->adapts() || (rank_one && steps_back);
+      meaning.by_recurrence(sizes) && !on_device && (broadcasts || (keyed && !meaning.variant->corrects()));
+  const bool walks = meaning.variant->adapts() || (rank_one && on_device);
   Kernels k{};
   if (!walks && !recurs) {
     const bool normalised = meaning.normalise() && !meaning.op->backward();
@@ -180,7 +181,7 @@ Kernels choose_kernels(const Meaning& meaning, const Sizes& sizes, const char* r
   // on a device, where the host computes no number itself
   if (k.carry && meaning.sigmoid()) k.softplus = need(row, "softplus", "");
   if (k.carry && (meaning.sigmoid() || meaning.variant->moves())) k.exponentials = need(row, "exponentials", "");
-  if (steps_back && meaning.op->backward() && (meaning.variant->moves() || corrects))
+  if (on_device && meaning.op->backward() && (meaning.variant->moves() || corrects))
     for (const auto& [kernel, name] : {std::pair{&k.update_keys, "update_keys"},
                                        {&k.exponentials, "exponentials"},
                                        {&k.add_products, "add_products"}})

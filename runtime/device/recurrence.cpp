@@ -12,7 +12,7 @@ void Recurrence::run() {
   begin(kRows);
   q_ = mapped(LATHE_Q, items_, 1), keys_ = mapped(LATHE_K, items_, 1);
   const Tile as_came = v_ = values(items_, 1);
-  o_ = in_place_.contains(LATHE_O) ? in_place_.at(LATHE_O) : tile(d_.V, kRows, items_.count, s_.out_heads());
+  o_ = place_of_outputs(items_, kRows);
   enter(state_);
   if (variant().moves()) enter(momentum_);
   if (normalise()) {
@@ -39,12 +39,7 @@ void Recurrence::take_in_place() {
   for (const Moved* state : {&state_, &momentum_})
     if (state == &state_ || !v.adapts())
       for (const uint32_t role : {state->in, state->out}) take_states_in_place(role);
-  if (!once() || v.moves()) return;
-  const bool skips = p_[LATHE_SKIP].present();
-  if (!v.steps() && !skips) Tiles::take_in_place(LATHE_V, items_, kRows);
-  if (!skips && !p_[LATHE_OUT_GATE].present()) Tiles::take_in_place(LATHE_O, items_, kRows);
-  for (const uint32_t role : {LATHE_Q, LATHE_K})
-    if (only_tokens(role) && (maps(role) || !normalise())) Tiles::take_in_place(role, items_, kRows);
+  if (once() && !v.moves()) take_rows_in_place(items_, kRows, false);
 }
 
 void Recurrence::enter(Moved& state) {

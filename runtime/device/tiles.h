@@ -245,6 +245,20 @@ class Tiles {
     if (maps(role)) return s_.K == s_.D || s_.M > 0;
     return !plan_.meaning.unit(role) && (role == LATHE_Q || !normalise());
   }
+  // ... of all that a scan reads and writes by rows. Kernels of denominators may be some that want tiles of queries.
+  void take_rows_in_place(const Items& items, int64_t tile_rows, bool denominators_by_rows) {
+    const bool skips = p_[LATHE_SKIP].present();
+    if (!plan_.meaning.variant->weighs() && !skips) take_in_place(LATHE_V, items, tile_rows);
+    if (!skips && !p_[LATHE_OUT_GATE].present()) take_in_place(LATHE_O, items, tile_rows);
+    for (const uint32_t role : {LATHE_Q, LATHE_K})
+      if (only_tokens(role) && (maps(role) || denominators_by_rows || !normalise()))
+        take_in_place(role, items, tile_rows);
+  }
+  // Where their outputs go.
+  Tile place_of_outputs(const Items& items, int64_t tile_rows) {
+    if (in_place_.contains(LATHE_O)) return in_place_.at(LATHE_O);
+    return tile(d_.V, tile_rows, items.count, s_.out_heads());
+  }
 
   Tile values(const Items& items, int64_t tile_rows) {
     if (in_place_.contains(LATHE_V)) return in_place_.at(LATHE_V);

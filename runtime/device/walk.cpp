@@ -43,13 +43,10 @@ class Scan : public Tiles {
     const Items items = tables_.chunks(p_, LATHE_Q, d_.C);
     plan_tables(LATHE_Q, d_.C);
     const Variant& variant = *plan_.meaning.variant;
-    if (!variant.weighs() && !p_[LATHE_SKIP].present()) take_in_place(LATHE_V, items, d_.C);
-    if (!p_[LATHE_SKIP].present() && !p_[LATHE_OUT_GATE].present()) take_in_place(LATHE_O, items, d_.C);
-    for (const uint32_t role : {LATHE_Q, LATHE_K})
-      if (only_tokens(role)) take_in_place(role, items, d_.C);
+    take_rows_in_place(items, d_.C, true);
     begin(d_.C);
     const Tile q = mapped(LATHE_Q, items, d_.C), k = mapped(LATHE_K, items, d_.C), as_came = values(items, d_.C);
-    const Tile o = in_place_.contains(LATHE_O) ? in_place_.at(LATHE_O) : tile(d_.V, d_.C, items.count, s_.out_heads());
+    const Tile o = place_of_outputs(items, d_.C);
     const Decays decays = this->decays(items);
     const Tile v =
         variant.weighs() ? weighed(as_came, variant.foresees() ? weights_to_come(items) : decays.steps) : as_came;
