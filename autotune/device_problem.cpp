@@ -14,7 +14,8 @@ namespace {
 
 // Kernels that only devices have. Of the caller's tensors each item has its own stretch, and each head.
 std::string device_only(const std::string& kernel, int chunk, const Shape& shape) {
-  const auto all = [](const std::string& rows) { return fmt::format("{}x{}x{}", rows, kItems, kHeads); };
+  const int chunks = kTokens / chunk, items = items_of(chunk);
+  const auto all = [=](const std::string& rows) { return fmt::format("{}x{}x{}", rows, items, kHeads); };
   const std::string rows = all(fmt::format("{}x{}", shape.D, chunk));
   const std::string tensor = all(fmt::format("1x{}x{}x1", shape.D, chunk));
   const std::string place = fmt::format("from=0 token=0 batch=0 rows={} width={}", chunk, shape.D);
@@ -22,7 +23,7 @@ std::string device_only(const std::string& kernel, int chunk, const Shape& shape
   if (kernel == "scatter") return fmt::format("y={} x={} all={} {}", rows, tensor, chunk, place);
   if (kernel.starts_with("delta_step") || kernel == "rank_one_step" || kernel == "decode_momentum") {
     const std::string key = all(std::to_string(shape.D)), value = all(std::to_string(shape.V));
-    const std::string number = fmt::format("{}x{}", kItems, kHeads);
+    const std::string number = fmt::format("{}x{}", items, kHeads);
     return fmt::format(
         "q={0} k={0} a={1} left={0} b={0} beta={2} c={2} inv={2} v={3} before={3} o={3} h={4} p={4} h_out={4} "
         "p_out={4} q_at=0 k_at=0 v_at=0 h_at=0 p_at=0 h_out_at=0 p_out_at=0 o_at=0 rows=1 all=1",
@@ -30,13 +31,13 @@ std::string device_only(const std::string& kernel, int chunk, const Shape& shape
         all(fmt::format("{}x{}", shape.V, shape.D)));
   }
   const std::string many = fmt::format("{}x{}", kSequences, kHeads), state = fmt::format("{}x{}", shape.V, shape.D);
-  const std::string entering = fmt::format("{}x{}", kChunks + 1, many), h = fmt::format("h={}x{}", state, many);
+  const std::string entering = fmt::format("{}x{}", chunks + 1, many), h = fmt::format("h={}x{}", state, many);
   if (kernel == "carry")
-    return fmt::format("u={0}x{2}x{1} left=1x{2}x{1} {3} states={0}x{4}", state, many, kChunks, h, entering);
+    return fmt::format("u={0}x{2}x{1} left=1x{2}x{1} {3} states={0}x{4}", state, many, chunks, h, entering);
   if (!kernel.starts_with("states")) return "";
-  const std::string of_chunks = fmt::format("{}x{}", kChunks, many);
-  return fmt::format("k={0}x{2}x{3} v={1}x{2}x{3} b={2}x2x{3} {4} states={1}x4x{5}x{6} k_at=0 v_at=0 rows={2}", shape.D,
-                     shape.V, chunk, of_chunks, h, shape.D / 4, entering);
+  const std::string of_chunks = fmt::format("{}x{}", chunks, many);
+  return fmt::format("k={0}x{2}x{3} v={1}x{2}x{3} b={2}x2x{3} {4} states={1}x{0}x{5} k_at=0 v_at=0 rows={2}", shape.D,
+                     shape.V, chunk, of_chunks, h, entering);
 }
 
 // One for all items and heads: the state of zeros that a chunk adds to, the rows that a map projects on.
@@ -75,7 +76,7 @@ std::string device_problem(const std::string& runner, const Limits& limits, cons
                                     [&](const Argument& a) { return a.name == name && a.dimensions > 0; });
     problem += (problem.empty() ? "" : " ") + (of_tokens ? as_rows(word) : word);
     if (!buffer) continue;
-    problem += shared(space.kernel, name) ? "x1x1" : fmt::format("x{}x{}", kItems, kHeads);
+    problem += shared(space.kernel, name) ? "x1x1" : fmt::format("x{}x{}", items_of(chunk), kHeads);
     tokens += fmt::format(" {}_at=0", name);
   }
   // of buffers of tokens, which have the items of tiles here; of others nobody asks

@@ -8,9 +8,9 @@
 
 namespace lathe::tune {
 
-// Of a causal call: sequences, the chunks of each, and heads; a launch takes all of them.
-constexpr int kSequences = 8, kChunks = 64, kHeads = 16;
-constexpr int kItems = kSequences * kChunks;
+// Of a causal call: sequences, the tokens of each, and heads. A launch takes all chunks of all sequences.
+constexpr int kSequences = 8, kTokens = 4096, kHeads = 16;
+constexpr int items_of(int chunk) { return kSequences * (kTokens / chunk); }
 
 // The widths of rows come from the runner of this machine, which knows the arguments of what the tuner tunes; of
 // kernels that only devices have, from here. Throws std::invalid_argument where nobody knows one.

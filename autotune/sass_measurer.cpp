@@ -40,7 +40,8 @@ class SassMeasurer : public Measurer {
       const double seconds = rate(outcome, space, candidate, shape);
       if (!outcome.usable()) return outcome;
       // of a token, in picoseconds; no shape counts for more than another
-      cost += std::log(1e12 * seconds / (static_cast<double>(kItems) * kHeads * candidate.built.chunk));
+      const int chunk = candidate.built.chunk;
+      cost += std::log(1e12 * seconds / (static_cast<double>(items_of(chunk)) * kHeads * chunk));
     }
     outcome.cost = std::exp(cost / static_cast<double>(job.shapes.size()));
     return outcome;

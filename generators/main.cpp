@@ -17,6 +17,7 @@
 #include "../schedules/schedule.h"
 #include "../schedules/spaces.h"
 #include "../schedules/stores.h"
+#include "../schedules/walks.h"
 #include "../schedules/targets.h"
 #include "../schedules/tile_loop.h"
 #include "../schedules/vectors.h"
@@ -215,6 +216,7 @@ void generate(const Options& options) {
   const Grains grains = family_of_row.grains(instance, choice.numbers, target);
   loop_over_tiles(pipeline, kernel, grains.value, choice.numbers);
   store_values(pipeline, kernel);
+  keep_in_registers(pipeline, kernel);
   const Halide::Module module = pipeline.compile_to_module(kernel.arguments(), symbol, target);
   read_what_is_stored(module, kernel);
   (options.cubins.empty() ? module : with_cubins(module, options.cubins, options.cuda, stem)).compile(files);

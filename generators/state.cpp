@@ -75,7 +75,7 @@ Expr within(const ImageParam& rows, const Expr& column) {
 
 void walk(Kernel& kernel, bool decayed) {
   auto k = kernel.tokens_of_chunks("k"), v = kernel.tokens_of_chunks("v"), h = kernel.buffer("h");
-  Var x("x"), key("key"), row("row"), four("four"), j("j"), n("n");
+  Var x("x"), key("key"), j("j"), n("n");
   const RDom token = kernel.sum_of_tokens(v, {n});
   RDom chunk(0, v.dim(2).extent(), "chunk");
   Func keys("keys"), values("values"), outer("outer"), states("states");
@@ -92,15 +92,9 @@ void walk(Kernel& kernel, bool decayed) {
   }
   values(x, j, n) = value;
   outer(x, key, n) += kernel.multiplier(keys, key, token, n) * values(x, token, n);
-  states(x, row, four, n) = undef<float>();
-  states(x, row, four, 0) = h(x, 4 * four + row);
-  // all four are read before the first is written, since nobody can tell that a write leaves the others alone
-  std::vector<Expr> rows, after;
-  for (int r = 0; r < 4; r++) {
-    rows.emplace_back(r);
-    after.push_back(left * states(x, r, four, chunk) + outer(x, 4 * four + r, chunk));
-  }
-  states(x, scatter(rows), four, chunk + 1) = gather(after);
+  states(x, key, n) = undef<float>();
+  states(x, key, 0) = h(x, key);
+  states(x, key, chunk + 1) = left * states(x, key, chunk) + outer(x, key, chunk);
   for (const Func& staged : {keys, values}) kernel.label(Role::staged, staged);
   kernel.label(Role::outer, outer);
   kernel.output(Role::states, states);
@@ -108,8 +102,7 @@ void walk(Kernel& kernel, bool decayed) {
 
 }  // namespace
 
-// The same by one walk through the tokens of all chunks: k(K, C, N), v(V, C, N), b(C, 2, N). Rows of states are taken
-// up by four: states(V, 4, K / 4, N + 1).
+// The same by one walk through the tokens of all chunks: k(K, C, N), v(V, C, N), b(C, 2, N).
 LATHE_KERNEL(states, device) { walk(kernel, false); }
 
 LATHE_KERNEL(states_decay, device) { walk(kernel, true); }

@@ -259,7 +259,7 @@ struct Roles {
         .bound(j, 0, kernel.chunk())
         .bound_storage(j, kernel.chunk())
         .reorder_storage(row, j)
-        .split(j, j, xi, numbers.at("column_tile"), TailStrategy::RoundUp)
+        .split(j, j, xi, columns_of_scores(), TailStrategy::RoundUp)
         .split(row, row, ii, rows_of_tile(), TailStrategy::RoundUp)
         .split(j, round, j, kAcross, TailStrategy::GuardWithIf)
         .split(j, far, x, kAcross / 2)
@@ -275,15 +275,26 @@ struct Roles {
     dots(find(Role::outer), f);
   }
 
-  // A tile of products of rows with rows: both lie along the sum, of which a vector is taken at once. One column of the
-  // tile after the other: with vectors of all eight at hand a thread has 222 registers on sm_80 in place of 188, and
-  // two warps fewer run at once.
+  // Of a tile, so that all threads of a block have one: half of them, in chunks of 32, if tiles were as wide as others.
+  int columns_of_scores() const { return std::min(kernel.chunk() / kAcross, numbers.at("column_tile")); }
+
+  // A tile of products of rows with rows: both lie along the sum, of which a vector is taken at once, and as many as
+  // make a round as long as one of a wide tile. One column of the tile after the other: with vectors of all eight at
+  // hand a thread has 222 registers on sm_80 in place of 188, and two warps fewer run at once.
   void dots(Func f, Func owner) const {
     const Var j = f.args()[0], row = f.args()[1];
     accumulate(f, owner);
     f.unroll(j).unroll(row);
-    RVar r = f.rvars(0)[0], step("step");
-    f.update().split(r, r, step, kVector).reorder({step, row, j, r}).unroll(step).unroll(row).unroll(j);
+    const int vectors = numbers.at("column_tile") / columns_of_scores();
+    RVar r = f.rvars(0)[0], step("step"), round("round");
+    f.update()
+        .split(r, round, r, vectors * kVector)
+        .split(r, r, step, kVector)
+        .reorder({step, row, j, r, round})
+        .unroll(step)
+        .unroll(row)
+        .unroll(j)
+        .unroll(r);
     multipliers(f, 0, r, kVector);
     each({Role::turned}, [&](Func t) {
       t.compute_at(f, j).store_in(MemoryType::Register);
@@ -381,28 +392,28 @@ struct Roles {
               f, {block_x, block_i});
   }
 
-  // A thread owns a tile of all states of a sequence, one after the other: (column, row of four, four, chunk). Blocks
-  // are few, and so one copies the rows of a chunk at once: with rows read as they are needed, threads mostly wait.
+  // A thread owns a tile of all states of a sequence, one after the other. Blocks are few, and so one copies the rows
+  // of a chunk at once: with rows read as they are needed, threads mostly wait. walks.h has them asked for a chunk
+  // ahead.
   void walk(Func f) const {
-    const Var column = f.args()[0], row = f.args()[1], four = f.args()[2];
+    const Var column = f.args()[0], row = f.args()[1];
     const int columns = kAcross * numbers.at("column_tile"), rows = rows_beside(columns), down = rows / rows_of_tile();
-    f.compute_root().bound(row, 0, kVector);
+    f.compute_root();
     for (int u = 0; u < f.num_update_definitions(); u++) {
       std::vector<VarOrRVar> order{xi, ii, x, i};
       for (const RVar& chunk : f.rvars(u)) order.emplace_back(chunk);
       order.insert(order.end(), {block_x, block_i});
       Stage stage = f.update(u);
       stage.split(column, column, xi, numbers.at("column_tile"), TailStrategy::RoundUp)
-          .split(four, four, ii, rows_of_tile() / kVector, TailStrategy::RoundUp)
+          .split(row, row, ii, rows_of_tile(), TailStrategy::RoundUp)
           .split(column, block_x, x, kAcross, TailStrategy::GuardWithIf)
-          .split(four, block_i, i, down, TailStrategy::GuardWithIf)
+          .split(row, block_i, i, down, TailStrategy::GuardWithIf)
           .reorder(order)
           .vectorize(xi, kVector)
           .unroll(xi)
           .unroll(ii)
           .gpu_threads(x, i)
           .gpu_blocks(block_x, block_i);
-      if (f.rvars(u).empty()) stage.reorder(row, x).unroll(row);
       batched(stage, f, {block_x, block_i});
     }
     tile(find(Role::outer), f, numbers.at("unroll"));

@@ -20,7 +20,7 @@ Space gpu_space(const Instance& instance, const std::string& target) {
   const bool converts = instance.kernel == "widen" || instance.kernel == "narrow";
   if (converts && instance.axis == "f16" && has_word(target, "opencl") && !has_word(target, "cl_half"))
     throw std::invalid_argument("float16 needs a row with cl_half");
-  Space s{{{"chunk", 64, {16, 32, 48, 64, 96, 128}, "tokens of a chunk; one value for a whole row", true}}, {}};
+  Space s{{{"chunk", 32, {16, 32, 48, 64, 96, 128}, "tokens of a chunk; one value for a whole row", true}}, {}};
   if (!multiplies(instance.kernel)) return s;
   // an FMA of an 8x8 tile needs a sixteenth of a load of four numbers, one of 4x4 an eighth: docs/gpu.md. A walk has
   // few blocks, and needs their threads
@@ -28,9 +28,6 @@ Space gpu_space(const Instance& instance, const std::string& target) {
   s.knobs.push_back({"row_tile", few ? 4 : 8, {1, 2, 4, 8, 16}, "rows of a thread's tile"});
   s.knobs.push_back({"column_tile", few ? 4 : 8, {4, 8, 16}, "columns of a thread's tile"});
   s.knobs.push_back({"unroll", few ? 16 : 8, {1, 2, 4, 8, 16}, "steps of the inner product per loop iteration"});
-  if (few)
-    s.constraints.push_back(
-        {"states take up rows by four", [](const Numbers& n) { return n.at("row_tile") % 4 == 0; }, {"row_tile"}});
   s.constraints.push_back({"a tile leaves half of the registers to its operands",
                            [](const Numbers& n) { return n.at("row_tile") * n.at("column_tile") <= 64; },
                            {"row_tile", "column_tile"}});

@@ -27,7 +27,10 @@ struct OperatorRating {
   std::vector<OperatorLaunch> launches;
   double seconds = 0;    // of all launches
   double limits = 0;     // of each by itself, together
-  double own_limit = 0;  // useful flops with the causal triangle, or q, k, v and o once, whichever take longer
+  // useful flops with the causal triangle of a chunk of 64, or q, k, v and o once, whichever take longer; and the same
+  // of the row's own chunk
+  double own_limit = 0, limit_of_chunk = 0;
+  int chunk = 0;
 };
 
 // Whether these are all that it launches.

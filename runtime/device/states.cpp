@@ -17,7 +17,7 @@ void Tiles::scan_states(const Tile& k, const Heads& of_k, const Tile& v, const H
     with_sums(decays, of, [&](auto&... b) {
       launcher_.call(*k_.states, by_chunks(rows(k, of_k)), by_chunks(rows(v, of_v)), first, by_chunks(b)...,
                      by_chunks(at(k, of_k)), by_chunks(at(v, of_v)), by_chunks(counted({&k, &v}, of_v)),
-                     by_fours(to, of_to));
+                     by_chunks(rows(to, of_to)));
     });
     return;
   }

@@ -142,17 +142,6 @@ class Tiles {
   // Items are the chunks of all sequences, or of so many.
   DeviceBuffer by_chunks(const DeviceBuffer& items) const { return {items, s_.N}; }
   static DeviceBuffer by_chunks(const Tile& t, int64_t sequences) { return {rows(t), sequences}; }
-  // ... of states whose rows are taken up by four.
-  DeviceBuffer by_fours(const Tile& t, const Heads& h) const {
-    return {part(t, h, 0),
-            kFloat,
-            {{t.columns, 1},
-             {4, t.columns},
-             {t.rows / 4, 4 * t.columns},
-             {t.items / s_.N, s_.N * t.item()},
-             {s_.N, t.item()},
-             {h.count, t.head() * h.step}}};
-  }
 
   // The caller's tensors: which of their dimensions are columns, rows, the batch and heads.
   struct Shape {

@@ -69,15 +69,11 @@ using Floats = Buffer<float>;
 // The same numbers with their dimensions in other places, for kernels that only read them.
 class View {
  public:
-  // Dimension d of the view is dimensions[d] of the numbers; with kAlone it is one of its own, of extent 1, with kFours
-  // both that follow the first.
-  static constexpr int kAlone = -1, kFours = -2;
+  // Dimension d of the view is dimensions[d] of the numbers; with kAlone it is one of its own, of extent 1.
+  static constexpr int kAlone = -1;
   View(Floats& of, const std::vector<int>& dimensions) : raw_(*of.address()) {
     const halide_dimension_t* all = of.address()->dim;
-    for (const int d : dimensions)
-      dims_.push_back(d == kAlone   ? halide_dimension_t(0, 1, 0)
-                      : d == kFours ? halide_dimension_t(0, all[1].extent * all[2].extent, all[1].stride)
-                                    : all[d]);
+    for (const int d : dimensions) dims_.push_back(d == kAlone ? halide_dimension_t(0, 1, 0) : all[d]);
     raw_.dimensions = static_cast<int>(dims_.size());
     raw_.dim = dims_.data();
   }
@@ -135,8 +131,7 @@ class Walk {
     fill_gates(b, left);
 
     // the states that enter each chunk, and the one that is left: by what each adds to a state of zeros, or by a walk
-    Floats zeros({V16_, K16_, 1, 1}), added({V16_, K16_, items_, H_}), h({V16_, K16_, items_ + 1, 1, H_}),
-        walked({V16_, 4, K16_ / 4, items_ + 1, 1, H_});
+    Floats zeros({V16_, K16_, 1, 1}), added({V16_, K16_, items_, H_}), h({V16_, K16_, items_ + 1, 1, H_});
     Floats no_sum({K16_, 1, 1}), added_sums({K16_, items_, H_}), z({K16_, 1, items_ + 1, 1, H_});
     Floats state({V16_, K16_, 1, H_}), sums({K16_, 1, 1, H_}), o({V16_, C_, items_, H_});
     for (int n = 0; n < H_; n++)
@@ -152,9 +147,9 @@ class Walk {
       const std::vector<int> by_chunks{0, 1, 2, View::kAlone, 3};
       View keys(k, by_chunks), values(v, by_chunks), sums_of_decays(b, by_chunks);
       if (decay)
-        call("states_decay", "", keys, values, state, sums_of_decays, at_chunk, at_chunk, counted_of_chunk, walked);
+        call("states_decay", "", keys, values, state, sums_of_decays, at_chunk, at_chunk, counted_of_chunk, h);
       else
-        call("states", "", keys, values, state, at_chunk, at_chunk, counted_of_chunk, walked);
+        call("states", "", keys, values, state, at_chunk, at_chunk, counted_of_chunk, h);
     } else {
       if (decay)
         call("state", p_.variant, k, v, zeros, b, at, at, counted, added);
@@ -167,7 +162,7 @@ class Walk {
       call("key_sum", p_.variant, k, no_sum, b, added_sums);
     else
       call("key_sum", p_.variant, k, no_sum, added_sums);
-    View entering = chunk_by_chunk_ ? View(walked, {0, View::kFours, 3, 5}) : View(h, {0, 1, 2, 4});
+    View entering(h, {0, 1, 2, 4});
 
     float eps = static_cast<float>(p_.eps);
     int32_t at_least = p_.denom_max ? 1 : 0;
@@ -193,9 +188,7 @@ class Walk {
       for (int t = 0; t < p_.T; t++)
         for (int e = 0; e < p_.V; e++) answers[n].o.push_back(o.get(e, t % C_, t / C_, n));
       for (int c = 0; c < K_; c++)
-        for (int e = 0; e < p_.V; e++)
-          answers[n].state.push_back(chunk_by_chunk_ ? walked.get(e, c % 4, c / 4, items_, 0, n)
-                                                     : h.get(e, c, items_, 0, n));
+        for (int e = 0; e < p_.V; e++) answers[n].state.push_back(h.get(e, c, items_, 0, n));
       for (int c = 0; c < K_; c++) answers[n].z.push_back(z.get(c, 0, items_, 0, n));
     }
     return answers;

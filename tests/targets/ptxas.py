@@ -57,7 +57,8 @@ def operators_of(operators):
             cells.append(f"{1e6 * one['seconds']:.0f} us, {100 * one['share']:.0f} %, {one['binds']}")
         lines.append("| " + " | ".join(cells) + " |")
     for name, limit in (("(a) all, of the sum of their limits", "sum_of_limits"),
-                        ("(b) all, of the operator's limit", "own_limit")):
+                        ("(b) all, of the operator's limit", "own_limit"),
+                        (f"the same with chunks of {operators[0]['chunk']}", "limit_of_chunk")):
         cells = [name, *(f"{1e6 * o['seconds']:.0f} us, {100 * o[limit] / o['seconds']:.0f} %" for o in operators)]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
