@@ -498,6 +498,43 @@ struct Roles {
       batched(f.update(u).gpu_tile(f.args()[dimension], block_x, x, kSide, TailStrategy::GuardWithIf), f, {block_x});
   }
 
+  // A number for each row, a sum along it, by four threads of vectors: a quarter of a warp has two rows of a state,
+  // which it stores on the way.
+  void sums_of_lanes(Func f) const {
+    Func lane = find(Role::lanes), sum = find(Role::row_sum);
+    const Var row = f.args()[0];
+    f.compute_root()
+        .split(row, block_i, i, kSide, TailStrategy::RoundUp)
+        .split(i, i, x, 1)
+        .reorder(x, i, block_i)
+        .gpu_threads(x, i)
+        .gpu_blocks(block_i);
+    batched(f, f, {block_i});
+    accumulate(sum, f);
+    Func together = lane.in(sum);
+    const Var l = together.args()[0];
+    of_one_item(together);
+    together.compute_at(f, batch)
+        .store_in(MemoryType::GPUShared)
+        .bound(l, 0, kSide)
+        .split(l, x, xi, kVector, TailStrategy::RoundUp)
+        .reorder(xi, x, together.args()[1])
+        .vectorize(xi)
+        .gpu_threads(x, together.args()[1]);
+    accumulate(lane, together);
+    vectors(lane);
+    const RVar block = lane.rvars(0)[0];
+    lane.update().reorder(lane.args()[0], block);
+    // all before the store, as in in_parts()
+    each({Role::loaded}, [&](Func g) {
+      if (call_of(g, lane.update_value()).empty()) return;
+      Func here = g.in(lane);
+      accumulate(here, lane, block);
+      vectors(here);
+    });
+    each({Role::begin}, [&](Func g) { accumulate(g, together, x); });
+  }
+
   // Sums of the thread's own row, where the row has a thread; else a kernel of their own.
   void sums(Func f) const {
     if (Func owner = find(Role::per_token); owner.defined()) return accumulate(f, owner);
@@ -510,7 +547,7 @@ void apply(Kernel& kernel, const Numbers& numbers, const Target& target) {
   batch(kernel);
   const Roles roles{kernel, numbers, target.has_feature(Target::OpenCL)};
   bool aligns = numbers.contains("row_tile");
-  roles.each({Role::copy, Role::columns, Role::recurrence, Role::column_sum}, [&](Func) { aligns = true; });
+  roles.each({Role::copy, Role::columns, Role::recurrence, Role::kept, Role::column_sum}, [&](Func) { aligns = true; });
   if (aligns) roles.align();
   roles.each({Role::output}, [&](Func f) { roles.output(f); });
   roles.each({Role::state, Role::projected}, [&](Func f) { roles.product(f); });
@@ -538,8 +575,10 @@ void apply(Kernel& kernel, const Numbers& numbers, const Target& target) {
   });
   roles.each({Role::vector},
              [&](Func f) { roles.find(Role::column_sum).defined() ? roles.row_of_sums(f) : roles.line(f); });
-  roles.each({Role::per_token}, [&](Func f) { roles.line(f); });
-  if (!roles.find(Role::per_row).defined()) roles.each({Role::row_sum, Role::lanes}, [&](Func f) { roles.sums(f); });
+  const bool by_lanes = roles.find(Role::kept).defined() && roles.find(Role::lanes).defined();
+  roles.each({Role::per_token}, [&](Func f) { by_lanes ? roles.sums_of_lanes(f) : roles.line(f); });
+  if (!roles.find(Role::per_row).defined() && !by_lanes)
+    roles.each({Role::row_sum, Role::lanes}, [&](Func f) { roles.sums(f); });
 }
 
 // Rows that walk a triangle together are those of a tile.

@@ -17,6 +17,11 @@ class Recurrence : public Tiles {
 
  private:
   const Variant& variant() const { return *plan_.meaning.variant; }
+  // Whether the heads of a token are rows of one item, where else each has a tile of 16 rows to itself. Some of the
+  // heads, as one output of each group wants them, begin where no part of memory may; and what reads tiles by heads is
+  // left as it is: mixtures, projections of each head, and what some variants have of tokens besides.
+  bool takes_heads_as_rows() const;
+  Tile of_heads(const Tile& t) const { return heads_are_rows_ ? heads_of_rows(t, s_.HK) : t; }
   // A state of each sequence: where it is, and where a token leaves it. Either may be where the caller has it.
   struct Moved {
     uint32_t in, out;
@@ -31,6 +36,10 @@ class Recurrence : public Tiles {
   // The states of sequences that are over after so many tokens.
   void save(int64_t tokens);
   void save(Moved& state, const Ends& ends);
+  void save_sums(const Ends& ends);
+  void enter_sums();
+  // A tile of those that the caller has, or of zeros, whose rows are heads.
+  Tile rows_of_entering_sums();
   void load();
   void load_own();
   void load_momentum();
@@ -44,6 +53,7 @@ class Recurrence : public Tiles {
   // What becomes of a state and its sums with the token from item `first` on of each sequence, and what is read of
   // them.
   void sums(int64_t first);
+  void sums_of_heads();
   void outputs(int64_t first);
   void read_before(const OutputHeads& of, int64_t first, bool moves_on);
   void move_on(const OutputHeads& of, int64_t first);
@@ -70,7 +80,8 @@ class Recurrence : public Tiles {
     return decays_.left.heads > 0 ? number(decays_.left, values, first, s_.N) : number_of_all(ones_, s_.N, s_.HK);
   }
 
-  Items items_{};
+  Items items_{}, rows_{};
+  bool heads_are_rows_ = false;
   Tile q_{}, keys_{}, v_{}, o_{}, inverses_{};
   // no kernel writes what it reads, but where the caller has it
   Moved state_{LATHE_STATE_IN, LATHE_STATE_OUT}, momentum_{LATHE_MOMENTUM_IN, LATHE_MOMENTUM_OUT};
