@@ -79,6 +79,6 @@ LATHE_KERNEL(update_keys, once) {
 
 // y = exp(x), of rows of log gates. y may be x.
 LATHE_KERNEL(exponentials, once) {
-  auto g = kernel.buffer("x");
+  auto g = kernel.tokens("x");
   kernel.rows("y", [&](const Expr& x, const Expr& i) { return exponential(g(x, i)); });
 }

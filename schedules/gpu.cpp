@@ -498,41 +498,49 @@ struct Roles {
       batched(f.update(u).gpu_tile(f.args()[dimension], block_x, x, kSide, TailStrategy::GuardWithIf), f, {block_x});
   }
 
-  // A number for each row, a sum along it, by four threads of vectors: a quarter of a warp has two rows of a state,
-  // which it stores on the way.
+  // A number for each row, a sum along it by lanes, of which a thread takes a vector of every fourth block: what
+  // follows from the rows that it reads it stores on its way.
   void sums_of_lanes(Func f) const {
     Func lane = find(Role::lanes), sum = find(Role::row_sum);
-    const Var row = f.args()[0];
+    const Var row = f.args()[0], part("part");
     f.compute_root()
         .split(row, block_i, i, kSide, TailStrategy::RoundUp)
-        .split(i, i, x, 1)
-        .reorder(x, i, block_i)
-        .gpu_threads(x, i)
+        .split(i, i, part, 1)
+        .split(part, part, x, 1)
+        .reorder(x, part, i, block_i)
+        .gpu_threads(x, part, i)
         .gpu_blocks(block_i);
     batched(f, f, {block_i});
     accumulate(sum, f);
-    Func together = lane.in(sum);
-    const Var l = together.args()[0];
-    of_one_item(together);
+    sum.update().unroll(sum.rvars(0)[0]);
+    const RVar round("round"), parts("parts");
+    lane.update().split(lane.rvars(0)[0], round, parts, kVector, TailStrategy::GuardWithIf);
+    Func some = lane.update().rfactor(parts, part);
+    Func together = some.in(lane);
+    lanes(lane, f);
+    lane.update().unroll(parts);
+    const Var l = together.args()[0], each = together.args()[1];
+    for (const Func& g : {some, together})  // whose last dimension is that of parts
+      for (size_t d = 2; d < 2 + kBatchDimensions; d++) Func(g).bound_extent(g.args()[d], 1);
     together.compute_at(f, batch)
         .store_in(MemoryType::GPUShared)
         .bound(l, 0, kSide)
+        .bound(part, 0, kVector)
         .split(l, x, xi, kVector, TailStrategy::RoundUp)
-        .reorder(xi, x, together.args()[1])
+        .reorder(xi, x, part, each)
         .vectorize(xi)
-        .gpu_threads(x, together.args()[1]);
-    accumulate(lane, together);
-    vectors(lane);
-    const RVar block = lane.rvars(0)[0];
-    lane.update().reorder(lane.args()[0], block);
+        .gpu_threads(x, part, each);
+    some.compute_at(together, x).store_in(MemoryType::Register);
+    vectors(some);
+    some.update().reorder(some.args()[0], round);
     // all before the store, as in in_parts()
-    each({Role::loaded}, [&](Func g) {
-      if (call_of(g, lane.update_value()).empty()) return;
-      Func here = g.in(lane);
-      accumulate(here, lane, block);
-      vectors(here);
+    this->each({Role::loaded}, [&](Func g) {
+      if (call_of(g, some.update_value()).empty()) return;
+      Func here = g.in(some);
+      accumulate(here, some, round);
+      vectors(here.bound_extent(here.args()[0], kVector));
     });
-    each({Role::begin}, [&](Func g) { accumulate(g, together, x); });
+    this->each({Role::begin}, [&](Func g) { accumulate(g, together, x); });
   }
 
   // Sums of the thread's own row, where the row has a thread; else a kernel of their own.

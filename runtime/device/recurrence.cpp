@@ -49,8 +49,10 @@ void Recurrence::take_in_place() {
     if (state == &state_ || !v.adapts())
       for (const uint32_t role : {state->in, state->out}) take_states_in_place(role);
   if (once() && !v.moves()) take_rows_in_place(rows_, heads_are_rows_ ? s_.HK : kRows, heads_are_rows_);
-  if (heads_are_rows_)
-    for (const uint32_t role : {LATHE_Z_IN, LATHE_Z_OUT}) take_sums_in_place(role);
+  if (!heads_are_rows_) return;
+  for (const uint32_t role : {LATHE_Z_IN, LATHE_Z_OUT}) take_sums_in_place(role);
+  for (const uint32_t role : {LATHE_GATE, LATHE_A, LATHE_B})
+    if (s_.K == d_.K && (role != LATHE_GATE || !plan_.meaning.clamps())) Tiles::take_in_place(role, rows_, s_.HK);
 }
 
 void Recurrence::enter(Moved& state) {
@@ -97,9 +99,7 @@ void Recurrence::load() {
   if (variant().keyed()) {
     Tile gates = of_each_key(LATHE_GATE, rows_);
     if (plan_.meaning.clamps()) gates = clamped(gates, -std::numeric_limits<float>::infinity(), 0);
-    kept_ = tile(d_.K, gates.rows, gates.items, gates.heads);
-    launcher_.call(*k_.exponentials, rows(gates), rows(kept_));
-    kept_ = of_heads(kept_);
+    kept_ = of_heads(exponentials(gates));
   }
   if (variant().rank_one()) a_ = of_heads(of_each_key(LATHE_A, rows_)), b_ = of_heads(of_each_key(LATHE_B, rows_));
   if (variant().corrects()) {
@@ -181,7 +181,8 @@ void Recurrence::move_on(const OutputHeads& of, int64_t first) {
   if (variant.corrects())
     step(*k_.decode_delta, left(of.values, first), number(beta_, of.values, first, s_.N));
   else if (variant.rank_one())
-    step(*k_.decode_rank_one, left(of.values, first), row(a_, of.values, first, s_.N), row(b_, of.values, first, s_.N));
+    step(*k_.decode_rank_one, left(of.values, first), row(a_, of.values, first, s_.N), row(b_, of.values, first, s_.N),
+         at(a_, of.values), at(b_, of.values));
   else
     step(variant.keyed() ? *k_.decode_keys : *k_.decode, none(), left(of.values, first), inverse(of));
 }

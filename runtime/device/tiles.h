@@ -456,6 +456,7 @@ class Tiles {
   // A row for each token and state, of a number for each key.
   Tile of_each_key(uint32_t role, const Items& items) {
     const Tensor& x = p_[role];
+    if (in_place_.contains(role)) return in_place_.at(role);
     return gather(x, of_tokens(x, items), items, s_.K, d_.K, items.heads_are_rows ? s_.HK : 1, heads_of(x, items));
   }
   // A number for each, the first of a row, or a row of those of all heads.
@@ -467,6 +468,7 @@ class Tiles {
   static Shape of_numbers(const Tensor& x) { return {{1, 0}, dimension(x, 1), dimension(x, 0), dimension(x, 2)}; }
   Tile betas(const Items& items);
   Tile sigmoids(const Tile& x);
+  Tile exponentials(const Tile& x);
   // Each row by a number of its own.
   Tile weighed(const Tile& x, const Tile& by);
   // What values of tokens count for that have no momentum, by how many are still to come: a number for each.

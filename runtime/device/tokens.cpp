@@ -88,10 +88,14 @@ Tile Tiles::betas(const Items& items) {
 
 // As exp(-softplus(-x)), which the kernels at hand make.
 Tile Tiles::sigmoids(const Tile& x) {
-  const auto another = [&] { return tile(x.columns, x.rows, x.items, x.heads); };
-  const Tile negative = times(-1, x), soft = another(), to = another();
+  const Tile negative = times(-1, x), soft = tile(x.columns, x.rows, x.items, x.heads);
   launcher_.call(*k_.softplus, row(negative), row(soft));
-  launcher_.call(*k_.exponentials, rows(times(-1, soft)), rows(to));
+  return exponentials(times(-1, soft));
+}
+
+Tile Tiles::exponentials(const Tile& x) {
+  const Tile to = tile(x.columns, x.rows, x.items, x.heads);
+  launcher_.call(*k_.exponentials, rows(x), at(x, all(x)), counted({&x}, all(x)), rows(to));
   return to;
 }
 
