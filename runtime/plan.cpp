@@ -178,7 +178,8 @@ Kernels choose_kernels(const Meaning& meaning, const Sizes& sizes, const char* r
                                      {&k.later_rows, "later_rows"},
                                      {&k.clamped_slopes, "clamped_slopes"},
                                      {&k.step_slopes, "step_slopes"},
-                                     {&k.sum_step, "sum_step"}})
+                                     {&k.sum_step, "sum_step"},
+                                     {&k.decode_before, "decode_before"}})
     *kernel = find_kernel(row, name, "");
   // on a device, where the host computes no number itself
   if (k.carry && meaning.sigmoid()) k.softplus = need(row, "softplus", "");

@@ -10,6 +10,7 @@ void Recurrence::run() {
   heads_are_rows_ = takes_heads_as_rows();
   const int64_t rows = heads_are_rows_ ? s_.HK : 1;
   rows_ = heads_are_rows_ ? tables_.heads(p_, rows) : items_;
+  heads_ = tables_.alone(rows);
   plan_tables(LATHE_Q, 1, rows);
   take_in_place();
   begin(kRows);
@@ -39,12 +40,12 @@ void Recurrence::run() {
 bool Recurrence::takes_heads_as_rows() const {
   const Variant& v = variant();
   return once() && s_.HQ == s_.HK && s_.HV == s_.HK && p_[LATHE_PROJECTION].rank != 3 && !p_.mixes() && !v.moves() &&
-         !v.reads_before() && !v.steps() && !(v.keyed() && normalise());
+         !v.steps() && !(v.keyed() && normalise());
 }
 
 void Recurrence::take_in_place() {
   const Variant& v = variant();
-  if (v.reads_before()) return;
+  if (v.reads_before() && !heads_are_rows_) return;
   for (const Moved* state : {&state_, &momentum_})
     if (state == &state_ || !v.adapts())
       for (const uint32_t role : {state->in, state->out}) take_states_in_place(role);
@@ -107,8 +108,13 @@ void Recurrence::load() {
     if (plan_.meaning.clamps()) beta_ = clamped(beta_, 0, plan_.meaning.largest_beta());
     if (heads_are_rows_) beta_ = heads_of_columns(beta_, s_.HK);
   }
-  if (variant().reads_before()) load_own();
+  if (variant().reads_before()) heads_are_rows_ ? load_bonus() : load_own();
   if (variant().moves()) load_momentum();
+}
+
+void Recurrence::load_bonus() {
+  const Tensor& x = p_[LATHE_BONUS];
+  bonus_ = gather(x, {dimension(x, 1), dimension(x, 0), {1, 0}, {1, 0}}, heads_, s_.K, d_.K, s_.HK, 1);
 }
 
 // What a token itself counts for, by its bonus: its keys to a sum of keys, and its values to each query.
@@ -150,7 +156,7 @@ void Recurrence::outputs(int64_t first) {
     if (normalise() && !heads_are_rows_)
       denominators(rows(q_, of.queries, first, s_.N), row_again(seen, all(seen), kRows, 0, s_.N),
                    row(inverses_, of.queries, 0, s_.N));
-    if (variant().reads_before())
+    if (variant().reads_before() && !heads_are_rows_)
       read_before(of, first, value != at_hand);
     else if (value != at_hand)
       move_on(of, first);
@@ -183,6 +189,8 @@ void Recurrence::move_on(const OutputHeads& of, int64_t first) {
   else if (variant.rank_one())
     step(*k_.decode_rank_one, left(of.values, first), row(a_, of.values, first, s_.N), row(b_, of.values, first, s_.N),
          at(a_, of.values), at(b_, of.values));
+  else if (variant.reads_before())
+    step(*k_.decode_before, left(of.values, first), bonus(of.values));
   else
     step(variant.keyed() ? *k_.decode_keys : *k_.decode, none(), left(of.values, first), inverse(of));
 }

@@ -41,6 +41,7 @@ class Recurrence : public Tiles {
   // A tile of those that the caller has, or of zeros, whose rows are heads.
   Tile rows_of_entering_sums();
   void load();
+  void load_bonus();
   void load_own();
   void load_momentum();
   void save_momentum(const Ends& ends, int64_t tokens);
@@ -74,20 +75,24 @@ class Recurrence : public Tiles {
   DeviceBuffer inverse(const OutputHeads& of) const {
     return normalise() ? number(inverses_, of.queries, 0, s_.N) : number_of_all(ones_, s_.N, s_.HK);
   }
+  // That of each head, whatever the item.
+  DeviceBuffer bonus(const Heads& heads) const {
+    return {bonus_.place, kFloat, {{bonus_.columns, 1}, {s_.N, 0}, {heads.count, bonus_.columns}}};
+  }
   // What the token leaves of a state.
   DeviceBuffer left(const Heads& values, int64_t first) const {
     if (variant().keyed()) return row(kept_, values, first, s_.N);
     return decays_.left.heads > 0 ? number(decays_.left, values, first, s_.N) : number_of_all(ones_, s_.N, s_.HK);
   }
 
-  Items items_{}, rows_{};
+  Items items_{}, rows_{}, heads_{};
   bool heads_are_rows_ = false;
   Tile q_{}, keys_{}, v_{}, o_{}, inverses_{};
   // no kernel writes what it reads, but where the caller has it
   Moved state_{LATHE_STATE_IN, LATHE_STATE_OUT}, momentum_{LATHE_MOMENTUM_IN, LATHE_MOMENTUM_OUT};
   Tile sums_{}, next_sums_{};
   Decays decays_{};
-  Tile kept_{}, a_{}, b_{}, beta_{};
+  Tile kept_{}, a_{}, b_{}, beta_{}, bonus_{};
   // Of the momenta what a token leaves and what they take of it, and what was there before the first one.
   Tile left_of_it_{}, taken_{}, step_size_{}, last_key_{}, last_value_{}, apart_{}, length_{};
   Tile own_keys_{}, seen_sums_{}, own_{};

@@ -18,7 +18,8 @@ LEAST_FMAS = 0.8  # of a loop's instructions
 WIDTH = 64  # of keys and values
 TOKEN, STATE = 4 * 4 * WIDTH, 2 * 4 * WIDTH * WIDTH  # bytes of a token's rows, and of a state that is read and written
 # that move so many bytes once, in one function of vectors
-ONCE = {"decode": STATE + TOKEN, "decode_keys": STATE + TOKEN, "decode_momentum": 2 * STATE + TOKEN,
+ONCE = {"decode": STATE + TOKEN, "decode_keys": STATE + TOKEN, "decode_before": STATE + TOKEN,
+        "decode_momentum": 2 * STATE + TOKEN,
         "delta_step": STATE + TOKEN, "delta_step_keys": STATE + TOKEN, "rank_one_step": STATE + TOKEN,
         "sum_step": 16 * TOKEN}  # sums of keys of 16 heads, read and written, and as many queries and keys
 LEAST_COMPULSORY = 0.95  # of what is moved

@@ -55,7 +55,8 @@ TEST_F(Device, DecodesMoveWhatTheyMust) {
   if (!moved) GTEST_SKIP() << "the machine's own driver counts no bytes";
   for (const int64_t width : {64, 128})
     for (const char* map : {"identity", "elu1"}) {
-      for (const char* variant : {"plain", "decay", "gate", "gate_key", "delta", "gated_delta", "kda", "rwkv7"})
+      for (const char* variant :
+           {"plain", "decay", "gate", "gate_key", "delta", "gated_delta", "kda", "rwkv6", "rwkv7"})
         EXPECT_GE(compulsory_share({variant, map, false, width}, moved), 0.95);
       for (const char* variant : {"plain", "decay", "gate"})
         EXPECT_GE(compulsory_share({variant, map, true, width}, moved), 0.95);

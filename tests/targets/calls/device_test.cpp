@@ -135,7 +135,7 @@ TEST_F(Device, DecodesStatesInPlace) {
 
 // Those of a token are rows of one item: some of a tile's rows, or of its second's.
 TEST_F(Device, DecodesHeadsAsRows) {
-  for (const char* variant : {"plain", "decay", "gate", "gate_key", "kda"})
+  for (const char* variant : {"plain", "decay", "gate", "gate_key", "kda", "rwkv6"})
     for (const char* map : {"identity", "elu1", "taylor2"})
       for (const int64_t heads : {3, 20})
         for (const bool in_place : {false, true}) {
@@ -144,7 +144,7 @@ TEST_F(Device, DecodesHeadsAsRows) {
           p.D = heads == 3 ? 16 : 5;
           p.V = 32;
           p.map = map;
-          p.normalise = p.variant != "kda" && p.variant != "gate_key";
+          p.normalise = p.variant == "plain" || p.variant == "decay" || p.variant == "gate";
           p.eps = 1e-6;
           support::Options options = states_in_place(in_place);
           decode_in_place(p, 1, options);
