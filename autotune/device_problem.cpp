@@ -21,14 +21,21 @@ std::string device_only(const std::string& kernel, int chunk, const Shape& shape
   const std::string place = fmt::format("from=0 token=0 batch=0 rows={} width={}", chunk, shape.D);
   if (kernel == "gather") return fmt::format("x={} y={} {}", tensor, rows, place);
   if (kernel == "scatter") return fmt::format("y={} x={} all={} {}", rows, tensor, chunk, place);
-  if (kernel.starts_with("delta_step") || kernel == "rank_one_step" || kernel == "decode_momentum") {
+  if (kernel.starts_with("delta_step") || kernel == "rank_one_step" || kernel == "decode_momentum" ||
+      kernel == "decode_before") {
     const std::string key = all(std::to_string(shape.D)), value = all(std::to_string(shape.V));
     const std::string number = fmt::format("{}x{}", items, kHeads);
     return fmt::format(
-        "q={0} k={0} a={1} left={0} b={0} beta={2} c={2} inv={2} v={3} before={3} o={3} h={4} p={4} h_out={4} "
-        "p_out={4} q_at=0 k_at=0 v_at=0 h_at=0 p_at=0 h_out_at=0 p_out_at=0 o_at=0 rows=1 all=1",
+        "q={0} k={0} a={1} left={0} b={0} u={0} beta={2} c={2} inv={2} v={3} before={3} o={3} h={4} p={4} h_out={4} "
+        "p_out={4} a_at=0 b_at=0 q_at=0 k_at=0 v_at=0 h_at=0 p_at=0 h_out_at=0 p_out_at=0 o_at=0 rows=1 all=1",
         key, kernel == "delta_step" || kernel == "decode_momentum" ? number : key, number, value,
         all(fmt::format("{}x{}", shape.V, shape.D)));
+  }
+  if (kernel == "sum_step") {  // heads are rows of one item
+    const std::string row = fmt::format("{}x{}x1", kHeads, items);
+    return fmt::format(
+        "q={0} k={0} z={0} z_out={0} a={1} inv={1} rows={2} eps=1 at_least=0 q_at=0 k_at=0 z_at=0 z_out_at=0",
+        fmt::format("{}x{}", shape.D, row), row, kHeads);
   }
   const std::string many = fmt::format("{}x{}", kSequences, kHeads), state = fmt::format("{}x{}", shape.V, shape.D);
   const std::string entering = fmt::format("{}x{}", chunks + 1, many), h = fmt::format("h={}x{}", state, many);

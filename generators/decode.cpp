@@ -69,6 +69,22 @@ LATHE_KERNEL(recall_more, once) {
   kernel.output(Role::vector, o);
 }
 
+// Both in one pass over the state, for a device, with what the token's own key brings to the query by its bonus u(K):
+// num = q (S + (u * k)^T v).
+LATHE_KERNEL(decode_before, device) {
+  auto q = kernel.token("q"), k = kernel.token("k"), v = kernel.token("v"), h = kernel.state("h");
+  auto a = kernel.buffer("a", 1), u = kernel.buffer("u", 1);
+  Var x("x"), key("key");
+  RDom r = kernel.sum_of_state(q.dim(0).extent());
+  Func h_out("h_out"), numerator("numerator"), o("o");
+  h_out(x, key) = a(key) * h(x, key) + k(key) * v(x);
+  numerator(x) += Kernel::along_with(h_out(x, r), q(r) * (h(x, r) + u(r) * k(r) * v(x)));
+  o(x) = numerator(x);
+  kernel.output_of_state(Role::recurrence, h_out);
+  kernel.label(Role::column_sum, numerator);
+  kernel.output_of_tokens(Role::vector, o);
+}
+
 LATHE_KERNEL(update_keys, once) {
   auto a = kernel.buffer("a", 1), k = kernel.buffer("k", 1), v = kernel.buffer("v", 1), h = kernel.buffer("h");
   Var x("x"), key("key");
@@ -79,6 +95,6 @@ LATHE_KERNEL(update_keys, once) {
 
 // y = exp(x), of rows of log gates. y may be x.
 LATHE_KERNEL(exponentials, once) {
-  auto g = kernel.buffer("x");
+  auto g = kernel.tokens("x");
   kernel.rows("y", [&](const Expr& x, const Expr& i) { return exponential(g(x, i)); });
 }

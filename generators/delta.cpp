@@ -173,7 +173,7 @@ LATHE_KERNEL(delta_step, device) { correct_once_read(kernel, false); }
 LATHE_KERNEL(delta_step_keys, device) { correct_once_read(kernel, true); }
 LATHE_KERNEL(rank_one_step, device) {
   auto q = kernel.token("q"), k = kernel.token("k"), v = kernel.token("v"), h = kernel.state("h");
-  auto left = kernel.buffer("left", 1), a = kernel.buffer("a", 1), b = kernel.buffer("b", 1);
+  auto left = kernel.buffer("left", 1), a = kernel.token("a"), b = kernel.token("b");
   read_and_move(
       kernel, q, h, [&](const Expr& key) { return a(key); }, [&](const Expr& key) { return left(key); },
       [&](const Expr& c, const Expr& key, const Expr& met) { return b(key) * met + k(key) * v(c); });

@@ -123,6 +123,17 @@ LATHE_KERNEL(decay_sums, types) {
   });
 }
 
+// What one token leaves of the states of its heads, which are x's tokens here: left(H), 1 past those that count.
+LATHE_KERNEL(decay_step, types) {
+  auto x = kernel.buffer("x", 3, bits_of(kernel.axis()));
+  const Place place(kernel);
+  Expr clamped = kernel.number<int32_t>("clamped");
+  kernel.numbers("left", [&](const Expr& head) {
+    Expr gate = number_of(kernel, x, place, 0, head);
+    return exponential(clamped_to_zero(clamped, gate, less(0.f, gate)));
+  });
+}
+
 // The same of tokens that have steps, and those: steps(C). x(U, T, B) and the head's bias make one, by way of a
 // softplus where it is asked for; clamped, one below 0 is 0. A step of 0 leaves all, whatever the head's decay is.
 LATHE_KERNEL(step_sums, types) {

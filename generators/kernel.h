@@ -80,6 +80,11 @@ class Kernel {
     sums_of_states_.insert(row.x.name());
     return row;
   }
+  // A value for which its reader also makes one of an output that nobody reads: schedules/stores.h.
+  static constexpr const char* kAlong = "along with";
+  static Halide::Expr along_with(const Halide::Expr& output, const Halide::Expr& value) {
+    return Halide::Internal::Call::make(value.type(), kAlong, {output, value}, Halide::Internal::Call::PureExtern);
+  }
   // Those that a sum takes in, of the chunk that is named where there are several.
   Halide::RDom sum_of_tokens(const Halide::ImageParam& image, const std::vector<Halide::Expr>& chunk = {}) {
     Halide::RDom token(0, extent(image, 1), "token");

@@ -58,3 +58,24 @@ LATHE_KERNEL(fixed_denominator, once) {
   const Func sums = sums_of_rows(kernel, q, [&](const Expr& c, const Expr& i) { return q(c, i) * z(c, i); });
   kernel.numbers("inv", [&](const Expr& i) { return denominator.inverse(sums(i)); });
 }
+
+// What a device makes of both at once, where the heads of a token are `rows` rows of an item: z_out as key_step has it
+// and, before it leaves the registers, inv_i of that and q(K, H). a(H) may have any stride.
+LATHE_KERNEL(sum_step, device) {
+  constexpr int lanes = 16;
+  auto q = kernel.tokens("q"), k = kernel.tokens("k"), z = kernel.tokens("z"), a = kernel.buffer("a", 1);
+  a.dim(0).set_stride(Expr());
+  Expr rows = kernel.each<int32_t>("rows");
+  const Denominator denominator(kernel);
+  Var c("c"), i("i"), lane("lane");
+  RDom block(0, q.dim(0).extent() / lanes, "block"), of_lane(0, lanes, "of_lane");
+  block.where(i < rows);
+  Func z_out("z_out"), partial("partial"), sum("sum");
+  z_out(c, i) = a(min(i, a.dim(0).extent() - 1)) * z(c, i) + k(c, i);
+  partial(lane, i) += q(block * lanes + lane, i) * z_out(block * lanes + lane, i);
+  sum(i) += partial(of_lane, i);
+  kernel.label(Role::lanes, partial);
+  kernel.label(Role::row_sum, sum);
+  kernel.output_of_state(Role::recurrence, z_out);
+  kernel.numbers("inv", [&](const Expr& row) { return denominator.inverse(sum(row)); });
+}

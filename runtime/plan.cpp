@@ -164,6 +164,7 @@ Kernels choose_kernels(const Meaning& meaning, const Sizes& sizes, const char* r
     k.gather[static_cast<int>(s)] = find_kernel(row, "gather", name_of(s));
     k.scatter[static_cast<int>(s)] = find_kernel(row, "scatter", name_of(s));
     k.decay_sums[static_cast<int>(s)] = find_kernel(row, "decay_sums", name_of(s));
+    k.decay_step[static_cast<int>(s)] = find_kernel(row, "decay_step", name_of(s));
     k.step_sums[static_cast<int>(s)] = find_kernel(row, "step_sums", name_of(s));
   }
   for (const auto& [kernel, name] : {std::pair{&k.carry, "carry"},
@@ -176,7 +177,9 @@ Kernels choose_kernels(const Meaning& meaning, const Sizes& sizes, const char* r
                                      {&k.adaptive_moved, "adaptive_moved"},
                                      {&k.later_rows, "later_rows"},
                                      {&k.clamped_slopes, "clamped_slopes"},
-                                     {&k.step_slopes, "step_slopes"}})
+                                     {&k.step_slopes, "step_slopes"},
+                                     {&k.sum_step, "sum_step"},
+                                     {&k.decode_before, "decode_before"}})
     *kernel = find_kernel(row, name, "");
   // on a device, where the host computes no number itself
   if (k.carry && meaning.sigmoid()) k.softplus = need(row, "softplus", "");

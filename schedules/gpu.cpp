@@ -509,6 +509,51 @@ struct Roles {
       batched(f.update(u).gpu_tile(f.args()[dimension], block_x, x, kSide, TailStrategy::GuardWithIf), f, {block_x});
   }
 
+  // A number for each row, a sum along it by lanes, of which a thread takes a vector of every fourth block: what
+  // follows from the rows that it reads it stores on its way.
+  void sums_of_lanes(Func f) const {
+    Func lane = find(Role::lanes), sum = find(Role::row_sum);
+    const Var row = f.args()[0], part("part");
+    f.compute_root()
+        .split(row, block_i, i, kSide, TailStrategy::RoundUp)
+        .split(i, i, part, 1)
+        .split(part, part, x, 1)
+        .reorder(x, part, i, block_i)
+        .gpu_threads(x, part, i)
+        .gpu_blocks(block_i);
+    batched(f, f, {block_i});
+    accumulate(sum, f);
+    sum.update().unroll(sum.rvars(0)[0]);
+    const RVar round("round"), parts("parts");
+    lane.update().split(lane.rvars(0)[0], round, parts, kVector, TailStrategy::GuardWithIf);
+    Func some = lane.update().rfactor(parts, part);
+    Func together = some.in(lane);
+    lanes(lane, f);
+    lane.update().unroll(parts);
+    const Var l = together.args()[0], each = together.args()[1];
+    for (const Func& g : {some, together})  // whose last dimension is that of parts
+      for (size_t d = 2; d < 2 + kBatchDimensions; d++) Func(g).bound_extent(g.args()[d], 1);
+    together.compute_at(f, batch)
+        .store_in(MemoryType::GPUShared)
+        .bound(l, 0, kSide)
+        .bound(part, 0, kVector)
+        .split(l, x, xi, kVector, TailStrategy::RoundUp)
+        .reorder(xi, x, part, each)
+        .vectorize(xi)
+        .gpu_threads(x, part, each);
+    some.compute_at(together, x).store_in(MemoryType::Register);
+    vectors(some);
+    some.update().reorder(some.args()[0], round);
+    // all before the store, as in in_parts()
+    this->each({Role::loaded}, [&](Func g) {
+      if (call_of(g, some.update_value()).empty()) return;
+      Func here = g.in(some);
+      accumulate(here, some, round);
+      vectors(here.bound_extent(here.args()[0], kVector));
+    });
+    this->each({Role::begin}, [&](Func g) { accumulate(g, together, x); });
+  }
+
   // Sums of the thread's own row, where the row has a thread; else a kernel of their own.
   void sums(Func f) const {
     if (Func owner = find(Role::per_token); owner.defined()) return accumulate(f, owner);
@@ -521,7 +566,7 @@ void apply(Kernel& kernel, const Numbers& numbers, const Target& target) {
   batch(kernel);
   const Roles roles{kernel, numbers, target.has_feature(Target::OpenCL)};
   bool aligns = numbers.contains("row_tile");
-  roles.each({Role::copy, Role::columns, Role::recurrence, Role::column_sum}, [&](Func) { aligns = true; });
+  roles.each({Role::copy, Role::columns, Role::recurrence, Role::kept, Role::column_sum}, [&](Func) { aligns = true; });
   if (aligns) roles.align();
   roles.each({Role::output}, [&](Func f) { roles.output(f); });
   roles.each({Role::state, Role::projected}, [&](Func f) { roles.product(f); });
@@ -549,8 +594,10 @@ void apply(Kernel& kernel, const Numbers& numbers, const Target& target) {
   });
   roles.each({Role::vector},
              [&](Func f) { roles.find(Role::column_sum).defined() ? roles.row_of_sums(f) : roles.line(f); });
-  roles.each({Role::per_token}, [&](Func f) { roles.line(f); });
-  if (!roles.find(Role::per_row).defined()) roles.each({Role::row_sum, Role::lanes}, [&](Func f) { roles.sums(f); });
+  const bool by_lanes = roles.find(Role::kept).defined() && roles.find(Role::lanes).defined();
+  roles.each({Role::per_token}, [&](Func f) { by_lanes ? roles.sums_of_lanes(f) : roles.line(f); });
+  if (!roles.find(Role::per_row).defined() && !by_lanes)
+    roles.each({Role::row_sum, Role::lanes}, [&](Func f) { roles.sums(f); });
 }
 
 // Rows that walk a triangle together are those of a tile.

@@ -66,6 +66,10 @@ class Stores : public ir::IRMutator {
   }
 
   Expr visit(const ir::Call* op) override {
+    if (op->name == Kernel::kAlong) {
+      mutate(op->args[0]);
+      return mutate(op->args[1]);
+    }
     if (!op->name.starts_with(kMark)) return IRMutator::visit(op);
     const Parameter& buffer = outputs_.at(op->name.substr(std::string(kMark).size()));
     const Expr value = mutate(op->args[0]);

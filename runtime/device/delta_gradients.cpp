@@ -36,8 +36,7 @@ void DeltaGradients::load() {
           : variant().decays() ? again(p_[LATHE_GATE])
                                : rows_of_tokens(d_.K, heads);
   const Tile gates = clamps ? clamped(came_, -std::numeric_limits<float>::infinity(), 0) : came_;
-  kept_ = like(gates), taken_keys_ = like(gates);
-  launcher_.call(*k_.exponentials, rows(gates), rows(kept_));
+  kept_ = exponentials(gates), taken_keys_ = like(gates);
   for (int64_t value = 0; value < group_.values(); value++) {
     const Heads of = heads_of(s_.HV, value);
     launcher_.call(*k_.add_products, rows_of_all(no_keys_, d_.K, count, s_.HK), rows(kept_, of), rows(keys_),

@@ -7,9 +7,7 @@ void Recurrence::load_momentum() {
   const int64_t heads = s_.state_heads();
   step_size_ = numbers(LATHE_STEP_SIZE);
   if (!variant().adapts()) {
-    const Tile decay = log_decays_of_heads();
-    left_of_it_ = tile(decay.columns, decay.rows, 1, heads);
-    launcher_.call(*k_.exponentials, rows(decay), rows(left_of_it_));
+    left_of_it_ = exponentials(log_decays_of_heads());
     return;
   }
   // the key and, behind it, the value: one row of each head

@@ -30,8 +30,7 @@ void MomentumGradients::sum_keys() {
 void MomentumGradients::load() {
   const int64_t heads = s_.HV, count = items_.count;
   const Tile decay = log_decays_of_heads();
-  left_ = like(decay), taken_ = numbers(LATHE_STEP_SIZE), given_ = like(taken_);
-  launcher_.call(*k_.exponentials, rows(decay), rows(left_));
+  left_ = exponentials(decay), taken_ = numbers(LATHE_STEP_SIZE), given_ = like(taken_);
   weigh(rows(taken_), row_of_all(minus_ones_, kRows, 1, heads), rows(given_));
   // where there is no token, all of a momentum's gradient rests
   const Tile counts = tile(d_.K, kRows, count, heads);

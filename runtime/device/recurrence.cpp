@@ -7,18 +7,19 @@ namespace lathe {
 
 void Recurrence::run() {
   items_ = tables_.chunks(p_, LATHE_Q, 1);
-  plan_tables(LATHE_Q, 1);
+  heads_are_rows_ = takes_heads_as_rows();
+  const int64_t rows = heads_are_rows_ ? s_.HK : 1;
+  rows_ = heads_are_rows_ ? tables_.heads(p_, rows) : items_;
+  heads_ = tables_.alone(rows);
+  plan_tables(LATHE_Q, 1, rows);
   take_in_place();
   begin(kRows);
-  q_ = mapped(LATHE_Q, items_, 1), keys_ = mapped(LATHE_K, items_, 1);
-  const Tile as_came = v_ = values(items_, 1);
-  o_ = place_of_outputs(items_, kRows);
+  q_ = of_heads(mapped(LATHE_Q, rows_, rows)), keys_ = of_heads(mapped(LATHE_K, rows_, rows));
+  const Tile as_came = v_ = of_heads(values(rows_, rows));
+  o_ = of_heads(place_of_outputs(rows_, padded_rows(rows)));
   enter(state_);
   if (variant().moves()) enter(momentum_);
-  if (normalise()) {
-    sums_ = entering_sums(), next_sums_ = tile(d_.K, kRows, s_.N, s_.HK);
-    inverses_ = tile(kRows, kSpaced, s_.N, s_.HQ);
-  }
+  if (normalise()) enter_sums();
   load();
   save(0);
   for (int64_t first = 0; first < items_.count; first += s_.N) {
@@ -30,16 +31,29 @@ void Recurrence::run() {
     pass_on(state_), pass_on(momentum_);
     save(first / s_.N + 1);
   }
-  if (!o_.in_place) scatter(finished(o_, as_came, items_), 0, p_[LATHE_O], of_tokens(p_[LATHE_O]), items_, s_.V);
+  if (o_.in_place) return;
+  const Tensor& x = p_[LATHE_O];
+  const Tile made = finished(o_, as_came, items_);
+  scatter(heads_are_rows_ ? rows_of_heads(made) : made, 0, x, of_tokens(x, rows_), rows_, s_.V);
+}
+
+bool Recurrence::takes_heads_as_rows() const {
+  const Variant& v = variant();
+  return once() && s_.HQ == s_.HK && s_.HV == s_.HK && p_[LATHE_PROJECTION].rank != 3 && !p_.mixes() && !v.moves() &&
+         !v.steps() && !(v.keyed() && normalise());
 }
 
 void Recurrence::take_in_place() {
   const Variant& v = variant();
-  if (v.reads_before()) return;
+  if (v.reads_before() && !heads_are_rows_) return;
   for (const Moved* state : {&state_, &momentum_})
     if (state == &state_ || !v.adapts())
       for (const uint32_t role : {state->in, state->out}) take_states_in_place(role);
-  if (once() && !v.moves()) take_rows_in_place(items_, kRows, false);
+  if (once() && !v.moves()) take_rows_in_place(rows_, heads_are_rows_ ? s_.HK : kRows, heads_are_rows_);
+  if (!heads_are_rows_) return;
+  for (const uint32_t role : {LATHE_Z_IN, LATHE_Z_OUT}) take_sums_in_place(role);
+  for (const uint32_t role : {LATHE_GATE, LATHE_A, LATHE_B})
+    if (s_.K == d_.K && (role != LATHE_GATE || !plan_.meaning.clamps())) Tiles::take_in_place(role, rows_, s_.HK);
 }
 
 void Recurrence::enter(Moved& state) {
@@ -63,7 +77,7 @@ void Recurrence::save(int64_t tokens) {
   for (const Ends& ends : ends_)
     if (ends.chunks == tokens) {
       save(state_, ends);
-      if (const Tensor& x = p_[LATHE_Z_OUT]; x.present()) scatter(sums_, 0, x, of_sums(x), ends.sums, s_.K);
+      save_sums(ends);
       if (variant().moves()) save_momentum(ends, tokens);
     }
 }
@@ -81,22 +95,26 @@ void Recurrence::save(Moved& state, const Ends& ends) {
 
 // What variants have besides, of all tokens.
 void Recurrence::load() {
-  const int64_t heads = s_.state_heads();
-  decays_ = decays(items_);
+  decays_ = heads_are_rows_ ? decays_of_heads(rows_) : decays(items_);
   if (variant().steps()) v_ = weighed(v_, decays_.steps);
   if (variant().keyed()) {
-    Tile gates = of_each_key(LATHE_GATE, items_);
+    Tile gates = of_each_key(LATHE_GATE, rows_);
     if (plan_.meaning.clamps()) gates = clamped(gates, -std::numeric_limits<float>::infinity(), 0);
-    kept_ = tile(d_.K, gates.rows, gates.items, heads);
-    launcher_.call(*k_.exponentials, rows(gates), rows(kept_));
+    kept_ = of_heads(exponentials(gates));
   }
-  if (variant().rank_one()) a_ = of_each_key(LATHE_A, items_), b_ = of_each_key(LATHE_B, items_);
+  if (variant().rank_one()) a_ = of_heads(of_each_key(LATHE_A, rows_)), b_ = of_heads(of_each_key(LATHE_B, rows_));
   if (variant().corrects()) {
-    beta_ = betas(items_);
+    beta_ = betas(rows_);
     if (plan_.meaning.clamps()) beta_ = clamped(beta_, 0, plan_.meaning.largest_beta());
+    if (heads_are_rows_) beta_ = heads_of_columns(beta_, s_.HK);
   }
-  if (variant().reads_before()) load_own();
+  if (variant().reads_before()) heads_are_rows_ ? load_bonus() : load_own();
   if (variant().moves()) load_momentum();
+}
+
+void Recurrence::load_bonus() {
+  const Tensor& x = p_[LATHE_BONUS];
+  bonus_ = gather(x, {dimension(x, 1), dimension(x, 0), {1, 0}, {1, 0}}, heads_, s_.K, d_.K, s_.HK, 1);
 }
 
 // What a token itself counts for, by its bonus: its keys to a sum of keys, and its values to each query.
@@ -129,30 +147,16 @@ Tile Recurrence::met(const Tile& keys) {
   return to;
 }
 
-void Recurrence::sums(int64_t first) {
-  const Heads values = heads_of(s_.HV, 0);  // a normaliser goes with one decay for all values of its key head
-  const auto keys = [&] { return rows(keys_, all(keys_), first, s_.N); };
-  const auto ones = [&] { return row_of_all(ones_, kRows, s_.N, s_.HK); };
-  if (variant().reads_before())
-    launcher_.call(*k_.add_rows, rows(sums_), rows(own_keys_, values, first, s_.N), ones(), rows(seen_sums_));
-  if (variant().keyed())
-    launcher_.call(*k_.add_products, keys(), rows(kept_, values, first, s_.N), rows(sums_), ones(), rows(next_sums_));
-  else
-    launcher_.call(*k_.key_step, keys(), rows(sums_),
-                   variant().decays() ? row(decays_.left, all(decays_.left), first, s_.N) : ones(), rows(next_sums_));
-  std::swap(sums_, next_sums_);
-}
-
 void Recurrence::outputs(int64_t first) {
   int64_t at_hand = -1;
   for (int64_t l = 0; l < group_.outputs(); l++) {
     const int64_t value = group_.value_of(l);
     const OutputHeads of = heads_of_output(l);
     const Tile& seen = variant().reads_before() ? seen_sums_ : sums_;
-    if (normalise())
+    if (normalise() && !heads_are_rows_)
       denominators(rows(q_, of.queries, first, s_.N), row_again(seen, all(seen), kRows, 0, s_.N),
                    row(inverses_, of.queries, 0, s_.N));
-    if (variant().reads_before())
+    if (variant().reads_before() && !heads_are_rows_)
       read_before(of, first, value != at_hand);
     else if (value != at_hand)
       move_on(of, first);
@@ -183,7 +187,10 @@ void Recurrence::move_on(const OutputHeads& of, int64_t first) {
   if (variant.corrects())
     step(*k_.decode_delta, left(of.values, first), number(beta_, of.values, first, s_.N));
   else if (variant.rank_one())
-    step(*k_.decode_rank_one, left(of.values, first), row(a_, of.values, first, s_.N), row(b_, of.values, first, s_.N));
+    step(*k_.decode_rank_one, left(of.values, first), row(a_, of.values, first, s_.N), row(b_, of.values, first, s_.N),
+         at(a_, of.values), at(b_, of.values));
+  else if (variant.reads_before())
+    step(*k_.decode_before, left(of.values, first), bonus(of.values));
   else
     step(variant.keyed() ? *k_.decode_keys : *k_.decode, none(), left(of.values, first), inverse(of));
 }

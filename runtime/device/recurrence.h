@@ -17,6 +17,11 @@ class Recurrence : public Tiles {
 
  private:
   const Variant& variant() const { return *plan_.meaning.variant; }
+  // Whether the heads of a token are rows of one item, where else each has a tile of 16 rows to itself. Some of the
+  // heads, as one output of each group wants them, begin where no part of memory may; and what reads tiles by heads is
+  // left as it is: mixtures, projections of each head, and what some variants have of tokens besides.
+  bool takes_heads_as_rows() const;
+  Tile of_heads(const Tile& t) const { return heads_are_rows_ ? heads_of_rows(t, s_.HK) : t; }
   // A state of each sequence: where it is, and where a token leaves it. Either may be where the caller has it.
   struct Moved {
     uint32_t in, out;
@@ -31,7 +36,12 @@ class Recurrence : public Tiles {
   // The states of sequences that are over after so many tokens.
   void save(int64_t tokens);
   void save(Moved& state, const Ends& ends);
+  void save_sums(const Ends& ends);
+  void enter_sums();
+  // A tile of those that the caller has, or of zeros, whose rows are heads.
+  Tile rows_of_entering_sums();
   void load();
+  void load_bonus();
   void load_own();
   void load_momentum();
   void save_momentum(const Ends& ends, int64_t tokens);
@@ -44,6 +54,7 @@ class Recurrence : public Tiles {
   // What becomes of a state and its sums with the token from item `first` on of each sequence, and what is read of
   // them.
   void sums(int64_t first);
+  void sums_of_heads();
   void outputs(int64_t first);
   void read_before(const OutputHeads& of, int64_t first, bool moves_on);
   void move_on(const OutputHeads& of, int64_t first);
@@ -64,19 +75,24 @@ class Recurrence : public Tiles {
   DeviceBuffer inverse(const OutputHeads& of) const {
     return normalise() ? number(inverses_, of.queries, 0, s_.N) : number_of_all(ones_, s_.N, s_.HK);
   }
+  // That of each head, whatever the item.
+  DeviceBuffer bonus(const Heads& heads) const {
+    return {bonus_.place, kFloat, {{bonus_.columns, 1}, {s_.N, 0}, {heads.count, bonus_.columns}}};
+  }
   // What the token leaves of a state.
   DeviceBuffer left(const Heads& values, int64_t first) const {
     if (variant().keyed()) return row(kept_, values, first, s_.N);
     return decays_.left.heads > 0 ? number(decays_.left, values, first, s_.N) : number_of_all(ones_, s_.N, s_.HK);
   }
 
-  Items items_{};
+  Items items_{}, rows_{}, heads_{};
+  bool heads_are_rows_ = false;
   Tile q_{}, keys_{}, v_{}, o_{}, inverses_{};
   // no kernel writes what it reads, but where the caller has it
   Moved state_{LATHE_STATE_IN, LATHE_STATE_OUT}, momentum_{LATHE_MOMENTUM_IN, LATHE_MOMENTUM_OUT};
   Tile sums_{}, next_sums_{};
   Decays decays_{};
-  Tile kept_{}, a_{}, b_{}, beta_{};
+  Tile kept_{}, a_{}, b_{}, beta_{}, bonus_{};
   // Of the momenta what a token leaves and what they take of it, and what was there before the first one.
   Tile left_of_it_{}, taken_{}, step_size_{}, last_key_{}, last_value_{}, apart_{}, length_{};
   Tile own_keys_{}, seen_sums_{}, own_{};

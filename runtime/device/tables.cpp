@@ -75,6 +75,18 @@ Items Tables::chunks_from(const Problem& p, uint32_t role, int64_t chunk, int64_
 Items Tables::chunks(const Problem& p, uint32_t role, int64_t chunk) { return chunks_from(p, role, chunk, 0); }
 Items Tables::following(const Problem& p, uint32_t role, int64_t chunk) { return chunks_from(p, role, chunk, 1); }
 
+Items Tables::heads(const Problem& p, int64_t heads) {
+  const bool packed = p[LATHE_CU_SEQLENS].present();
+  std::vector<Item> items;
+  for (int64_t n = 0; n < p.sizes.N; n++) {
+    const Item token = stretch(p, n, LATHE_Q, 0, 1);
+    items.push_back({0, packed ? token.token : token.batch, heads * token.rows, heads * token.all, token.position});
+  }
+  Items made = add(items);
+  made.heads_are_rows = true;
+  return made;
+}
+
 Items Tables::states(const Problem& p, int64_t rows) {
   std::vector<Item> items;
   for (int64_t n = 0; n < p.sizes.N; n++) items.push_back({0, sequence(p, n).state, rows, rows, 0});
@@ -82,7 +94,7 @@ Items Tables::states(const Problem& p, int64_t rows) {
 }
 
 std::vector<Ends> Tables::ends(const Problem& p, uint32_t role, int64_t chunk, const Items& states, const Items& sums,
-                               int64_t rows) {
+                               int64_t rows, int64_t rows_of_sums) {
   std::vector<int64_t> chunks;
   for (int64_t n = 0; n < p.sizes.N; n++)
     chunks.push_back(chunks_of(std::max<int64_t>(tokens_of(p, sequence(p, n), role).count, 0), chunk));
@@ -95,7 +107,7 @@ std::vector<Ends> Tables::ends(const Problem& p, uint32_t role, int64_t chunk, c
       items.rows = items.all = append(list);
       return items;
     };
-    all.push_back({end, of_those(states, rows), of_those(sums, 1)});
+    all.push_back({end, of_those(states, rows), of_those(sums, rows_of_sums)});
   }
   return all;
 }

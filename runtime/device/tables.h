@@ -14,6 +14,8 @@ struct Items {
   int64_t count;
   // Where each list begins, among the numbers of Tables; `left` are the tokens that its sequence has from there on.
   size_t token, batch, rows, all, position, skipped, left;
+  // The rows of an item are the heads of its one token, else its tokens.
+  bool heads_are_rows = false;
 };
 
 // The sequences that are over after so many chunks, among all: of others no row of a state is meant.
@@ -27,11 +29,14 @@ class Tables {
   // Chunks of all sequences, of `chunk` tokens: the first of each sequence, then the second of each. Queries or keys,
   // or gradients of keys, which are zero where a sequence has ended.
   Items chunks(const Problem& problem, uint32_t role, int64_t chunk);
+  // The heads of the one token that a sequence has, of so many: the row of the batch is the token where sequences are
+  // packed, and tensors have heads for tokens.
+  Items heads(const Problem& problem, int64_t heads);
   // The rows of the state of each sequence.
   Items states(const Problem& problem, int64_t rows);
-  // Those that are put where sequences end, of which states() has `states` and `sums`.
+  // Those that are put where sequences end, of which states() has `states` and `sums`, of so many rows.
   std::vector<Ends> ends(const Problem& problem, uint32_t role, int64_t chunk, const Items& states, const Items& sums,
-                         int64_t rows);
+                         int64_t rows, int64_t rows_of_sums);
   // Those chunks from the last to the first, as items of a tile that has them in their order.
   Items mirrored(const Problem& problem, uint32_t role, int64_t chunk);
   // What those meet of numbers of tokens that are read from the last to the first: each row that of the token after its

@@ -27,8 +27,10 @@ struct Tile {
   const Items* in_place = nullptr;
   int64_t step = 0;
   Tables::Addresses addresses{};
+  // Where heads are rows of an item, or columns of its only one, from one to the next.
+  int64_t apart = 0;
   int64_t item() const { return columns * rows; }
-  int64_t head() const { return item() * items; }
+  int64_t head() const { return apart ? apart : item() * items; }
 };
 
 // Heads that are `step` apart.
@@ -113,10 +115,28 @@ class Tiles {
   DeviceBuffer counted(int64_t items, int64_t heads) const { return tables_.again(all_rows_.rows, items, heads); }
   // The first row of each item.
   static DeviceBuffer row(const Tile& t, const Heads& h, int64_t first, int64_t items) {
-    if (t.in_place) return {t.place, kFloat, {{t.columns, 1}, {items, 0}, {h.count, 0}}};
+    if (t.in_place) return {t.place, kFloat, {{t.columns, 1}, {items, 0}, {h.count, t.apart * h.step}}};
     return {part(t, h, first), kFloat, {{t.columns, 1}, {items, t.item()}, {h.count, t.head() * h.step}}};
   }
   static DeviceBuffer row(const Tile& t) { return row(t, all(t), 0, t.items); }
+  // The rows of items as so many heads, of which each is the first row of a tile; and back.
+  static Tile heads_of_rows(Tile t, int64_t heads) {
+    t.heads = heads;
+    t.apart = t.in_place ? t.step : t.columns;
+    t.addresses.apart = 0;
+    return t;
+  }
+  static Tile rows_of_heads(Tile t) {
+    t.heads = 1;
+    t.apart = 0;
+    return t;
+  }
+  // ... and the columns of an item's only row, of which each is the first number of one.
+  static Tile heads_of_columns(Tile t, int64_t heads) {
+    t.heads = heads;
+    t.apart = 1;
+    return t;
+  }
   // ... in place of each of so many.
   static DeviceBuffer row_again(const Tile& t, const Heads& h, int64_t again, int64_t first, int64_t items) {
     return {part(t, h, first), kFloat, {{t.columns, 1}, {again, 0}, {items, t.item()}, {h.count, t.head() * h.step}}};
@@ -151,10 +171,19 @@ class Tiles {
   static Shape of_tokens(const Tensor& x) {
     return {dimension(x, 3), dimension(x, 1), dimension(x, 0), dimension(x, 2)};
   }
+  // By rows of those items, and how many heads these are of.
+  Shape of_tokens(const Tensor& x, const Items& items) const {
+    if (!items.heads_are_rows) return of_tokens(x);
+    return {dimension(x, 3), dimension(x, 2), batch_of(x), {1, 0}};
+  }
+  // What Tables::heads() takes for rows of the batch.
+  Dimension batch_of(const Tensor& x) const { return dimension(x, p_[LATHE_CU_SEQLENS].present() ? 1 : 0); }
+  static int64_t heads_of(const Tensor& x, const Items& items) { return items.heads_are_rows ? 1 : x.shape[2]; }
   static Shape of_states(const Tensor& x) {
     return {dimension(x, 3), dimension(x, 2), dimension(x, 0), dimension(x, 1)};
   }
   static Shape of_sums(const Tensor& x) { return {dimension(x, 2), {1, 0}, dimension(x, 0), dimension(x, 1)}; }
+  static Shape rows_of_sums(const Tensor& x) { return {dimension(x, 2), dimension(x, 1), dimension(x, 0), {1, 0}}; }
   static halide_type_t type_of(const Tensor& x) {
     return x.storage == Storage::kF32 ? kFloat : halide_type_t(halide_type_uint, 16);
   }
@@ -197,10 +226,12 @@ class Tiles {
 
   // Whether kernels find rows where the caller has them: float32, whatever is a row or further apart is so by whole
   // vectors, and no further from where memory begins than batch.cpp promises Halide.
-  bool in_vectors(const Tensor& x) const {
-    if (x.rank != 4 || x.storage != Storage::kF32 || x.shape[3] % kRows != 0 || x.stride[3] != 1) return false;
+  bool in_vectors(const Tensor& x, int rank = 4) const {
+    const auto columns = static_cast<size_t>(rank - 1);
+    if (x.rank != rank || x.storage != Storage::kF32 || x.shape[columns] % kRows != 0 || x.stride[columns] != 1)
+      return false;
     int64_t least = from(x), most = least;
-    for (size_t d = 0; d < 3; d++) {
+    for (size_t d = 0; d < columns; d++) {
       if (x.stride[d] % kVector != 0) return false;
       (x.stride[d] < 0 ? least : most) += x.stride[d] * (x.shape[d] - 1);
     }
@@ -210,14 +241,17 @@ class Tiles {
   void take_in_place(uint32_t role, const Items& items, int64_t tile_rows) {
     const Tensor& x = p_[role];
     if (!in_vectors(x)) return;
-    in_place_[role] = {Place{x.memory},
-                       x.shape[3],
-                       padded_rows(tile_rows),
-                       items.count,
-                       x.shape[2],
-                       &items,
-                       x.stride[1],
-                       tables_.addresses(items, from(x), {x.stride[1], x.stride[0], x.stride[2]}, x.shape[2])};
+    const Shape shape = of_tokens(x, items);
+    const int64_t heads = heads_of(x, items);
+    in_place_[role] = {
+        Place{x.memory},
+        x.shape[3],
+        padded_rows(tile_rows),
+        items.count,
+        heads,
+        &items,
+        shape.row.stride,
+        tables_.addresses(items, from(x), {shape.row.stride, shape.batch.stride, shape.head.stride}, heads)};
   }
   // ... or of states, after plan_tables(). A call may want tiles of others all the same, and so the list is there
   // wherever they lie: the workspace is as large.
@@ -228,11 +262,19 @@ class Tiles {
     if (s_.K != d_.K || !in_vectors(x)) return;
     in_place_[role] = {Place{x.memory}, d_.V, d_.K, s_.N, x.shape[1], &of_states_, x.stride[2], addresses};
   }
+  // The same of sums of keys whose heads are rows of an item.
+  void take_sums_in_place(uint32_t role) {
+    const Tensor& x = p_[role];
+    if (!x.present()) return;
+    const auto addresses = tables_.addresses(of_sums_, from(x), {0, x.stride[0], 0}, 1);
+    if (s_.K != d_.K || !in_vectors(x, 3)) return;
+    in_place_[role] = {Place{x.memory}, d_.K, padded_rows(s_.HK), s_.N, 1, &of_sums_, x.stride[1], addresses};
+  }
   // Whether what reads the rows of queries or keys is made for rows of tokens: maps are, of one part; and without one
-  // scores and states.
-  bool only_tokens(uint32_t role) const {
+  // scores, states and sums of heads.
+  bool only_tokens(uint32_t role, const Items& items) const {
     if (maps(role)) return s_.K == s_.D || s_.M > 0;
-    return !plan_.meaning.unit(role) && (role == LATHE_Q || !normalise());
+    return !plan_.meaning.unit(role) && (role == LATHE_Q || !normalise() || items.heads_are_rows);
   }
   // ... of all that a scan reads and writes by rows. Kernels of denominators may be some that want tiles of queries.
   void take_rows_in_place(const Items& items, int64_t tile_rows, bool denominators_by_rows) {
@@ -240,18 +282,19 @@ class Tiles {
     if (!plan_.meaning.variant->weighs() && !skips) take_in_place(LATHE_V, items, tile_rows);
     if (!skips && !p_[LATHE_OUT_GATE].present()) take_in_place(LATHE_O, items, tile_rows);
     for (const uint32_t role : {LATHE_Q, LATHE_K})
-      if (only_tokens(role) && (maps(role) || denominators_by_rows || !normalise()))
+      if (only_tokens(role, items) && (maps(role) || denominators_by_rows || !normalise()))
         take_in_place(role, items, tile_rows);
   }
   // Where their outputs go.
   Tile place_of_outputs(const Items& items, int64_t tile_rows) {
     if (in_place_.contains(LATHE_O)) return in_place_.at(LATHE_O);
-    return tile(d_.V, tile_rows, items.count, s_.out_heads());
+    return tile(d_.V, tile_rows, items.count, items.heads_are_rows ? 1 : s_.out_heads());
   }
 
   Tile values(const Items& items, int64_t tile_rows) {
     if (in_place_.contains(LATHE_V)) return in_place_.at(LATHE_V);
-    return gather(p_[LATHE_V], of_tokens(p_[LATHE_V]), items, s_.V, d_.V, tile_rows, s_.HV);
+    const Tensor& x = p_[LATHE_V];
+    return gather(x, of_tokens(x, items), items, s_.V, d_.V, tile_rows, heads_of(x, items));
   }
   // Q or K, mapped, and as units where that is asked for.
   Tile mapped(uint32_t role, const Items& items, int64_t tile_rows) {
@@ -284,7 +327,7 @@ class Tiles {
     if (in_place_.contains(role)) return in_place_.at(role);
     // maps of several parts read a little past a row
     const int64_t past = s_.K == s_.D || s_.M > 0 ? 0 : 16, columns = maps(role) ? d_.D + past : d_.K;
-    return gather(x, of_tokens(x), begin, items, s_.D, columns, tile_rows, x.shape[2]);
+    return gather(x, of_tokens(x, items), begin, items, s_.D, columns, tile_rows, heads_of(x, items));
   }
   // A key's weight in the mixture of each head, once for each row: columns of a tile lie side by side.
   Tile weights(int64_t key, int64_t tile_rows) {
@@ -311,7 +354,7 @@ class Tiles {
                  positions = tables_.list(items, items.position, heads),
                  before = number_of_all(zeros_, items.count, heads), begins = at(raw, all(raw));
     auto width = static_cast<int32_t>(s_.D), features = static_cast<int32_t>(s_.M);
-    int32_t step = 1, subtract = 0;
+    int32_t step = items.heads_are_rows ? 0 : 1, subtract = 0;
     auto attribute = static_cast<float>(plan_.meaning.attribute);
     const Tile projection = map.projects() ? this->projection() : zeros_;
     const int64_t apart = projection.heads > 1 ? projection.head() : 0;
@@ -356,11 +399,11 @@ class Tiles {
     if (const Tensor& x = p_[LATHE_Z_OUT]; x.present()) scatter(sums, first, x, of_sums(x), ends.sums, s_.K);
   }
 
-  // `role` is the one whose tokens move states on, in such chunks.
-  void plan_tables(uint32_t role, int64_t chunk) {
+  // `role` is the one whose tokens move states on, in such chunks. Sums of keys are a row, or one for each head.
+  void plan_tables(uint32_t role, int64_t chunk, int64_t rows_of_sums = 1) {
     of_states_ = tables_.states(p_, s_.K);
-    of_sums_ = tables_.states(p_, 1);
-    ends_ = tables_.ends(p_, role, chunk, of_states_, of_sums_, s_.K);
+    of_sums_ = tables_.states(p_, rows_of_sums);
+    ends_ = tables_.ends(p_, role, chunk, of_states_, of_sums_, s_.K, rows_of_sums);
     of_projection_ = tables_.alone(s_.D);
     once_ = tables_.alone(1);
     all_rows_ = tables_.alone(std::numeric_limits<int32_t>::max());
@@ -388,6 +431,8 @@ class Tiles {
     return decays(items, mirrored, plan_.meaning.clamps());
   }
   Decays decays(const Items& items, bool mirrored, bool clamps);
+  // Of items whose rows are heads: what is left alone.
+  Decays decays_of_heads(const Items& items);
   // A number of each head, again for each item; a log decay clamped where that is asked for.
   Tile numbers(uint32_t role);
   Tile log_decays_of_heads();
@@ -399,15 +444,20 @@ class Tiles {
   Tile times(float factor, const Tile& x);
   // A row for each token and state, of a number for each key.
   Tile of_each_key(uint32_t role, const Items& items) {
-    return gather(p_[role], of_tokens(p_[role]), items, s_.K, d_.K, 1, s_.state_heads());
+    const Tensor& x = p_[role];
+    if (in_place_.contains(role)) return in_place_.at(role);
+    return gather(x, of_tokens(x, items), items, s_.K, d_.K, items.heads_are_rows ? s_.HK : 1, heads_of(x, items));
   }
-  // A number for each, the first of a row.
+  // A number for each, the first of a row, or a row of those of all heads.
   Tile of_each_token(uint32_t role, const Items& items) {
-    return gather(p_[role], of_numbers(p_[role]), items, 1, kRows, 1, s_.state_heads());
+    const Tensor& x = p_[role];
+    if (!items.heads_are_rows) return gather(x, of_numbers(x), items, 1, kRows, 1, s_.state_heads());
+    return gather(x, {dimension(x, 2), {s_.HK, 0}, batch_of(x), {1, 0}}, items, s_.HK, padded_rows(s_.HK), 1, 1);
   }
   static Shape of_numbers(const Tensor& x) { return {{1, 0}, dimension(x, 1), dimension(x, 0), dimension(x, 2)}; }
   Tile betas(const Items& items);
   Tile sigmoids(const Tile& x);
+  Tile exponentials(const Tile& x);
   // Each row by a number of its own.
   Tile weighed(const Tile& x, const Tile& by);
   // What values of tokens count for that have no momentum, by how many are still to come: a number for each.

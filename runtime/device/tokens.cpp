@@ -40,6 +40,22 @@ Tiles::Decays Tiles::decays(const Items& items, bool mirrored, bool clamps) {
   return made;
 }
 
+Tiles::Decays Tiles::decays_of_heads(const Items& items) {
+  const Variant& variant = *plan_.meaning.variant;
+  if (!variant.decays() || variant.keyed()) return {};
+  const Tensor& x = p_[p_[LATHE_GATE].present() ? LATHE_GATE : LATHE_DECAY];
+  const int64_t heads = s_.state_heads();
+  const Dimension batch = x.rank < 3 ? Dimension{s_.B, 0} : batch_of(x);
+  Decays made{{}, tile(padded_rows(heads), 1, items.count, 1), {}};
+  launcher_.call(
+      *k_.decay_step[static_cast<int>(x.storage)],
+      DeviceBuffer(Place{x.memory}, type_of(x), {{1, 1}, dimension(x, x.rank - 1), batch, {items.count, 0}, {1, 0}}),
+      int32_t{from(x)}, tables_.list(items, items.token, 1), tables_.list(items, items.batch, 1),
+      tables_.list(items, items.rows, 1), int32_t{plan_.meaning.clamps()}, row(made.left));
+  made.left = heads_of_columns(made.left, heads);
+  return made;
+}
+
 Tile Tiles::numbers(uint32_t role) {
   const Tensor& x = p_[role];
   return gather(x, {{1, 0}, {1, 0}, {1, 0}, dimension(x, 0)}, once_, 1, kRows, 1, x.shape[0]);
@@ -72,10 +88,14 @@ Tile Tiles::betas(const Items& items) {
 
 // As exp(-softplus(-x)), which the kernels at hand make.
 Tile Tiles::sigmoids(const Tile& x) {
-  const auto another = [&] { return tile(x.columns, x.rows, x.items, x.heads); };
-  const Tile negative = times(-1, x), soft = another(), to = another();
+  const Tile negative = times(-1, x), soft = tile(x.columns, x.rows, x.items, x.heads);
   launcher_.call(*k_.softplus, row(negative), row(soft));
-  launcher_.call(*k_.exponentials, rows(times(-1, soft)), rows(to));
+  return exponentials(times(-1, soft));
+}
+
+Tile Tiles::exponentials(const Tile& x) {
+  const Tile to = tile(x.columns, x.rows, x.items, x.heads);
+  launcher_.call(*k_.exponentials, rows(x), at(x, all(x)), counted({&x}, all(x)), rows(to));
   return to;
 }
 

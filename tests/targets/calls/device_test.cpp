@@ -93,39 +93,79 @@ TEST_F(Device, ReadsRowsInPlace) {
     }
 }
 
-// Of three sequences one has no token, and hands its state on. With 96 keys threads go round twice and the second time
-// not all, and 80 values are more than a block has; keys that are no multiple of 16 want tiles.
-void decode_in_place(const std::string& variant, int64_t tokens, int64_t keys, const support::Options& options) {
-  Problem p = support::two_heads(variant, tokens);
+// Of three sequences one has no token, and hands its state on.
+void decode_in_place(Problem p, int64_t tokens, const support::Options& options) {
   p.B = 3;
-  p.D = keys;
-  p.V = 80;
-  p.HQ = 4;
   p.lengths = {tokens, 0, (tokens + 1) / 2};
   p.state_rows = 5;
   p.slots = {4, 0, 3};
-  support::check("decode", support::reals(p, support::Type::F32, 5, true), options);
+  support::check("decode", support::reals(p, options.type, 5, true), options);
   p.lengths.clear();
-  support::check("decode", support::reals(p, support::Type::F32, 5, true), options);
+  support::check("decode", support::reals(p, options.type, 5, true), options);
   p.slots.clear();
   p.state_rows = -1;
-  support::check("decode", support::reals(p, support::Type::F32, 5, false), options);
+  support::check("decode", support::reals(p, options.type, 5, false), options);
   p.B = 1;
   p.T = 2 * tokens;
   p.cu_seqlens = {0, tokens, tokens, 2 * tokens};
-  support::check("decode", support::reals(p, support::Type::F32, 5, true), options);
+  support::check("decode", support::reals(p, options.type, 5, true), options);
 }
 
+support::Options states_in_place(bool in_place) {
+  support::Options options;
+  options.layout = in_place ? support::Layout::Reversed : support::Layout::Gapped;
+  options.in_place = in_place;
+  return options;
+}
+
+// With 96 keys threads go round twice and the second time not all, and 80 values are more than a block has; keys that
+// are no multiple of 16 want tiles.
 TEST_F(Device, DecodesStatesInPlace) {
   for (const char* variant : {"plain", "gate", "gate_key", "momentum", "delta", "kda", "rwkv7"})
     for (const bool in_place : {false, true})
       for (const int64_t keys : {16, 24, 48, 96})
         for (const int64_t tokens : {1, 3}) {
-          support::Options options;
-          options.layout = in_place ? support::Layout::Reversed : support::Layout::Gapped;
-          options.in_place = in_place;
-          decode_in_place(variant, tokens, keys, options);
+          Problem p = support::two_heads(variant, tokens);
+          p.D = keys;
+          p.V = 80;
+          p.HQ = 4;
+          decode_in_place(p, tokens, states_in_place(in_place));
         }
+}
+
+// Those of a token are rows of one item: some of a tile's rows, or of its second's.
+TEST_F(Device, DecodesHeadsAsRows) {
+  for (const char* variant : {"plain", "decay", "gate", "gate_key", "kda", "rwkv6"})
+    for (const char* map : {"identity", "elu1", "taylor2"})
+      for (const int64_t heads : {3, 20})
+        for (const bool in_place : {false, true}) {
+          Problem p = support::two_heads(variant, 1);
+          p.HQ = p.HK = p.HV = heads;
+          p.D = heads == 3 ? 16 : 5;
+          p.V = 32;
+          p.map = map;
+          p.normalise = p.variant == "plain" || p.variant == "decay" || p.variant == "gate";
+          p.eps = 1e-6;
+          support::Options options = states_in_place(in_place);
+          decode_in_place(p, 1, options);
+          p.unit_keys = p.unit_queries = p.variant == "kda";
+          options.type = support::Type::BF16;
+          decode_in_place(p, 1, options);
+        }
+}
+
+// All of them at the position of their token.
+TEST_F(Device, MapsHeadsAsRows) {
+  for (const std::string& map : reference::map_names()) {
+    Problem p = support::two_heads("decay", 1);
+    p.HQ = p.HK = p.HV = 3;
+    p.B = 2;
+    p.position = {7, 2};
+    p.normalise = true;
+    p.eps = 1e-6;
+    p = support::with_map(p, map);
+    support::check("decode", support::reals(p, support::Type::F32, 5, true));
+  }
 }
 
 TEST_F(Device, CopiesNoStatesThatLieByVectors) {

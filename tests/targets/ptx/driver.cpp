@@ -77,6 +77,7 @@ struct Driver {
   Handles<CUctx_st> contexts;
   Handles<CUstream_st> streams;
   Handles<CUmod_st> modules;
+  ptx::Moved moved;
 };
 
 // Never destroyed: a caller's own destructors may still come here.
@@ -211,7 +212,7 @@ CUresult launch(CUcontext context, CUfunction function, const ptx::Grid& grid, u
     if (!parameters || !parameters[n]) return CUDA_ERROR_INVALID_VALUE;
     std::memcpy(bytes.data() + kernel.parameters[n].offset, parameters[n], kernel.parameters[n].bytes);
   }
-  const auto failure = ptx::run(kernel, grid, shared_bytes, bytes, context->memory.ranges());
+  const auto failure = ptx::run(kernel, grid, shared_bytes, bytes, context->memory.ranges(), driver().moved);
   if (!failure) return CUDA_SUCCESS;
   say(failure->what);
   return static_cast<CUresult>(failure->status);
@@ -416,6 +417,7 @@ CUresult cuMemsetD32Async(CUdeviceptr to, unsigned value, size_t count, CUstream
     if (to % sizeof value != 0 || count > SIZE_MAX / sizeof value || !context.memory.holds(to, count * sizeof value))
       return CUDA_ERROR_INVALID_VALUE;
     for (size_t n = 0; n < count; n++) std::memcpy(ptx::at(to + n * sizeof value), &value, sizeof value);
+    driver().moved.by_launches += count * sizeof value, driver().moved.by_blocks += count * sizeof value;
     return CUDA_SUCCESS;
   });
 }
@@ -508,4 +510,10 @@ CUresult cuLaunchKernel(CUfunction function, unsigned blocks_x, unsigned blocks_
     return launch(&context, function, {{blocks_x, blocks_y, blocks_z}, {threads_x, threads_y, threads_z}}, shared_bytes,
                   stream, parameters);
   });
+}
+
+void lathe_moved(unsigned long long* by_launches, unsigned long long* by_blocks) {
+  const std::lock_guard lock(driver().mutex);
+  *by_launches = driver().moved.by_launches, *by_blocks = driver().moved.by_blocks;
+  driver().moved = {true};
 }

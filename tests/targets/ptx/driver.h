@@ -82,4 +82,8 @@ LATHE_EXPORTED CUresult cuFuncSetAttribute(CUfunction function, CUfunction_attri
 LATHE_EXPORTED CUresult cuLaunchKernel(CUfunction function, unsigned blocks_x, unsigned blocks_y, unsigned blocks_z,
                                        unsigned threads_x, unsigned threads_y, unsigned threads_z,
                                        unsigned shared_bytes, CUstream stream, void** parameters, void** extra);
+
+// No driver's: bytes of global memory that launches and fills have moved since this was called last, as machine.h
+// counts them, which it does from the first such call on.
+LATHE_EXPORTED void lathe_moved(unsigned long long* by_launches, unsigned long long* by_blocks);
 }

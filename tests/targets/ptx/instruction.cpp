@@ -93,6 +93,8 @@ std::byte* memory(Thread& t, const Instruction& i, uint64_t address) {
   if constexpr (space == Space::kGlobal) {
     Range& last = block.last[static_cast<size_t>(&i - block.code)];
     if (!last.holds(address, size)) find_again(last, t, i, address, size);
+    if (block.touched.counts)  // none is so wide that it lies in two
+      (access == Access::kRead ? block.touched.read : block.touched.written).insert(address / kSector);
     return at(address);
   } else if constexpr (space == Space::kParam) {
     return block.parameters.data() + address;  // checked when it was parsed

@@ -9,6 +9,7 @@
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <unordered_set>
 #include <vector>
 
 #include "memory.h"
@@ -45,6 +46,13 @@ enum FixedSlot : uint32_t {
 };
 extern const std::array<std::string_view, kFixedSlots> kFixedNames;
 
+// What reads and writes touch of global memory, by the sectors in which it moves; nothing unless somebody counts.
+constexpr uint64_t kSector = 32;
+struct Touched {
+  bool counts = false;
+  std::unordered_set<uint64_t> read, written;
+};
+
 // What the threads of a block see.
 struct Block {
   const Ranges* global = nullptr;
@@ -53,6 +61,7 @@ struct Block {
   Shared shared;
   std::vector<Range>
       last;  // where each instruction found its address last, which is where it most often finds the next
+  Touched touched;
 };
 
 struct Thread {

@@ -24,18 +24,23 @@ Index place(uint64_t at, const Index& of) {
 class Worker {
  public:
   Worker(const Kernel& kernel, const Grid& grid, uint64_t dynamic_shared_bytes,
-         const std::vector<std::byte>& parameters, const Ranges& global)
+         const std::vector<std::byte>& parameters, const Ranges& global, bool counts)
       : kernel_(kernel), grid_(grid), threads_(volume(grid.threads)) {
     block_.global = &global;
     block_.parameters = parameters;
     block_.code = kernel.code.data();
     block_.shared.resize(kernel.shared_bytes + dynamic_shared_bytes);
     block_.last.resize(kernel.code.size());
+    block_.touched.counts = counts;
   }
+
+  // Of the block that ran last.
+  Touched& touched() { return block_.touched; }
 
   std::optional<Failure> run(uint64_t index) {
     const Index at = place(index, grid_.blocks);
     block_.shared.begin();
+    block_.touched.read.clear(), block_.touched.written.clear();
     for (size_t k = 0; k < threads_.size(); k++) {
       threads_[k].index = static_cast<int>(k);
       begin(threads_[k], at, place(k, grid_.threads));
@@ -120,19 +125,24 @@ class Rounding {
 }  // namespace
 
 std::optional<Failure> run(const Kernel& kernel, const Grid& grid, uint64_t dynamic_shared_bytes,
-                           const std::vector<std::byte>& parameters, const Ranges& global) {
+                           const std::vector<std::byte>& parameters, const Ranges& global, Moved& moved) {
   const uint64_t blocks = volume(grid.blocks);
   std::atomic<uint64_t> next{0}, failed{blocks};
   std::mutex mutex;
   std::optional<Failure> first;
+  Touched all;
   // blocks are begun in their order, so whatever comes before one that fails is run too
   const auto work = [&] {
     const Rounding rounding;
-    Worker worker(kernel, grid, dynamic_shared_bytes, parameters, global);
+    Worker worker(kernel, grid, dynamic_shared_bytes, parameters, global, moved.counts);
     for (uint64_t block; (block = next++) < failed.load();) {
       std::optional<Failure> failure = worker.run(block);
-      if (!failure) continue;
+      if (!failure && !moved.counts) continue;
       const std::lock_guard lock(mutex);
+      Touched& touched = worker.touched();
+      moved.by_blocks += kSector * (touched.read.size() + touched.written.size());
+      all.read.merge(touched.read), all.written.merge(touched.written);
+      if (!failure) continue;
       if (block < failed.load()) {
         failed = block;
         first = std::move(failure);
@@ -144,6 +154,7 @@ std::optional<Failure> run(const Kernel& kernel, const Grid& grid, uint64_t dyna
   for (uint64_t n = 1; n < workers; n++) others.emplace_back(work);
   work();
   others.clear();
+  moved.by_launches += kSector * (all.read.size() + all.written.size());
   return first;
 }
 

@@ -29,7 +29,7 @@ using lathe::Entry;
 
 constexpr int kItems = 2, kHeads = 3, kSlices = kItems * kHeads;
 // of every dimension: a chunk, and keys and values as wide, whatever a kernel makes of them
-constexpr int kExtent = 64;
+constexpr int kExtent = 32;
 constexpr int kWidth = 20;  // of heads and of projections, before a map
 
 const halide_filter_metadata_t* metadata_of(const Entry& entry) {
@@ -66,7 +66,7 @@ double integer_of(const std::string& name, int slice) {
   static const std::map<std::string, int> known = {{"width", kWidth}, {"features", kWidth}, {"step", 1},
                                                    {"subtract", 2},   {"lag", 1},           {"block", 16},
                                                    {"at_least", 0}};
-  if (name == "rows") return kExtent - 7 * slice;
+  if (name == "rows") return kExtent - 6 * slice;
   if (name == "position") return 100 * slice;
   return known.at(name);
 }
