@@ -530,7 +530,7 @@ struct Roles {
     Func together = some.in(lane);
     lanes(lane, f);
     lane.update().unroll(parts);
-    const Var l = together.args()[0], each = together.args()[1];
+    const Var l = together.args()[0], row_here = together.args()[1];
     for (const Func& g : {some, together})  // whose last dimension is that of parts
       for (size_t d = 2; d < 2 + kBatchDimensions; d++) Func(g).bound_extent(g.args()[d], 1);
     together.compute_at(f, batch)
@@ -538,20 +538,20 @@ struct Roles {
         .bound(l, 0, kSide)
         .bound(part, 0, kVector)
         .split(l, x, xi, kVector, TailStrategy::RoundUp)
-        .reorder(xi, x, part, each)
+        .reorder(xi, x, part, row_here)
         .vectorize(xi)
-        .gpu_threads(x, part, each);
+        .gpu_threads(x, part, row_here);
     some.compute_at(together, x).store_in(MemoryType::Register);
     vectors(some);
     some.update().reorder(some.args()[0], round);
     // all before the store, as in in_parts()
-    this->each({Role::loaded}, [&](Func g) {
+    each({Role::loaded}, [&](Func g) {
       if (call_of(g, some.update_value()).empty()) return;
       Func here = g.in(some);
       accumulate(here, some, round);
       vectors(here.bound_extent(here.args()[0], kVector));
     });
-    this->each({Role::begin}, [&](Func g) { accumulate(g, together, x); });
+    each({Role::begin}, [&](Func g) { accumulate(g, together, x); });
   }
 
   // Sums of the thread's own row, where the row has a thread; else a kernel of their own.
