@@ -30,7 +30,7 @@ using lathe::Entry;
 constexpr int kItems = 2, kHeads = 3, kSlices = kItems * kHeads;
 // of every dimension: a chunk, and keys and values as wide, whatever a kernel makes of them
 constexpr int kExtent = 32;
-constexpr int kWidth = 20;  // of heads and of projections, before a map
+constexpr int kWidth = 12;  // of heads and of projections, before a map
 
 const halide_filter_metadata_t* metadata_of(const Entry& entry) {
   static const std::map<std::string, const halide_filter_metadata_t* (*)()> all = {
