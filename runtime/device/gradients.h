@@ -5,20 +5,19 @@
 #include <limits>
 #include <numeric>
 
-#include "tiles.h"
+#include "keyed_chunks.h"
 
 namespace lathe {
 
-class Gradients : public Tiles {
+class Gradients : public KeyedChunks {
  public:
   Gradients(const Plan& plan, const Problem& problem, Device& device, const Place& workspace)
-      : Tiles(plan, problem, device, workspace) {}
+      : KeyedChunks(plan, problem, device, workspace) {}
 
  protected:
   // Lists of the whole numbers that all gradients want, and what else begins a walk of tiles of so many rows.
   void begin_gradients(uint32_t role, int64_t chunk, int64_t tile_rows);
 
-  Tile like(const Tile& x) { return tile(x.columns, x.rows, x.items, x.heads); }
   // A number for each row of the tiles of such heads.
   Tile numbers_of_rows(const Tile& x) { return tile(x.rows, spaced(x.rows), x.items, x.heads); }
   DeviceBuffer ones(const Tile& x, const Heads& h) const { return row_of_all(ones_, x.rows, x.items, h.count); }

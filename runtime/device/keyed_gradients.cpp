@@ -12,10 +12,7 @@ void KeyedGradients::run() {
   gates_forth_ = sums_of(at_most_zero(came_));
   // walking back, a token's gate stands between it and the one before, unless its query reads before that
   gates_back_ = sums_of(mirrored(lags() ? gates_forth_.each : at_most_zero(gates_of(following, d_.C))));
-  if (lags()) {
-    const Tensor& x = p_[LATHE_BONUS];
-    bonus_ = gather(x, {dimension(x, 1), {1, 0}, {1, 0}, dimension(x, 0)}, once_, s_.K, d_.K, 1, s_.HV);
-  }
+  enter_bonus();
   if (wants_gates())
     for (Tile* products : {&of_queries_, &of_keys_, &own_}) *products = zeros(d_.K, d_.C, items_.count, s_.HV);
   forth();
@@ -26,40 +23,10 @@ void KeyedGradients::run() {
   finish_weights();
 }
 
-KeyedGradients::Gates KeyedGradients::sums_of(const Tile& gates) {
-  const auto rows_and_one = [&] { return tile(d_.K, gates.rows + kRows, gates.items, s_.HV); };
-  const auto numbers_of_keys = [&] { return tile(d_.K, kSpaced, gates.items, s_.HV); };
-  const Gates to{gates, rows_and_one(), rows_and_one(), numbers_of_keys(), numbers_of_keys()};
-  launcher_.call(*k_.gate_sums, rows(gates), sums(to.rest, all(to.rest)), sums(to.whole, all(to.whole)), row(to.left),
-                 row(to.rise));
-  return to;
-}
-
-KeyedGradients::Keys KeyedGradients::ready(const Tile& k, const Heads& of_k, const Gates& gates, const Heads& of) {
-  const Keys to{like(keys_), like(keys_)};
-  launcher_.call(*k_.gate_keys, rows(k, of_k), sums(gates.whole, of), sums(gates.rest, of), rows(to.down),
-                 rows(to.kept));
-  return to;
-}
-
-void KeyedGradients::carry_keys(DeviceBuffer&& added, DeviceBuffer&& first, const Gates& gates, const Heads& of,
-                                DeviceBuffer&& to) {
-  const Tile& left = gates.left;
-  launcher_.call(
-      *k_.carry, added,
-      DeviceBuffer(
-          part(left, of, 0), kFloat,
-          {{d_.K, 1}, {left.items / s_.N, s_.N * left.item()}, {s_.N, left.item()}, {of.count, left.head() * of.step}}),
-      first, to);
-}
-
 Tile KeyedGradients::scan(const Keys& k, const Tile& v, const Heads& of_v, DeviceBuffer&& first, const Gates& gates,
                           const Heads& of) {
-  const int64_t items = items_.count;
-  const Tile added = tile(d_.V, d_.K, items, s_.HK), to = tile(d_.V, d_.K, items + s_.N, s_.HK);
-  launcher_.call(*k_.state, rows(k.kept), rows(v, of_v), no_states(added), row(gates.left, of, 0, items),
-                 row(gates.rise, of, 0, items), at(items, s_.HK), at(items, s_.HK), counted(items, s_.HK), rows(added));
-  carry_keys(by_chunks(added, s_.N), std::move(first), gates, of, by_chunks(to, s_.N));
+  const Tile to = tile(d_.V, d_.K, items_.count + s_.N, s_.HK);
+  scan_keys(k, v, of_v, std::move(first), gates, of, to, all(to));
   return to;
 }
 
@@ -83,40 +50,13 @@ Tile KeyedGradients::running_sums(const Tile& keys, const Tile& entering, const 
   const Heads of = heads_of(s_.HV, 0);
   const Tile sums = like(keys), seen = like(keys);
   launcher_.call(*k_.running_key_sums, rows(keys), row(entering, all(entering), 0, items_.count), rows(gates.each, of),
-                 bonus(of), int32_t{lag()}, rows(sums), rows(seen));
+                 bonus(of, items_.count), int32_t{lag()}, rows(sums), rows(seen));
   return seen;
-}
-
-void KeyedGradients::attend_by_keys(const Tile& q, DeviceBuffer&& k, const Keys& keys, DeviceBuffer&& v, const Tile& h,
-                                    const Gates& gates, const Heads& of, const Tile& o) {
-  const int64_t items = items_.count;
-  const auto another = [&](int64_t columns, int64_t rows) { return tile(columns, rows, items, s_.HK); };
-  const int32_t block = k_.causal->row_grain;
-  const Tile entering = like(q), near = like(q), up = like(q), pairs = another(block, d_.C);
-  launcher_.call(*k_.gate_queries, rows(q), sums(gates.whole, of), sums(gates.rest, of), int32_t{lag()}, int32_t{block},
-                 rows(entering), rows(near), rows(up));
-  launcher_.call(*k_.gate_pairs, rows(up), rows(keys.down), sums(gates.whole, of), rows(q), k, bonus(of),
-                 int32_t{lag()}, int32_t{block}, rows(pairs));
-  const Tile &whole = gates.whole, after = another(d_.K, d_.C);
-  gather(
-      Storage::kF32,
-      {part(whole, of, 0),
-       kFloat,
-       {{1, 1}, {d_.K, 1}, {whole.rows, d_.K}, {items, whole.item()}, {items, 0}, {of.count, whole.head() * of.step}}},
-      0, past_first_row_, d_.K, after);
-  const Tile columns = turned(after);
-  launcher_.call(
-      *k_.causal, rows(entering), rows(keys.down), v, rows(h, all(h), 0, items), rows(near), rows(columns),
-      DeviceBuffer(
-          part(whole, of, 0), kFloat,
-          {{d_.K, 1}, {d_.C / block, d_.K * block}, {items, whole.item()}, {of.count, whole.head() * of.step}}),
-      rows(pairs), at(items, s_.HK), at(items, s_.HK), at(items, s_.HK), at(items, s_.HK), counted(items, s_.HK),
-      counted(items, s_.HK), rows(o));
 }
 
 void KeyedGradients::attend_columns(DeviceBuffer&& q, DeviceBuffer&& kt, DeviceBuffer&& v, const Keys& keys,
                                     const Tile& h, const Gates& gates, const Heads& of, const Tile& o) {
-  launcher_.call(*k_.causal_columns, q, kt, v, rows(keys.down), rows(h), bonus(of), sums(gates.whole, of),
+  launcher_.call(*k_.causal_columns, q, kt, v, rows(keys.down), rows(h), bonus(of, items_.count), sums(gates.whole, of),
                  sums(gates.rest, of), int32_t{lag()}, rows(o));
 }
 
@@ -173,7 +113,8 @@ void KeyedGradients::back() {
       // the gradient that comes in counts once for all the outputs of a value
       const Tile r = scan(queries, g, of.outputs, of.first ? rows(state, of.values) : no_states_of_sequences(state),
                           gates_back_, of.values);
-      attend_by_keys(k, rows(q, of.queries), queries, rows(g, of.outputs), r, gates_back_, of.values, more_v);
+      attend_by_keys({k, all(k)}, rows(q, of.queries), queries, {g, of.outputs}, {r, all(r)}, gates_back_, of.values,
+                     past_first_row_, {more_v, all(more_v)});
       sum(dv, of.values, rows(more_v), of.first);
       attend_columns(rows(v, of.values), rows(gt, of.outputs), rows(q, of.queries), queries, entering_turned(r),
                      gates_back_, of.values, more_k);

@@ -1,6 +1,7 @@
 #include "walk.h"
 
 #include "keyed_gradients.h"
+#include "keyed_scan.h"
 #include "recurrence.h"
 #include "token_gradients.h"
 
@@ -124,6 +125,7 @@ uint64_t any_walk(const Plan& plan, const Problem& problem, Device& device, cons
     default:
       break;
   }
+  if (KeyedScan::takes(plan.meaning)) return walk<KeyedScan>(plan, problem, device, workspace);
   return Recurrence::takes(plan.meaning) ? walk<Recurrence>(plan, problem, device, workspace)
                                          : walk<Scan>(plan, problem, device, workspace);
 }
