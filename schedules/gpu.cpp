@@ -602,7 +602,8 @@ void apply(Kernel& kernel, const Numbers& numbers, const Target& target) {
 
 // Rows that walk a triangle together are those of a tile.
 Grains grains(const Instance& instance, const Numbers& numbers, const Target&) {
-  return {kSide, kSide, is_causal(instance.kernel) ? numbers.at("row_tile") : kSide};
+  const bool in_blocks = is_causal(instance.kernel) || instance.kernel == "delta_solve_keys";
+  return {kSide, kSide, in_blocks ? numbers.at("row_tile") : kSide};
 }
 
 }  // namespace

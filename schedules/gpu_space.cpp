@@ -21,6 +21,8 @@ Space gpu_space(const Instance& instance, const std::string& target) {
   if (converts && instance.axis == "f16" && has_word(target, "opencl") && !has_word(target, "cl_half"))
     throw std::invalid_argument("float16 needs a row with cl_half");
   Space s{{{"chunk", 32, {16, 32, 48, 64, 96, 128}, "tokens of a chunk; one value for a whole row", true}}, {}};
+  // what it takes of earlier blocks and of a row's own is made ready in blocks as tall as those of outputs
+  if (instance.kernel == "delta_solve_keys") s.knobs.push_back({"row_tile", 8, {8}, "rows of a block"});
   if (!multiplies(instance.kernel)) return s;
   // an FMA of an 8x8 tile needs a sixteenth of a load of four numbers, one of 4x4 an eighth: docs/gpu.md. A walk has
   // few blocks, and needs their threads

@@ -71,12 +71,6 @@ Tile CausalGradients::mirrored(const Tile& x) {
   return to;
 }
 
-Tile CausalGradients::turned(const Tile& x) {
-  const Tile to = tile(d_.C, x.columns, x.items, x.heads);
-  transpose(x, to);
-  return to;
-}
-
 void CausalGradients::forth() {
   const bool normalises = normalise();
   const Tile entering = turned_states(LATHE_STATE_IN), dq = like(q_), more = like(keys_);

@@ -3,7 +3,6 @@
 #pragma once
 
 #include <limits>
-#include <numeric>
 
 #include "keyed_chunks.h"
 
@@ -106,11 +105,6 @@ class Gradients : public KeyedChunks {
       if (has(l)) some.push_back({heads_of_output(l), static_cast<size_t>(group_.value_of(l)), some.empty()});
     return some;
   }
-  // So many rows that the next item begins where a part of memory may.
-  static int64_t spaced(int64_t rows) {
-    constexpr int64_t floats = kDeviceAlignment / sizeof(float);
-    return floats / std::gcd(rows, floats);
-  }
   // [M,D] of each head, as it comes.
   static Shape of_projection(const Tensor& w) {
     const int r = w.rank;
@@ -145,7 +139,6 @@ class CausalGradients : public Gradients {
   Tile running_sums(const Tile& keys, const Tile& entering, const Decays& decays);
   // Chunks from the last to the first, and their rows likewise.
   Tile mirrored(const Tile& x);
-  Tile turned(const Tile& x);
   DeviceBuffer no_states_of_sequences(const Tile& x) const {
     return {nothing_.place, kFloat, {{x.columns, 1}, {x.rows, x.columns}, {s_.N, 0}, {s_.HK, 0}}};
   }

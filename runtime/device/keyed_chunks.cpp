@@ -1,6 +1,7 @@
 #include "keyed_chunks.h"
 
 #include <limits>
+#include <utility>
 
 namespace lathe {
 
@@ -52,33 +53,45 @@ void KeyedChunks::scan_keys(const Keys& k, const Tile& v, const Heads& of_v, Dev
   carry_keys(by_chunks(added, s_.N), std::move(first), gates, of, by_chunks(rows(to, of_to)));
 }
 
-void KeyedChunks::attend_by_keys(const Part& q, DeviceBuffer&& k, const Keys& keys, const Part& v, const Part& h,
-                                 const Gates& gates, const Heads& of, const Items& past_first_row, const Part& o) {
+KeyedChunks::Queries KeyedChunks::meet(const Part& q, DeviceBuffer&& k, const Keys& keys, const Gates& gates,
+                                       const Heads& of, int32_t block) {
   const int64_t items = q.tile.items;
-  const auto another = [&](int64_t columns, int64_t rows) { return tile(columns, rows, items, s_.HK); };
-  const int32_t block = k_.causal->row_grain;
-  const Tile entering = another(d_.K, d_.C), near = another(d_.K, d_.C), up = another(d_.K, d_.C),
-             pairs = another(block, d_.C);
+  const auto another = [&](int64_t columns) { return tile(columns, d_.C, items, s_.HK); };
+  const Queries to{another(d_.K), another(d_.K), another(block)};
+  const Tile up = another(d_.K);
   launcher_.call(*k_.gate_queries, rows(q.tile, q.heads), sums(gates.whole, of), sums(gates.rest, of), int32_t{lag()},
-                 int32_t{block}, rows(entering), rows(near), rows(up));
+                 int32_t{block}, rows(to.entering), rows(to.near), rows(up));
   launcher_.call(*k_.gate_pairs, rows(up), rows(keys.down), sums(gates.whole, of), rows(q.tile, q.heads), k,
-                 bonus(of, items), int32_t{lag()}, int32_t{block}, rows(pairs));
-  const Tile &whole = gates.whole, after = another(d_.K, d_.C), columns = another(d_.C, d_.K);
-  gather(
-      Storage::kF32,
-      {part(whole, of, 0),
-       kFloat,
-       {{1, 1}, {d_.K, 1}, {whole.rows, d_.K}, {items, whole.item()}, {items, 0}, {of.count, whole.head() * of.step}}},
-      0, past_first_row, d_.K, after);
-  launcher_.call(*k_.transpose, rows(after), at(after, all(after)), counted({&after}, all(after)), rows(columns));
-  launcher_.call(
-      *k_.causal, rows(entering), rows(keys.down), rows(v.tile, v.heads), rows(h.tile, h.heads, 0, items), rows(near),
-      rows(columns),
-      DeviceBuffer(
-          part(whole, of, 0), kFloat,
-          {{d_.K, 1}, {d_.C / block, d_.K * block}, {items, whole.item()}, {of.count, whole.head() * of.step}}),
-      rows(pairs), at(items, s_.HK), at(items, s_.HK), at(v.tile, v.heads), at(o.tile, o.heads),
-      written(o.tile, o.heads), counted({&v.tile, &o.tile}, v.heads), rows(o.tile, o.heads));
+                 bonus(of, items), int32_t{lag()}, int32_t{block}, rows(to.pairs));
+  return to;
+}
+
+Tile KeyedChunks::sums_after(const Gates& gates, const Heads& of) {
+  const Tile &t = gates.whole, after = tile(d_.K, d_.C, t.items, of.count);
+  gather(Storage::kF32,
+         {part(t, of, 0),
+          kFloat,
+          {{1, 1}, {d_.K, 1}, {t.rows, d_.K}, {t.items, t.item()}, {t.items, 0}, {of.count, t.head() * of.step}}},
+         0, past_first_row_, d_.K, after);
+  return turned(after);
+}
+
+Tile KeyedChunks::turned(const Tile& x) {
+  const Tile to = tile(x.rows, x.columns, x.items, x.heads);
+  launcher_.call(*k_.transpose, rows(x), at(x, all(x)), counted({&x}, all(x)), rows(to));
+  return to;
+}
+
+void KeyedChunks::attend_by_keys(const Part& q, DeviceBuffer&& k, const Keys& keys, const Part& v, const Part& h,
+                                 const Gates& gates, const Heads& of, const Part& o) {
+  const int64_t items = q.tile.items;
+  const int32_t block = k_.causal->row_grain;
+  const Queries met = meet(q, std::move(k), keys, gates, of, block);
+  const Tile after = sums_after(gates, of);
+  launcher_.call(*k_.causal, rows(met.entering), rows(keys.down), rows(v.tile, v.heads),
+                 rows(h.tile, h.heads, 0, items), rows(met.near), rows(after), sums_before(gates, of, block),
+                 rows(met.pairs), at(items, s_.HK), at(items, s_.HK), at(v.tile, v.heads), at(o.tile, o.heads),
+                 written(o.tile, o.heads), counted({&v.tile, &o.tile}, v.heads), rows(o.tile, o.heads));
 }
 
 }  // namespace lathe

@@ -54,11 +54,26 @@ class KeyedChunks : public Tiles {
     const Tile& tile;
     Heads heads;
   };
-  // o = q h + tril(q k^T) v with gates in the sums over q's columns. `k` are the keys as they came. `past_first_row`
-  // are the rows of all chunks from the second of C + 1 on.
+  // Queries as they meet the state that enters, keys of earlier blocks and, by pairs, those of their own.
+  struct Queries {
+    Tile entering, near, pairs;
+  };
+  // `k` are the keys as they came.
+  Queries meet(const Part& q, DeviceBuffer&& k, const Keys& keys, const Gates& gates, const Heads& of, int32_t block);
+  // Sums of gates after each token, as columns, and those before each block.
+  Tile sums_after(const Gates& gates, const Heads& of);
+  DeviceBuffer sums_before(const Gates& gates, const Heads& of, int64_t block) const {
+    const Tile& t = gates.whole;
+    return {part(t, of, 0),
+            kFloat,
+            {{d_.K, 1}, {d_.C / block, d_.K * block}, {t.items, t.item()}, {of.count, t.head() * of.step}}};
+  }
+  Tile turned(const Tile& x);
+  // o = q h + tril(q k^T) v with gates in the sums over q's columns.
   void attend_by_keys(const Part& q, DeviceBuffer&& k, const Keys& keys, const Part& v, const Part& h,
-                      const Gates& gates, const Heads& of, const Items& past_first_row, const Part& o);
+                      const Gates& gates, const Heads& of, const Part& o);
 
+  Items past_first_row_{};  // the rows of all chunks from the second of C + 1 on
   Tile bonus_{};
 };
 

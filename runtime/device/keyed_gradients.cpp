@@ -114,7 +114,7 @@ void KeyedGradients::back() {
       const Tile r = scan(queries, g, of.outputs, of.first ? rows(state, of.values) : no_states_of_sequences(state),
                           gates_back_, of.values);
       attend_by_keys({k, all(k)}, rows(q, of.queries), queries, {g, of.outputs}, {r, all(r)}, gates_back_, of.values,
-                     past_first_row_, {more_v, all(more_v)});
+                     {more_v, all(more_v)});
       sum(dv, of.values, rows(more_v), of.first);
       attend_columns(rows(v, of.values), rows(gt, of.outputs), rows(q, of.queries), queries, entering_turned(r),
                      gates_back_, of.values, more_k);

@@ -47,7 +47,6 @@ class KeyedGradients : public CausalGradients {
   void finish_gates();
   void finish_bonus();
 
-  Items past_first_row_{};
   Tile came_{}, own_{};
   Gates gates_forth_{}, gates_back_{};
 };

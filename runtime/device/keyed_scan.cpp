@@ -3,7 +3,8 @@
 namespace lathe {
 
 void KeyedScan::run() {
-  const Items items = tables_.chunks(p_, LATHE_Q, d_.C), past_first_row = tables_.rows_of(items.count, 1, d_.C);
+  const Items items = tables_.chunks(p_, LATHE_Q, d_.C);
+  past_first_row_ = tables_.rows_of(items.count, 1, d_.C);
   plan_tables(LATHE_Q, d_.C);
   for (const uint32_t role : {LATHE_V, LATHE_O}) take_in_place(role, items, d_.C);
   begin(d_.C);
@@ -19,7 +20,7 @@ void KeyedScan::run() {
     for (int64_t l = 0; l < group_.outputs(); l++) {
       if (group_.value_of(l) != value) continue;
       const OutputHeads of = heads_of_output(l);
-      attend_by_keys({q, of.queries}, rows(k), keys, {v, of_value}, {states, of_value}, gates, of_value, past_first_row,
+      attend_by_keys({q, of.queries}, rows(k), keys, {v, of_value}, {states, of_value}, gates, of_value,
                      {o, of.outputs});
     }
   }

@@ -86,6 +86,10 @@ class Memory {
 };
 
 Handle part_of(const Place& place) {
+  // this device may take what others refuse
+  if (place.offset % kDeviceAlignment != 0)
+    fail(LATHE_INTERNAL, "a part of the workspace: expected it to begin at a multiple of {} bytes, got {}",
+         kDeviceAlignment, place.offset);
   const Region region{place.offset, place.bytes};
   int32_t status = 0;
   const Handle part = driver().clCreateSubBuffer(place.memory, kReadWrite, kRegion, &region, &status);

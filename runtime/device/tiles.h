@@ -4,6 +4,7 @@
 
 #include <limits>
 #include <map>
+#include <numeric>
 
 #include "../plan.h"
 #include "../status.h"
@@ -66,6 +67,11 @@ class Tiles {
       fail(LATHE_UNSUPPORTED,
            "a device's call: expected parts of less than 2^31 numbers, got one of {}: split the call", floats);
     return {launcher_.take(static_cast<uint64_t>(floats) * sizeof(float)), columns, rows, items, heads};
+  }
+  // So many rows of so many numbers that the next item begins where a part of memory may.
+  static int64_t spaced(int64_t columns) {
+    constexpr int64_t floats = kDeviceAlignment / sizeof(float);
+    return floats / std::gcd(columns, floats);
   }
   void fill(const Tile& t, float value) const {
     if (t.head() * t.heads == 0) return;
@@ -422,8 +428,8 @@ class Tiles {
     return {heads_of(s_.HQ, group_.query_of(l)), heads_of(s_.HV, group_.value_of(l)), heads_of(s_.out_heads(), l)};
   }
 
-  // Sums of the log decays of each item, (C, 2), and what is left of a state after it, one number in a row of equal
-  // ones; where tokens have steps, also those. Nothing where the variant has none.
+  // Sums of the log decays of each item, (C, 2) and more rows, and what is left of a state after it, one number in a
+  // row of equal ones; where tokens have steps, also those. Nothing where the variant has none.
   struct Decays {
     Tile sums, left, steps;
   };
@@ -455,7 +461,8 @@ class Tiles {
     return gather(x, {dimension(x, 2), {s_.HK, 0}, batch_of(x), {1, 0}}, items, s_.HK, padded_rows(s_.HK), 1, 1);
   }
   static Shape of_numbers(const Tensor& x) { return {{1, 0}, dimension(x, 1), dimension(x, 0), dimension(x, 2)}; }
-  Tile betas(const Items& items);
+  Tile betas(const Items& items) { return betas(of_each_token(LATHE_BETA, items)); }
+  Tile betas(const Tile& raw);
   Tile sigmoids(const Tile& x);
   Tile exponentials(const Tile& x);
   // Each row by a number of its own.

@@ -1,4 +1,5 @@
 // What tokens have besides queries, keys and values, and what it makes of those.
+#include <algorithm>
 #include <limits>
 
 #include "tiles.h"
@@ -12,8 +13,9 @@ Tiles::Decays Tiles::decays(const Items& items, bool mirrored, bool clamps) {
   const Tensor& x = p_[steps ? LATHE_DT : p_[LATHE_GATE].present() ? LATHE_GATE : LATHE_DECAY];
   const bool of_tokens = x.rank == 3;
   const int64_t heads = s_.state_heads();
-  const Decays made{tile(d_.C, 2, items.count, heads), tile(kRows, kSpaced, items.count, heads),
-                    steps ? tile(d_.C, 1, items.count, heads) : Tile{}};
+  const Decays made{tile(d_.C, std::max<int64_t>(2, spaced(d_.C)), items.count, heads),
+                    tile(kRows, kSpaced, items.count, heads),
+                    steps ? tile(d_.C, spaced(d_.C), items.count, heads) : Tile{}};
   const auto sums_by = [&](const Entry* const* kernels, auto&&... more) {
     launcher_.call(
         *kernels[static_cast<int>(x.storage)],
@@ -68,7 +70,8 @@ Tile Tiles::log_decays_of_heads() {
 
 Tile Tiles::weights_to_come(const Items& items) {
   const int64_t heads = s_.state_heads();
-  const Tile made = tile(d_.C, 1, items.count, heads), decay = log_decays_of_heads(), taken = numbers(LATHE_STEP_SIZE);
+  const Tile made = tile(d_.C, spaced(d_.C), items.count, heads), decay = log_decays_of_heads(),
+             taken = numbers(LATHE_STEP_SIZE);
   launcher_.call(*k_.momentum_weights, tables_.list(items, items.left, heads),
                  number_again(decay, all(decay), items.count), number_again(taken, all(taken), items.count), row(made));
   return made;
@@ -81,8 +84,7 @@ Tile Tiles::times(float factor, const Tile& x) {
   return to;
 }
 
-Tile Tiles::betas(const Items& items) {
-  const Tile raw = of_each_token(LATHE_BETA, items);
+Tile Tiles::betas(const Tile& raw) {
   return plan_.meaning.sigmoid() ? times(plan_.meaning.largest_beta(), sigmoids(raw)) : raw;
 }
 

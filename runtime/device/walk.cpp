@@ -1,5 +1,6 @@
 #include "walk.h"
 
+#include "delta_scan.h"
 #include "keyed_gradients.h"
 #include "keyed_scan.h"
 #include "recurrence.h"
@@ -126,6 +127,7 @@ uint64_t any_walk(const Plan& plan, const Problem& problem, Device& device, cons
       break;
   }
   if (KeyedScan::takes(plan.meaning)) return walk<KeyedScan>(plan, problem, device, workspace);
+  if (DeltaScan::takes(plan.meaning)) return walk<DeltaScan>(plan, problem, device, workspace);
   return Recurrence::takes(plan.meaning) ? walk<Recurrence>(plan, problem, device, workspace)
                                          : walk<Scan>(plan, problem, device, workspace);
 }
