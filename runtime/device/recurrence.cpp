@@ -12,6 +12,7 @@ void Recurrence::run() {
   rows_ = heads_are_rows_ ? tables_.heads(p_, rows) : items_;
   heads_ = tables_.alone(rows);
   plan_tables(LATHE_Q, 1, rows);
+  if (p_[LATHE_SNAPSHOTS].present()) snapshots_ = tables_.after_tokens(p_, s_.K);
   take_in_place();
   begin(kRows);
   q_ = of_heads(mapped(LATHE_Q, rows_, rows)), keys_ = of_heads(mapped(LATHE_K, rows_, rows));
@@ -29,6 +30,7 @@ void Recurrence::run() {
     if (variant().moves()) make_room(momentum_, last);
     outputs(first);
     pass_on(state_), pass_on(momentum_);
+    hand_on(first);
     save(first / s_.N + 1);
   }
   if (o_.in_place) return;
@@ -48,7 +50,9 @@ void Recurrence::take_in_place() {
   if (v.reads_before() && !heads_are_rows_) return;
   for (const Moved* state : {&state_, &momentum_})
     if (state == &state_ || !v.adapts())
-      for (const uint32_t role : {state->in, state->out}) take_states_in_place(role);
+      for (const uint32_t role : {state->in, state->out})
+        // snapshots are made of tiles
+        if (role != LATHE_STATE_OUT || !p_[LATHE_SNAPSHOTS].present()) take_states_in_place(role);
   if (once() && !v.moves()) take_rows_in_place(rows_, heads_are_rows_ ? s_.HK : kRows, heads_are_rows_);
   if (!heads_are_rows_) return;
   for (const uint32_t role : {LATHE_Z_IN, LATHE_Z_OUT}) take_sums_in_place(role);
@@ -91,6 +95,15 @@ void Recurrence::save(Moved& state, const Ends& ends) {
   if (ends.chunks > 0 || (came.memory == x.memory && came.data == x.data)) return;
   state.spare = gather(came, of_states(came), ends.states, s_.V, d_.V, d_.K, s_.state_heads());
   scatter(state.spare, 0, x, of_states(x), ends.states, s_.V);
+}
+
+// Sequences are where their first tokens are, and so one list of those serves all tokens.
+void Recurrence::hand_on(int64_t first) {
+  const Tensor& x = p_[LATHE_SNAPSHOTS];
+  if (!x.present()) return;
+  const auto token = first / s_.N;
+  scatter(state_.now, 0, x, {dimension(x, 4), dimension(x, 3), batch_of(x), dimension(x, 2)},
+          from(x) + static_cast<int32_t>(token * x.stride[1]), snapshots_[static_cast<size_t>(token)], s_.V);
 }
 
 // What variants have besides, of all tokens.

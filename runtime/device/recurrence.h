@@ -37,6 +37,8 @@ class Recurrence : public Tiles {
   void save(int64_t tokens);
   void save(Moved& state, const Ends& ends);
   void save_sums(const Ends& ends);
+  // The state after the token from item `first` on, to whoever asked for it.
+  void hand_on(int64_t first);
   void enter_sums();
   // A tile of those that the caller has, or of zeros, whose rows are heads.
   Tile rows_of_entering_sums();
@@ -86,6 +88,7 @@ class Recurrence : public Tiles {
   }
 
   Items items_{}, rows_{}, heads_{};
+  std::vector<Items> snapshots_;  // of each token
   bool heads_are_rows_ = false;
   Tile q_{}, keys_{}, v_{}, o_{}, inverses_{};
   // no kernel writes what it reads, but where the caller has it

@@ -112,6 +112,24 @@ std::vector<Ends> Tables::ends(const Problem& p, uint32_t role, int64_t chunk, c
   return all;
 }
 
+std::vector<Items> Tables::after_tokens(const Problem& p, int64_t rows) {
+  const bool packed = p[LATHE_CU_SEQLENS].present();
+  std::vector<Item> items;
+  for (int64_t n = 0; n < p.sizes.N; n++) {
+    const Item first = stretch(p, n, LATHE_Q, 0, 1);
+    items.push_back({0, packed ? first.token : first.batch, rows, rows, 0, 0, first.left});
+  }
+  const Items states = add(items);
+  std::vector<Items> all(static_cast<size_t>(most_chunks(p, LATHE_Q, 1)), states);
+  for (size_t t = 0; t < all.size(); t++) {
+    std::vector<int64_t> list;
+    list.reserve(items.size());
+    for (const Item& item : items) list.push_back(static_cast<int64_t>(t) < item.left ? rows : 0);
+    all[t].rows = all[t].all = append(list);
+  }
+  return all;
+}
+
 Items Tables::mirrored(const Problem& p, uint32_t role, int64_t chunk) {
   std::vector<Item> items;
   for (int64_t c = most_chunks(p, role, chunk); c-- > 0;)

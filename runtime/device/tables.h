@@ -37,6 +37,9 @@ class Tables {
   // Those that are put where sequences end, of which states() has `states` and `sums`, of so many rows.
   std::vector<Ends> ends(const Problem& problem, uint32_t role, int64_t chunk, const Items& states, const Items& sums,
                          int64_t rows, int64_t rows_of_sums);
+  // Those of the sequences that have so many tokens and one more, for each number that any has. The row of the batch is
+  // as in heads(), of the first token.
+  std::vector<Items> after_tokens(const Problem& problem, int64_t rows);
   // Those chunks from the last to the first, as items of a tile that has them in their order.
   Items mirrored(const Problem& problem, uint32_t role, int64_t chunk);
   // What those meet of numbers of tokens that are read from the last to the first: each row that of the token after its

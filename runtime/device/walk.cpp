@@ -164,7 +164,6 @@ void check_device(const Meaning& m, const Problem& p) {
   if (m.op->backward() && m.variant->corrects() && m.variant->decays() && !p[LATHE_GATE].present())
     refuse("gradients of a delta rule by DECAY");
   if (m.stabilise()) refuse("the flag STABILISE");
-  if (p[LATHE_SNAPSHOTS].present()) refuse("SNAPSHOTS");
 }
 
 void run_on_device(const Plan& plan, const Problem& problem, Device& device, const Place& workspace) {

@@ -1,6 +1,9 @@
 // What every device refuses.
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <cmath>
+
 #include "host.h"
 #include "refused.h"
 #include "support/tolerance.h"
@@ -131,6 +134,46 @@ TEST_F(Device, DecodesStatesInPlace) {
           p.HQ = 4;
           decode_in_place(p, tokens, states_in_place(in_place));
         }
+}
+
+// A token that a sequence has not leaves its snapshot as it is.
+void expect_snapshots(const Problem& p, const support::Options& options) {
+  support::Answer got = support::call("decode", p, options);
+  const auto each = got.snapshots.size() / static_cast<size_t>(p.B * p.T);
+  for (size_t b = 0; b < p.lengths.size(); b++)
+    for (int64_t t = p.lengths[b]; t < p.T; t++) {
+      const auto from = got.snapshots.begin() +
+                        static_cast<std::ptrdiff_t>((b * static_cast<size_t>(p.T) + static_cast<size_t>(t)) * each);
+      const auto end = from + static_cast<std::ptrdiff_t>(each);
+      EXPECT_TRUE(std::all_of(from, end, [](double x) { return std::isnan(x); })) << b << ", " << t;
+      std::fill(from, end, 0);
+    }
+  support::expect_answer(got, "decode", p, options);
+}
+
+// Whatever lies where the caller has it.
+TEST_F(Device, HandsOnTheStateAfterEachToken) {
+  for (const char* variant : {"plain", "gate_key", "momentum", "rwkv6"})
+    for (const bool in_place : {false, true})
+      for (const int64_t tokens : {1, 3}) {
+        const support::Options options = states_in_place(in_place);
+        Problem p = support::two_heads(variant, tokens);
+        p.D = 16;
+        p.V = 32;
+        p.HQ = 4;
+        p.B = 3;
+        p.snapshots = true;
+        expect_snapshots(support::reals(p, support::Type::F32, 5, true), options);
+        p.lengths = {tokens, 0, (tokens + 1) / 2};
+        p.state_rows = 5;
+        p.slots = {4, 0, 3};
+        expect_snapshots(support::reals(p, support::Type::F32, 5, true), options);
+        p.lengths.clear();
+        p.B = 1;
+        p.T = 2 * tokens + 1;
+        p.cu_seqlens = {0, tokens, tokens, 2 * tokens + 1};
+        expect_snapshots(support::reals(p, support::Type::F32, 5, true), options);
+      }
 }
 
 // Those of a token are rows of one item: some of a tile's rows, or of its second's.
