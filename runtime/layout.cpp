@@ -44,6 +44,7 @@ Layout worker_layout(const Plan& plan, const Problem& problem) {
   layout.mixed = take(problem.mixes() ? (w.C + slack) * std::max(w.D, w.K) : 0);
   layout.weights = take(problem.mixes() ? w.C + slack : 0);
   layout.peaks = take(w.C + 16);
+  layout.query_peaks = take(plan.meaning.map->stabilises() ? rows + slack : 0);
   layout.lengths = take(2 * (w.C + 16));
   layout.q = take((rows + slack) * w.K);
   layout.k = take((w.C + slack) * w.K);

@@ -92,7 +92,7 @@ void Worker::map(const Staged& staged, int64_t tile_rows, const MapCall& m, floa
   const int64_t past = s.K == s.D || s.M > 0 ? 0 : 16;
   Buffer x(staged.data, staged.storage, w.D + past, tile_rows, staged.stride),
       weights(projection(m.head), w.M, w.D, w.M), u(at(layout_.projected), w.M, tile_rows, w.M);
-  Buffer y(y_rows, w.K, tile_rows, w.K), peaks(at(layout_.peaks), tile_rows);
+  Buffer y(y_rows, w.K, tile_rows, w.K), peaks(peaks_of(m), tile_rows);
   MapArguments arguments(*this, m, x, weights);
   if (map.projects()) arguments.add(u);
   if (map.stabilises()) arguments.add(peaks);
@@ -107,7 +107,7 @@ void Worker::map_backward(const MapCall& m, const Rows& x_rows, const Rows& dy_r
   Buffer x(x_rows.data, w.D, w.C, x_rows.stride), weights(projection(m.head), w.M_back, w.D, w.M),
       dy(dy_rows.data, w.K, w.C, dy_rows.stride);
   Buffer u(at(layout_.projected), w.M_back, w.C, w.M_back), du(du_rows, w.M, w.C, w.M),
-      dx(dx_rows.data, w.D, w.C, dx_rows.stride), peaks(at(layout_.peaks), w.C);
+      dx(dx_rows.data, w.D, w.C, dx_rows.stride), peaks(peaks_of(m), w.C);
   MapArguments arguments(*this, m, x, weights);
   arguments.add(dy);
   if (plan_.meaning.map->stabilises()) arguments.add(peaks);

@@ -19,8 +19,8 @@ struct BackwardLayout {
 // Scratch is constant in T, but for a few numbers that a gradient keeps of each token. Offsets are bytes, 64-byte
 // aligned.
 struct Layout {
-  size_t staged, projected, mixed, weights, peaks, lengths, q, k, kt, v, o, inv, gate, dt, raw, key_gates, token_gates,
-      recurrence, delta, momentum, narrow, states, total;
+  size_t staged, projected, mixed, weights, peaks, query_peaks, lengths, q, k, kt, v, o, inv, gate, dt, raw, key_gates,
+      token_gates, recurrence, delta, momentum, narrow, states, total;
   size_t state_stride, z, heads;  // one key head's states and z, and where among them z is; how many heads are carried
   BackwardLayout backward;
 };
@@ -73,8 +73,9 @@ class Worker {
     const float* data;
     int64_t stride;
   };
-  // Mapped rows of Q or K from token t of a head on; y is room for them. A stabilised call also fills peaks(): of
-  // keys the largest projection so far, `before` the one that enters; of queries that of the row.
+  // Mapped rows of Q or K from token t of a head on; y is room for them. A stabilised call also keeps what it
+  // subtracts: of keys the largest projection so far, in peaks(), `before` the one that enters; of queries that of the
+  // row.
   Rows map_rows(uint32_t role, const Step& step, const Sequence& s, int64_t head, float before, float* y);
   void transpose(const Rows& k, float* kt) const;
   // One row for each of `heads` heads of a single token.
@@ -134,7 +135,7 @@ class Worker {
   };
   Room room_for(uint32_t role, const Step& step, const Sequence& s, int64_t head, int64_t width, float* room) const;
   // dx from the gradient dy of the mapped rows x of a chunk, all padded; of a projected map also du, and dx lacks what
-  // comes through it. A stabilised call reads peaks(): what was subtracted.
+  // comes through it. A stabilised call reads what was subtracted, that of keys in peaks().
   void map_backward(uint32_t role, const Step& step, const Sequence& s, int64_t head, const Rows& x, const Rows& dy,
                     float* du, const Room& dx) {
     map_backward(map_call(role, step, s, head, 0), x, dy, du, dx);
@@ -232,6 +233,8 @@ class Worker {
     float scale, before;
   };
   struct MapArguments;
+  // Those of keys outlast queries, which come between the values of a key head.
+  float* peaks_of(const MapCall& m) { return at(m.keys ? layout_.peaks : layout_.query_peaks); }
   MapCall map_call(uint32_t role, const Step& step, const Sequence& s, int64_t head, float before) const {
     const bool keys = role == LATHE_K;
     return {step.rows, head, s.position_of(step.t), s.step, keys, scale_of(role), before};

@@ -50,6 +50,105 @@ TEST(StabilisedRange, LargeKeysStayFinite) {
   for (const double y : got.o) ASSERT_TRUE(y - y == 0) << y;
 }
 
+// A maximum that rises joins whatever else a state loses.
+class StabilisedScans : public testing::TestWithParam<OpAndVariant> {
+ protected:
+  const std::string op = GetParam().first;
+  Problem of = [] {
+    Problem p = shape;
+    p.variant = GetParam().second;
+    p.map = "favor_performer";
+    p.D = 5;
+    p.M = 9;
+    p.V = 3;
+    if (GetParam().first == "decode") p.T = 5;
+    return p;
+  }();
+};
+
+TEST_P(StabilisedScans, OfHeadsThatShareKeys) {
+  for (const bool normalise : {false, true})
+    for (const bool tiled : {false, true}) {
+      of.normalise = normalise;
+      of.tiled = tiled;
+      of.HQ = 4;
+      of.HV = normalise && of.variant != "plain" ? 2 : 4;
+      if (op != "decode") of.T = tiled ? 33 : 150;
+      check(op, reals(of, Type::F32, 52, true));
+    }
+}
+
+TEST_P(StabilisedScans, OfMaximaThatRise) {
+  of.normalise = true;
+  Problem p = reals(of, Type::F32, 53, true);
+  const size_t token = p.k.size() / static_cast<size_t>(p.T);
+  for (size_t i = 0; i < p.k.size(); ++i)
+    p.k[i] = rounded(Type::F32, p.k[i] * (1 + static_cast<double>(i / token) / 8));
+  check(op, p);
+}
+
+TEST_P(StabilisedScans, OfEveryTypeAndLayout) {
+  of.normalise = true;
+  for (const auto& [type, layout] : {std::pair{Type::F16, Layout::Bhtd},
+                                     {Type::BF16, Layout::Reversed},
+                                     {Type::F32, Layout::Gapped},
+                                     {Type::F32, Layout::Bhtd}}) {
+    Options options;
+    options.type = type;
+    options.layout = layout;
+    options.in_place = layout == Layout::Gapped;
+    of.D = type == Type::F32 ? 16 : 5;
+    of.M = type == Type::F32 ? 16 : 4;
+    of.V = type == Type::F32 ? 32 : 3;
+    for (const int64_t tokens : {of.T, int64_t{1}}) {
+      Problem p = of;
+      p.T = tokens;
+      check(op, reals(p, type, 54, true), options);
+    }
+  }
+}
+
+TEST_P(StabilisedScans, OfLengthsPackedAndSlots) {
+  of.normalise = true;
+  of.B = 3;
+  of.T = op == "decode" ? 4 : 37;
+  of.lengths = {0, 1, of.T - 1};
+  check(op, reals(of, Type::F32, 55, true));
+  of.lengths.clear();
+  of.B = 1;
+  of.T = 67;
+  of.cu_seqlens = {0, 1, 1, op == "decode" ? 62 : 40, 67};
+  of.state_rows = 6;
+  of.slots = {4, 0, 5, 2};
+  check(op, reals(of, Type::F32, 56, true));
+}
+
+// A decode multiplies what stands there by zero, and so it has to be finite.
+TEST_P(StabilisedScans, TakeNothingOfAStateThatNoKeyEntered) {
+  of.normalise = true;
+  of.B = 2;
+  Problem p = reals(of, Type::F32, 57, true);
+  p.stabiliser.assign(p.stabiliser.size(), -INFINITY);
+  const double any = op == "decode" ? 1e30 : std::numeric_limits<double>::quiet_NaN();
+  for (auto* part : {&p.state, &p.z}) part->assign(part->size(), any);
+  p.lengths = {0, of.T - 1};
+  const Answer got = call(op, p);
+  for (auto* part : {&p.state, &p.z}) part->assign(part->size(), 0);
+  const Answer want = call(op, p);
+  for (const auto part : {&Answer::o, &Answer::state, &Answer::z, &Answer::stabiliser})
+    expect_same(got.*part, want.*part, "a state of zeros");
+  expect_answer(got, op, p);
+}
+
+INSTANTIATE_TEST_SUITE_P(Ops, StabilisedScans,
+                         testing::Values(OpAndVariant{"causal", "plain"}, OpAndVariant{"causal", "decay"},
+                                         OpAndVariant{"causal", "gate"}, OpAndVariant{"causal", "ssd"},
+                                         OpAndVariant{"causal", "gate_key"}, OpAndVariant{"decode", "plain"},
+                                         OpAndVariant{"decode", "gate"}, OpAndVariant{"decode", "ssd"},
+                                         OpAndVariant{"decode", "gate_key"}, OpAndVariant{"noncausal", "plain"},
+                                         OpAndVariant{"accumulate", "plain"}),
+                         [](const auto& test) { return name_of(test.param); });
+
 // Of the largest number of a part: about twice the worst seen. Of ssd that is the gradient of DECAY, a sum over tokens
 // that cancels: 245 on AVX-512, 520 on AVX2, 1,090 on SSE4.1, which has no FMA.
 double allowed(const std::string& variant) { return variant == "ssd" ? 2500 : 500; }

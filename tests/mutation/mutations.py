@@ -228,6 +228,8 @@ MUTATIONS = [
     M("sums of gates lose digits", "runtime/chunk.cpp", "  double sum = 0;", "  float sum = 0;"),
     M("stabiliser's rise forgotten", "runtime/chunk.cpp",
       "log_decay += peak - peaks[i]", "log_decay += 0 * (peak - peaks[i])"),
+    M("maxima of queries written over those of keys", "runtime/worker.h",
+      "m.keys ? layout_.peaks : layout_.query_peaks", "layout_.peaks"),
     M("padded keys of a state not zeroed", "runtime/chunk.cpp",
       "key = real; key < first + keys", "key = real; key < real"),
     M("bound ignored by the causal call", "runtime/chunk.cpp", "at_least = plan_.meaning.denom_max()", "at_least = 0"),
