@@ -3,9 +3,7 @@
 //
 // x(U, D, T, B): columns, tokens and rows of the batch at the caller's strides, beginning `from` elements along U. Of
 // each item, a stretch of tokens from `token` of row `batch` on, `rows` count.
-#include <functional>
-
-#include "decay.h"
+#include "decay_sums.h"
 #include "kernel.h"
 #include "storage.h"
 #include "vmath.h"
@@ -73,41 +71,6 @@ Expr number_of(const Kernel& kernel, const ImageParam& x, const Place& place, co
 
 Expr clamped_to_zero(const Expr& clamped, const Expr& x, const Expr& beyond) {
   return select(clamped == 1 && beyond, 0.f, x);
-}
-
-// log2(e) x as a number with some of its bits, exactly, and what is missing of it: either factor in two parts, the
-// first of so few bits that their product has no more than a float32.
-struct Doublings {
-  Expr most, rest;
-};
-Doublings doublings_of(const Expr& x) {
-  constexpr float most = 1.4423828125f, rest = 3.12228641e-4f;
-  Expr upper = reinterpret<float>(reinterpret<uint32_t>(x) & Expr(0xfffff000u)), lower = strict_float(x - upper);
-  return {upper * most, upper * rest + lower * (most + rest)};
-}
-
-// Log decays, summed over the tokens of an item as decay.h wants them, and what all of them leave of a state: b(C, 2),
-// left(16), of equal numbers.
-void sum_decays(Kernel& kernel, const std::function<Expr(Expr)>& log_decay) {
-  RDom token(0, kernel.chunk(), "token");
-  Var i("i"), part("part"), lane("lane");
-  // as in gate_sums
-  constexpr float least = -288;
-  const Expr log = log_decay(token);
-  const auto [most, rest] = doublings_of(log);
-  const Expr none = less(log * 1.44269504088896341f, least), whole = select(none, least, nearest_whole(most));
-  Func b("b"), left("left");
-  b(i, part) = undef<float>();
-  Expr before = max(token - 1, 0);
-  // fractions alone are added, which as a part of larger sums would lose more
-  Expr fraction = select(none, 0.f, strict_float(most - whole) + rest);
-  Expr sum = select(token > 0, b(before, 1), 0.f) + fraction;
-  b(token, 1) = sum - nearest_whole(sum);
-  b(token, 0) = select(token > 0, b(before, 0), 0.f) + (whole + nearest_whole(sum));
-  Expr last = kernel.chunk() - 1;
-  left(lane) = power_of_fraction(b(last, 1)) * power_of_whole(b(last, 0));
-  kernel.output(Role::serial, b);
-  kernel.output(Role::per_token, left);
 }
 
 }  // namespace

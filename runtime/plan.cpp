@@ -179,7 +179,11 @@ Kernels choose_kernels(const Meaning& meaning, const Sizes& sizes, const char* r
                                      {&k.clamped_slopes, "clamped_slopes"},
                                      {&k.step_slopes, "step_slopes"},
                                      {&k.sum_step, "sum_step"},
-                                     {&k.decode_before, "decode_before"}})
+                                     {&k.decode_before, "decode_before"},
+                                     {&k.running_peaks, "running_peaks"},
+                                     {&k.peak_sums, "peak_sums"},
+                                     {&k.peak_rows, "peak_rows"},
+                                     {&k.entered_rows, "entered_rows"}})
     *kernel = find_kernel(row, name, "");
   // on a device, where the host computes no number itself
   if (k.carry && meaning.sigmoid()) k.softplus = need(row, "softplus", "");

@@ -20,7 +20,8 @@ struct Kernels {
   const Entry *causal_columns, *running_key_sums, *gate_gradients, *add_products, *row_sums;
   const Entry *gather[3], *scatter[3], *decay_sums[3], *decay_step[3], *step_sums[3];  // of devices, by Storage
   const Entry *carry, *states, *later_sums, *unit_rows, *clamp_rows, *momentum_weights, *adaptive_rows, *adaptive_moved,
-      *later_rows, *clamped_slopes, *step_slopes, *sum_step, *decode_before;  // of devices
+      *later_rows, *clamped_slopes, *step_slopes, *sum_step, *decode_before, *running_peaks, *peak_sums, *peak_rows,
+      *entered_rows;  // of devices
   const Entry *softplus, *skip_rows, *gate_rows, *gate_slopes;
   // By Storage. None for float32, nor for what was cut out; a map may read nothing but float32.
   const Entry *widen[3], *narrow[3], *map_from[3];

@@ -11,7 +11,7 @@ void KeyedScan::run() {
   const Tile q = mapped(LATHE_Q, items, d_.C), k = mapped(LATHE_K, items, d_.C), v = values(items, d_.C);
   const Tile o = place_of_outputs(items, d_.C), before = entering_states();
   const Tile states = tile(d_.V, d_.K, items.count + s_.N, s_.HV);
-  const Gates gates = sums_of(at_most_zero(gates_of(items, d_.C)));
+  const Gates gates = sums_of(with_rises(at_most_zero(gates_of(items, d_.C))));
   enter_bonus();
   for (int64_t value = 0; value < group_.values(); value++) {
     const Heads of_value = heads_of(s_.HV, value);

@@ -42,7 +42,7 @@ void Recurrence::run() {
 bool Recurrence::takes_heads_as_rows() const {
   const Variant& v = variant();
   return once() && s_.HQ == s_.HK && s_.HV == s_.HK && p_[LATHE_PROJECTION].rank != 3 && !p_.mixes() && !v.moves() &&
-         !v.steps() && !(v.keyed() && normalise());
+         !v.steps() && !(v.keyed() && normalise()) && !plan_.meaning.stabilise();
 }
 
 void Recurrence::take_in_place() {
@@ -51,8 +51,8 @@ void Recurrence::take_in_place() {
   for (const Moved* state : {&state_, &momentum_})
     if (state == &state_ || !v.adapts())
       for (const uint32_t role : {state->in, state->out})
-        // snapshots are made of tiles
-        if (role != LATHE_STATE_OUT || !p_[LATHE_SNAPSHOTS].present()) take_states_in_place(role);
+        // snapshots are made of tiles, and so is what enters under a maximum
+        if (!p_[role == LATHE_STATE_OUT ? LATHE_SNAPSHOTS : LATHE_STABILISER].present()) take_states_in_place(role);
   if (once() && !v.moves()) take_rows_in_place(rows_, heads_are_rows_ ? s_.HK : kRows, heads_are_rows_);
   if (!heads_are_rows_) return;
   for (const uint32_t role : {LATHE_Z_IN, LATHE_Z_OUT}) take_sums_in_place(role);
@@ -82,6 +82,7 @@ void Recurrence::save(int64_t tokens) {
     if (ends.chunks == tokens) {
       save(state_, ends);
       save_sums(ends);
+      save_maxima(ends, tokens * s_.N);
       if (variant().moves()) save_momentum(ends, tokens);
     }
 }
@@ -108,12 +109,12 @@ void Recurrence::hand_on(int64_t first) {
 
 // What variants have besides, of all tokens.
 void Recurrence::load() {
-  decays_ = heads_are_rows_ ? decays_of_heads(rows_) : decays(items_);
+  decays_ = heads_are_rows_ ? decays_of_heads(rows_) : with_rises(decays(items_));
   if (variant().steps()) v_ = weighed(v_, decays_.steps);
   if (variant().keyed()) {
     Tile gates = of_each_key(LATHE_GATE, rows_);
     if (plan_.meaning.clamps()) gates = clamped(gates, -std::numeric_limits<float>::infinity(), 0);
-    kept_ = of_heads(exponentials(gates));
+    kept_ = of_heads(exponentials(with_rises(gates)));
   }
   if (variant().rank_one()) a_ = of_heads(of_each_key(LATHE_A, rows_)), b_ = of_heads(of_each_key(LATHE_B, rows_));
   if (variant().corrects()) {

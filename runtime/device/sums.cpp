@@ -66,7 +66,7 @@ void Recurrence::sums(int64_t first) {
     launcher_.call(*k_.add_products, keys(), rows(kept_, values, first, s_.N), rows(sums_), ones(), rows(next_sums_));
   else
     launcher_.call(*k_.key_step, keys(), rows(sums_),
-                   variant().decays() ? row(decays_.left, all(decays_.left), first, s_.N) : ones(), rows(next_sums_));
+                   decays_.left.heads > 0 ? row(decays_.left, values, first, s_.N) : ones(), rows(next_sums_));
   std::swap(sums_, next_sums_);
 }
 

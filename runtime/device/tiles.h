@@ -352,23 +352,38 @@ class Tiles {
   }
   Tile mapped(uint32_t role, const Tile& raw, const Items& items) {
     if (!maps(role)) return raw;
+    const bool projects = plan_.meaning.map->projects(), stabilises = plan_.meaning.map->stabilises();
+    const Mapped to{tile(d_.K, raw.rows, items.count, raw.heads),
+                    projects ? tile(d_.M, raw.rows, items.count, raw.heads) : zeros_,
+                    stabilises ? tile(raw.rows, 1, items.count, raw.heads) : zeros_};
+    if (role == LATHE_K && plan_.meaning.stabilise())
+      map_stabilised(raw, items, to);
+    else
+      map(role, raw, items, plan_.meaning.stabilise() ? Subtract::kOwn : Subtract::kNothing,
+          number_of_all(zeros_, items.count, raw.heads), to);
+    return to.y;
+  }
+  // What a map writes: rows, their projections, and what is subtracted of each row.
+  struct Mapped {
+    Tile y, projected, peaks;
+  };
+  // The largest projection of the row itself, or of all rows up to it and what comes `before` its item.
+  enum class Subtract : int32_t { kNothing, kOwn, kSoFar };
+  void map(uint32_t role, const Tile& raw, const Items& items, Subtract what, DeviceBuffer&& before, const Mapped& to) {
     const FeatureMap& map = *plan_.meaning.map;
     float scale = scale_of(role);
     const int64_t heads = raw.heads;
-    const Tile y = tile(d_.K, raw.rows, items.count, heads);
-    DeviceBuffer x_rows = rows(raw), y_rows = rows(y), counts = tables_.list(items, items.rows, heads),
-                 positions = tables_.list(items, items.position, heads),
-                 before = number_of_all(zeros_, items.count, heads), begins = at(raw, all(raw));
+    DeviceBuffer x_rows = rows(raw), y_rows = rows(to.y), counts = tables_.list(items, items.rows, heads),
+                 positions = tables_.list(items, items.position, heads), begins = at(raw, all(raw));
     auto width = static_cast<int32_t>(s_.D), features = static_cast<int32_t>(s_.M);
-    int32_t step = items.heads_are_rows ? 0 : 1, subtract = 0;
+    int32_t step = items.heads_are_rows ? 0 : 1;
+    auto subtract = static_cast<int32_t>(what);
     auto attribute = static_cast<float>(plan_.meaning.attribute);
     const Tile projection = map.projects() ? this->projection() : zeros_;
     const int64_t apart = projection.heads > 1 ? projection.head() : 0;
     DeviceBuffer weights(projection.place, kFloat,
                          {{d_.M, 1}, {map.projects() ? d_.D : 0, d_.M}, {items.count, 0}, {heads, apart}});
-    const Tile projected = map.projects() ? tile(d_.M, raw.rows, items.count, heads) : zeros_;
-    const Tile maxima = map.stabilises() ? tile(raw.rows, 1, items.count, heads) : zeros_;
-    DeviceBuffer u = rows(projected), peaks = row(maxima);
+    DeviceBuffer u = rows(to.projected), peaks = row(to.peaks);
     std::vector<void*> arguments;
     const auto add = [&](auto&... each) { (arguments.push_back(address_of(each)), ...); };
     add(x_rows, weights, width, features, counts, positions, step, subtract, scale, attribute, before, begins);
@@ -376,7 +391,6 @@ class Tiles {
     if (map.stabilises()) add(peaks);
     add(y_rows);
     launcher_.call(*k_.map, arguments.data());
-    return y;
   }
   // Transposed, and padded; made once.
   Tile projection() {
@@ -390,12 +404,12 @@ class Tiles {
   // Of each sequence, from the caller or zero.
   Tile entering_states(uint32_t role = LATHE_STATE_IN) {
     const Tensor& x = p_[role];
-    if (x.present()) return gather(x, of_states(x), of_states_, s_.V, d_.V, d_.K, s_.state_heads());
+    if (x.present()) return entered(gather(x, of_states(x), of_states_, s_.V, d_.V, d_.K, s_.state_heads()));
     return zeros(d_.V, d_.K, s_.N, s_.state_heads());
   }
   Tile entering_sums(uint32_t role = LATHE_Z_IN) {
     const Tensor& x = p_[role];
-    if (x.present()) return gather(x, of_sums(x), of_sums_, s_.K, d_.K, kRows, s_.HK);
+    if (x.present()) return entered(gather(x, of_sums(x), of_sums_, s_.K, d_.K, kRows, s_.HK));
     return zeros(d_.K, kRows, s_.N, s_.HK);
   }
   // Items of the tiles from the first one on are what those sequences end with. It is what they had after their last
@@ -403,7 +417,21 @@ class Tiles {
   void save(const Ends& ends, const Tile& states, const Tile& sums, int64_t first) {
     if (const Tensor& x = p_[LATHE_STATE_OUT]; x.present()) scatter(states, first, x, of_states(x), ends.states, s_.V);
     if (const Tensor& x = p_[LATHE_Z_OUT]; x.present()) scatter(sums, first, x, of_sums(x), ends.sums, s_.K);
+    save_maxima(ends, first);
   }
+
+  // Where the running maximum of each head's keys is subtracted from them: what it is after each token, and before each
+  // item and, behind those, after the last. All chunks are mapped at once, and so by themselves first.
+  struct Maxima {
+    Tile peaks, before;
+  };
+  void map_stabilised(const Tile& raw, const Items& items, const Mapped& to);
+  // That which each sequence enters with.
+  const Tile& entering_maxima();
+  // States or sums, but none that no key has entered.
+  Tile entered(const Tile& x);
+  // Of sequences with keys, as save() has it.
+  void save_maxima(const Ends& ends, int64_t first);
 
   // `role` is the one whose tokens move states on, in such chunks. Sums of keys are a row, or one for each head.
   void plan_tables(uint32_t role, int64_t chunk, int64_t rows_of_sums = 1) {
@@ -437,6 +465,10 @@ class Tiles {
     return decays(items, mirrored, plan_.meaning.clamps());
   }
   Decays decays(const Items& items, bool mirrored, bool clamps);
+  Decays room_for_decays(int64_t items);
+  // Joined by what a running maximum of keys rises by, where there is one; or that alone. And log decays of each key.
+  Decays with_rises(const Decays& decays);
+  Tile with_rises(const Tile& gates);
   // Of items whose rows are heads: what is left alone.
   Decays decays_of_heads(const Items& items);
   // A number of each head, again for each item; a log decay clamped where that is asked for.
@@ -515,7 +547,8 @@ class Tiles {
   Items of_states_{}, of_sums_{}, of_projection_{}, once_{}, all_rows_{};
   std::map<uint32_t, Tile> in_place_;
   std::vector<Ends> ends_;
-  Tile zeros_{}, no_keys_{}, ones_{}, projection_{};
+  Tile zeros_{}, no_keys_{}, ones_{}, projection_{}, entering_maxima_{};
+  Maxima maxima_{};
 };
 
 }  // namespace lathe

@@ -6,6 +6,12 @@
 
 namespace lathe {
 
+Tiles::Decays Tiles::room_for_decays(int64_t items) {
+  return {tile(d_.C, std::max<int64_t>(2, spaced(d_.C)), items, s_.state_heads()),
+          tile(kRows, kSpaced, items, s_.state_heads()),
+          {}};
+}
+
 Tiles::Decays Tiles::decays(const Items& items, bool mirrored, bool clamps) {
   const Variant& variant = *plan_.meaning.variant;
   if (!variant.decays() || variant.keyed()) return {};
@@ -13,9 +19,8 @@ Tiles::Decays Tiles::decays(const Items& items, bool mirrored, bool clamps) {
   const Tensor& x = p_[steps ? LATHE_DT : p_[LATHE_GATE].present() ? LATHE_GATE : LATHE_DECAY];
   const bool of_tokens = x.rank == 3;
   const int64_t heads = s_.state_heads();
-  const Decays made{tile(d_.C, std::max<int64_t>(2, spaced(d_.C)), items.count, heads),
-                    tile(kRows, kSpaced, items.count, heads),
-                    steps ? tile(d_.C, spaced(d_.C), items.count, heads) : Tile{}};
+  Decays made = room_for_decays(items.count);
+  if (steps) made.steps = tile(d_.C, spaced(d_.C), items.count, heads);
   const auto sums_by = [&](const Entry* const* kernels, auto&&... more) {
     launcher_.call(
         *kernels[static_cast<int>(x.storage)],

@@ -32,10 +32,11 @@ class Scan : public Tiles {
     // rows but the first are none, and are carried with it
     const Tile sums = entering_sums(), added_sums = zeros(d_.K, kRows, k.items, s_.HK);
     e.sums = tile(d_.K, kRows, k.items + s_.N, s_.HK);
-    with_sums(decays, all(k), [&](auto&... b) {
+    const Heads of = heads_of(s_.HV, 0);  // all values of a key head have one decay
+    with_sums(decays, of, [&](auto&... b) {
       launcher_.call(*k_.key_sum, rows(k), row_of_all(no_keys_, d_.K, k.items, s_.HK), b..., row(added_sums));
     });
-    carry(added_sums, rows(sums), decays, all(added_sums), e.sums, all(e.sums));
+    carry(added_sums, rows(sums), decays, of, e.sums, all(e.sums));
     return e;
   }
   void save(const Entering& e) {
@@ -49,7 +50,7 @@ class Scan : public Tiles {
     begin(d_.C);
     const Tile q = mapped(LATHE_Q, items, d_.C), k = mapped(LATHE_K, items, d_.C), as_came = values(items, d_.C);
     const Tile o = place_of_outputs(items, d_.C);
-    const Decays decays = this->decays(items);
+    const Decays decays = with_rises(this->decays(items));
     const Tile v =
         variant.weighs() ? weighed(as_came, variant.foresees() ? weights_to_come(items) : decays.steps) : as_came;
     const Entering e = scan(k, v, decays);
@@ -81,10 +82,12 @@ class Scan : public Tiles {
     plan_tables(LATHE_K, d_.C);
     begin(queries);
     Entering e{};
-    if (adds)
-      e = scan(mapped(LATHE_K, of_keys, d_.C), values(of_keys, d_.C), {});
-    else
+    if (adds) {
+      const Tile k = mapped(LATHE_K, of_keys, d_.C), v = values(of_keys, d_.C);
+      e = scan(k, v, with_rises(Decays{}));
+    } else {
       e = {entering_states(), normalise() ? entering_sums() : Tile{}};
+    }
     const int64_t last = of_keys.count;
     if (queries > 0) {
       const Tile q = mapped(LATHE_Q, of_queries, queries), o = tile(d_.V, queries, s_.N, s_.out_heads());
@@ -163,7 +166,7 @@ void check_device(const Meaning& m, const Problem& p) {
   if (!known_formula(*m.variant)) refuse("a formula of its own for what tokens leave of a state");
   if (m.op->backward() && m.variant->corrects() && m.variant->decays() && !p[LATHE_GATE].present())
     refuse("gradients of a delta rule by DECAY");
-  if (m.stabilise()) refuse("the flag STABILISE");
+  if (m.op->backward() && m.stabilise()) refuse("gradients under the flag STABILISE");
 }
 
 void run_on_device(const Plan& plan, const Problem& problem, Device& device, const Place& workspace) {

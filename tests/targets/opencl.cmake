@@ -24,7 +24,7 @@ target_link_libraries(lathe_opencl_test PRIVATE GTest::gtest fmt::fmt Threads::T
 add_test(NAME opencl/kernels COMMAND lathe_opencl_test)
 set_tests_properties(opencl/kernels PROPERTIES SKIP_RETURN_CODE 77 TIMEOUT 300
                      ENVIRONMENT POCL_CACHE_DIR=${CMAKE_CURRENT_BINARY_DIR}/pocl-cache)
-lathe_calls(opencl calls Device* Ops/States* Ops/Packed* Ops/Exact* *Mixture* Ops/Backward.LengthsPackedAndSlots/*momentum* Ops/Backward.LengthsPackedAndSlots/*delta Ops/Backward.LengthsPackedAndSlots/*kda Types/* *NotWhenNothingIsSpoiled/*_projected Ops/Backward.ClampedGates/*ssd Ops/Backward.ClampedGates/*gate_key Ops/Backward.LengthsPackedAndSlots/*rwkv6)
+lathe_calls(opencl calls Device* Ops/States* Ops/Packed* Ops/Exact* *Mixture* Ops/Backward.LengthsPackedAndSlots/*momentum* Ops/Backward.LengthsPackedAndSlots/*delta Ops/Backward.LengthsPackedAndSlots/*kda Types/* *NotWhenNothingIsSpoiled/*_projected Snapshots* Ops/StabilisedScans.OfHeadsThatShareKeys/*plain Ops/StabilisedScans.OfLengthsPackedAndSlots/* Ops/Backward.ClampedGates/*ssd Ops/Backward.ClampedGates/*gate_key Ops/Backward.LengthsPackedAndSlots/*rwkv6)
 lathe_calls(opencl all_calls)
 set_tests_properties(opencl/all_calls PROPERTIES LABELS all)
 set_tests_properties(opencl/calls opencl/all_calls PROPERTIES ENVIRONMENT POCL_CACHE_DIR=${CMAKE_CURRENT_BINARY_DIR}/pocl-cache)

@@ -4,7 +4,7 @@
 # those of the library, and a test of it, of these suites or of all that there are. lathe_suites(OUT FILTERS...) is how the
 # program is told.
 string(CONCAT calls_of_devices "Device*:Ops/States*:Ops/Exact*:Ops/Packed*:*Mixture*:Ops/Causality*:Ops/Poisoned*:Maps/*:Types/*:Extents/*"
-                               ":Ops/Backward.*:Ops/GradientsOfMaps.*:Steps.*:*/Delta.*:Lessons.Fla215*:Snapshots.*:Momentum.OfNothing*:Momentum.IsWhat*:Momentum.IsTheDifference*:AdaptiveMomentum.*:MomentumTraining.*:*NotWhenNothingIsSpoiled/*_projected")
+                               ":Ops/Backward.*:Ops/GradientsOfMaps.*:Steps.*:*/Delta.*:Lessons.Fla215*:Snapshots.*:Ops/Stabilised*:StabilisedRange.*:Momentum.OfNothing*:Momentum.IsWhat*:Momentum.IsTheDifference*:AdaptiveMomentum.*:MomentumTraining.*:*NotWhenNothingIsSpoiled/*_projected")
 # what devices do not compute yet, and what they lose of a momentum through many tokens: docs/gpu.md
 set(calls_of_hosts "Ops/Backward.Shapes/causal_momentum:*RefusesWhatItHasNot:*NormalisesHeadsThatShareKeys")
 function(lathe_suites out)

@@ -41,10 +41,14 @@ TEST_F(Device, WantsHandlesAndWholeElements) {
 }
 
 TEST_F(Device, SaysWhatItDoesNotComputeYet) {
-  Problem stabilised =
-      support::reals(support::with_map(support::two_heads("plain", 5), "favor_performer"), support::Type::F32, 5);
-  stabilised.stabilise = true;
-  refused(stabilised, LATHE_UNSUPPORTED, "STABILISE", [](auto&, lathe_exec&) {});
+  Problem p = small();
+  p.stabilise = true;
+  p = support::reals(support::with_map(p, "favor_performer"), support::Type::F32, 5);
+  const support::Given given = support::given_reals(p, support::Type::F32, 6, false);
+  const support::Context& context = support::shared_context(1);
+  const Arguments arguments(support::backward_of("causal"), p, {}, &given);
+  EXPECT_EQ(Call(context, arguments).status(), LATHE_UNSUPPORTED);
+  EXPECT_NE(context.error().find("STABILISE"), std::string::npos) << context.error();
 }
 
 // Keys or queries, under a scale and with an eps that count; heads share keys.
