@@ -25,8 +25,8 @@ struct OperatorRating {
   int architecture = 0;
   Shape shape;
   std::vector<OperatorLaunch> launches;
-  double seconds = 0;    // of all launches
-  double limits = 0;     // of each by itself, together
+  double seconds = 0;  // of all launches
+  double limits = 0;   // of each by itself, together
   // useful flops with the causal triangle of a chunk of 64, or q, k, v and o once, whichever take longer; and the same
   // of the row's own chunk
   double own_limit = 0, limit_of_chunk = 0;
