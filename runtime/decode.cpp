@@ -26,7 +26,8 @@ struct Token {
   const Sequence& s;
   const Group group;
   int64_t t, first, heads;
-  float kept;  // what a rising stabiliser leaves of the state
+  float kept;    // what a rising stabiliser leaves of the state
+  bool entered;  // by some key: else what stands in the state weighs nothing, whatever it is
 
   struct Operands {
     const float *q, *k, *v, *before;
@@ -144,10 +145,15 @@ struct Token {
 
   int64_t state_head(int64_t h, int64_t value) const { return group.head(p.sizes.state_heads(), first + h, value); }
 
+  const Tensor& entering(uint32_t role) const {
+    static const Tensor nothing{};
+    return entered ? p[role] : nothing;
+  }
+
   // The keys' sums move on, and with them every query has its denominator: in the caller's rows where kernels can work
   // on those.
   void normalise() const {
-    const Tensor &in = p[LATHE_Z_IN], &out = p[LATHE_Z_OUT];
+    const Tensor &in = entering(LATHE_Z_IN), &out = p[LATHE_Z_OUT];
     const bool own = out.present() && p.sizes.K % 16 == 0 && near(out.stride[1], heads) &&
                      (!in.present() || near(in.stride[1], heads));
     const int64_t K = own ? p.sizes.K : plan.padded.K;
@@ -196,7 +202,7 @@ struct Token {
   }
 
   const float* read_state(uint32_t role, int64_t head, float* write) const {
-    const Tensor& in = p[role];
+    const Tensor& in = entering(role);
     if (t > 0) return write;
     if (in_place()) {
       if (in.present()) return in.floats(s.state, head);
@@ -376,6 +382,7 @@ void decode_sequence(Worker& w, const Sequence& s, int64_t first_head, int64_t h
     const int64_t n = std::min(together, first_head + heads - head);
     float* stabiliser = p[LATHE_STABILISER].present() ? p[LATHE_STABILISER].floats(s.state, head) : nullptr;
     float peak = stabiliser ? *stabiliser : -std::numeric_limits<float>::infinity();
+    const bool entered = !stabiliser || !std::isinf(peak);
     for (int64_t t = 0; t < s.queries; t++) {
       float kept = 1;
       if (!w.token_in_place(LATHE_K, p.sizes.HK))
@@ -384,7 +391,7 @@ void decode_sequence(Worker& w, const Sequence& s, int64_t first_head, int64_t h
         kept = std::exp(peak - w.peaks()[0]);
         peak = w.peaks()[0];
       }
-      Token{w, plan, p, s, group, t, head, n, kept}.step();
+      Token{w, plan, p, s, group, t, head, n, kept, entered}.step();
     }
     if (stabiliser) *stabiliser = peak;
   }
