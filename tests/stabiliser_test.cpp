@@ -50,6 +50,9 @@ TEST(StabilisedRange, LargeKeysStayFinite) {
   for (const double y : got.o) ASSERT_TRUE(y - y == 0) << y;
 }
 
+constexpr std::pair<Type, Layout> kTypesAndLayouts[] = {
+    {Type::F16, Layout::Bhtd}, {Type::BF16, Layout::Reversed}, {Type::F32, Layout::Gapped}, {Type::F32, Layout::Bhtd}};
+
 // Few columns, and of a decode few tokens.
 Problem narrow(const OpAndVariant& of) {
   Problem p = shape;
@@ -94,10 +97,7 @@ TEST_P(StabilisedScans, OfMaximaThatRise) {
 
 TEST_P(StabilisedScans, OfEveryTypeAndLayout) {
   of.normalise = true;
-  for (const auto& [type, layout] : {std::pair{Type::F16, Layout::Bhtd},
-                                     {Type::BF16, Layout::Reversed},
-                                     {Type::F32, Layout::Gapped},
-                                     {Type::F32, Layout::Bhtd}}) {
+  for (const auto& [type, layout] : kTypesAndLayouts) {
     Options options;
     options.type = type;
     options.layout = layout;
@@ -184,10 +184,7 @@ TEST_P(GradientsOfStabilised, AreTheOracles) {
 
 TEST_P(GradientsOfStabilised, OfEveryTypeAndLayout) {
   of.normalise = true;
-  for (const auto& [type, layout] : {std::pair{Type::F16, Layout::Bhtd},
-                                     {Type::BF16, Layout::Reversed},
-                                     {Type::F32, Layout::Gapped},
-                                     {Type::F32, Layout::Bhtd}}) {
+  for (const auto& [type, layout] : kTypesAndLayouts) {
     Options options;
     options.type = type;
     options.layout = layout;

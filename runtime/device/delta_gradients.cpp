@@ -6,7 +6,6 @@
 //   Y = R - k^T dv      dk = x R^T - dv (a S)^T      dg = rowsum(S * a Y)
 //
 // which is the gradient of gates without the sums over tokens of docs/operators.md, since both states are at hand.
-#include <limits>
 
 #include "token_gradients.h"
 
@@ -31,11 +30,10 @@ void DeltaGradients::load() {
   const auto again = [&](const Tensor& x) {
     return gather(x, {{s_.K, 0}, dimension(x, 1), dimension(x, 0), dimension(x, 2)}, items_, s_.K, d_.K, 1, heads);
   };
-  const bool clamps = plan_.meaning.clamps();
   came_ = variant().keyed()    ? of_each_key(LATHE_GATE, items_)
           : variant().decays() ? again(p_[LATHE_GATE])
                                : rows_of_tokens(d_.K, heads);
-  const Tile gates = clamps ? clamped(came_, -std::numeric_limits<float>::infinity(), 0) : came_;
+  const Tile gates = at_most_zero(came_);
   kept_ = exponentials(gates), taken_keys_ = like(gates);
   for (int64_t value = 0; value < group_.values(); value++) {
     const Heads of = heads_of(s_.HV, value);
@@ -43,7 +41,6 @@ void DeltaGradients::load() {
                    row_of_all(minus_ones_, kRows, count, s_.HK), rows(taken_keys_, of));
   }
   beta_ = betas(items_);
-  if (clamps) beta_ = clamped(beta_, 0, plan_.meaning.largest_beta());
   turned_ = tile(d_.K, d_.V, s_.N, heads);
 }
 

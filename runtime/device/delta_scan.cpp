@@ -31,8 +31,7 @@ void DeltaScan::run() {
 
 Tile DeltaScan::betas_of_chunks() {
   const Tensor& x = p_[LATHE_BETA];
-  const Tile made = betas(turned(gather(x, of_numbers(x), items_, 1, kRows, d_.C, s_.state_heads())));
-  return plan_.meaning.clamps() ? clamped(made, 0, plan_.meaning.largest_beta()) : made;
+  return betas(turned(gather(x, of_numbers(x), items_, 1, kRows, d_.C, s_.state_heads())));
 }
 
 DeltaScan::Taken DeltaScan::solve(const Heads& of) {
@@ -83,9 +82,7 @@ void DeltaScan::walk(const Taken& taken, const Heads& of, const Tile& added) {
 
 void DeltaScan::outputs(int64_t value, const Tile& added) {
   const int64_t items = items_.count, heads = s_.HK;
-  for (int64_t l = 0; l < group_.outputs(); l++) {
-    if (group_.value_of(l) != value) continue;
-    const OutputHeads of = heads_of_output(l);
+  for (const Output& of : outputs_of_value(value)) {
     if (keyed()) {
       attend_by_keys({q_, of.queries}, rows(keys_), ready_, {added, all(added)}, {states_, of.values}, gates_,
                      of.values, {o_, of.outputs});

@@ -21,27 +21,11 @@ class Gradients : public KeyedChunks {
   Tile numbers_of_rows(const Tile& x) { return tile(x.rows, spaced(x.rows), x.items, x.heads); }
   DeviceBuffer ones(const Tile& x, const Heads& h) const { return row_of_all(ones_, x.rows, x.items, h.count); }
 
-  // Those that a query of each key head, or a value, has a part in.
-  struct Output : OutputHeads {
-    size_t value;
-    bool first;  // of them
-  };
-  std::vector<Output> outputs_of_query(int64_t query) const {
-    return outputs_where([&](int64_t l) { return group_.query_of(l) == query; });
-  }
-  std::vector<Output> outputs_of_value(int64_t value) const {
-    return outputs_where([&](int64_t l) { return group_.value_of(l) == value; });
-  }
-
   // to += more, or = more where that is the first.
   void sum(const Tile& to, const Heads& h, DeviceBuffer&& more, bool first);
   void weigh(DeviceBuffer&& x, DeviceBuffer&& by, DeviceBuffer&& to) { launcher_.call(*k_.weigh_rows, x, by, to); }
   // x += by y, row by row.
   void add(const Tile& x, const Heads& h, DeviceBuffer&& y, DeviceBuffer&& by);
-  void transpose(const Tile& x, const Tile& to) { transpose(x, all(x), to); }
-  void transpose(const Tile& x, const Heads& h, const Tile& to) {
-    launcher_.call(*k_.transpose, rows(x, h), at(x, h), counted({&x}, h), rows(to, h));
-  }
   void read_out(DeviceBuffer&& q, DeviceBuffer&& h, DeviceBuffer&& ones, DeviceBuffer&& o) {
     launcher_.call(*k_.readout, q, h, ones, o);
   }
@@ -98,13 +82,6 @@ class Gradients : public KeyedChunks {
   Items of_turned_{};
 
  private:
-  template <typename Has>
-  std::vector<Output> outputs_where(Has has) const {
-    std::vector<Output> some;
-    for (int64_t l = 0; l < group_.outputs(); l++)
-      if (has(l)) some.push_back({heads_of_output(l), static_cast<size_t>(group_.value_of(l)), some.empty()});
-    return some;
-  }
   // [M,D] of each head, as it comes.
   static Shape of_projection(const Tensor& w) {
     const int r = w.rank;

@@ -1,13 +1,8 @@
 #include "keyed_chunks.h"
 
-#include <limits>
 #include <utility>
 
 namespace lathe {
-
-Tile KeyedChunks::at_most_zero(const Tile& gates) {
-  return plan_.meaning.clamps() ? clamped(gates, -std::numeric_limits<float>::infinity(), 0) : gates;
-}
 
 KeyedChunks::Gates KeyedChunks::sums_of(const Tile& gates) {
   const auto rows_and_one = [&] { return tile(d_.K, gates.rows + kRows, gates.items, s_.HV); };
@@ -16,12 +11,6 @@ KeyedChunks::Gates KeyedChunks::sums_of(const Tile& gates) {
   launcher_.call(*k_.gate_sums, rows(gates), sums(to.rest, all(to.rest)), sums(to.whole, all(to.whole)), row(to.left),
                  row(to.rise));
   return to;
-}
-
-void KeyedChunks::enter_bonus() {
-  if (!lags()) return;
-  const Tensor& x = p_[LATHE_BONUS];
-  bonus_ = gather(x, {dimension(x, 1), {1, 0}, {1, 0}, dimension(x, 0)}, once_, s_.K, d_.K, 1, s_.HV);
 }
 
 KeyedChunks::Keys KeyedChunks::ready(const Tile& k, const Heads& of_k, const Gates& gates, const Heads& of) {
@@ -78,7 +67,7 @@ Tile KeyedChunks::sums_after(const Gates& gates, const Heads& of) {
 
 Tile KeyedChunks::turned(const Tile& x) {
   const Tile to = tile(x.rows, x.columns, x.items, x.heads);
-  launcher_.call(*k_.transpose, rows(x), at(x, all(x)), counted({&x}, all(x)), rows(to));
+  transpose(x, to);
   return to;
 }
 

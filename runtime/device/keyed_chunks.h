@@ -2,6 +2,8 @@
 // queries and keys, the states that enter, and what queries find.
 #pragma once
 
+#include <vector>
+
 #include "tiles.h"
 
 namespace lathe {
@@ -22,13 +24,24 @@ class KeyedChunks : public Tiles {
 
   Tile like(const Tile& x) { return tile(x.columns, x.rows, x.items, x.heads); }
 
+  // Those that a query of each key head, or a value, has a part in.
+  struct Output : OutputHeads {
+    size_t value;
+    bool first;  // of them
+  };
+  std::vector<Output> outputs_of_query(int64_t query) const {
+    return outputs_where([&](int64_t l) { return group_.query_of(l) == query; });
+  }
+  std::vector<Output> outputs_of_value(int64_t value) const {
+    return outputs_where([&](int64_t l) { return group_.value_of(l) == value; });
+  }
+
   bool lags() const { return plan_.meaning.variant->reads_before(); }
   int32_t lag() const { return lags() ? 1 : 0; }
   Tile gates_of(const Items& items, int64_t tile_rows) {
     const Tensor& x = p_[LATHE_GATE];
     return gather(x, of_tokens(x), items, s_.K, d_.K, tile_rows, s_.HV);
   }
-  Tile at_most_zero(const Tile& gates);
   Gates sums_of(const Tile& gates);
   // Their rows are one more than those of the chunk, and more are there.
   DeviceBuffer sums(const Tile& t, const Heads& of) const {
@@ -37,7 +50,9 @@ class KeyedChunks : public Tiles {
             {{d_.K, 1}, {t.rows - kRows + 1, d_.K}, {t.items, t.item()}, {of.count, t.head() * of.step}}};
   }
   // What a token's own key counts for its query, where that reads before it.
-  void enter_bonus();
+  void enter_bonus() {
+    if (lags()) bonus_ = bonuses();
+  }
   DeviceBuffer bonus(const Heads& of, int64_t items) const {
     if (!lags()) return row_of_all(ones_, d_.K, items, of.count);
     return {part(bonus_, of, 0), kFloat, {{d_.K, 1}, {items, 0}, {of.count, bonus_.head() * of.step}}};
@@ -68,6 +83,10 @@ class KeyedChunks : public Tiles {
             kFloat,
             {{d_.K, 1}, {d_.C / block, d_.K * block}, {t.items, t.item()}, {of.count, t.head() * of.step}}};
   }
+  void transpose(const Tile& x, const Tile& to) { transpose(x, all(x), to); }
+  void transpose(const Tile& x, const Heads& h, const Tile& to) {
+    launcher_.call(*k_.transpose, rows(x, h), at(x, h), counted({&x}, h), rows(to, h));
+  }
   Tile turned(const Tile& x);
   // o = q h + tril(q k^T) v with gates in the sums over q's columns.
   void attend_by_keys(const Part& q, DeviceBuffer&& k, const Keys& keys, const Part& v, const Part& h,
@@ -75,6 +94,15 @@ class KeyedChunks : public Tiles {
 
   Items past_first_row_{};  // the rows of all chunks from the second of C + 1 on
   Tile bonus_{};
+
+ private:
+  template <typename Has>
+  std::vector<Output> outputs_where(Has has) const {
+    std::vector<Output> some;
+    for (int64_t l = 0; l < group_.outputs(); l++)
+      if (has(l)) some.push_back({heads_of_output(l), static_cast<size_t>(group_.value_of(l)), some.empty()});
+    return some;
+  }
 };
 
 }  // namespace lathe

@@ -17,12 +17,9 @@ void KeyedScan::run() {
     const Heads of_value = heads_of(s_.HV, value);
     const Keys keys = ready(k, all(k), gates, of_value);
     scan_keys(keys, v, of_value, rows(before, of_value), gates, of_value, states, of_value);
-    for (int64_t l = 0; l < group_.outputs(); l++) {
-      if (group_.value_of(l) != value) continue;
-      const OutputHeads of = heads_of_output(l);
+    for (const Output& of : outputs_of_value(value))
       attend_by_keys({q, of.queries}, rows(k), keys, {v, of_value}, {states, of_value}, gates, of_value,
                      {o, of.outputs});
-    }
   }
   if (!o.in_place) scatter(o, 0, p_[LATHE_O], of_tokens(p_[LATHE_O]), items, s_.V);
   for (const Ends& ends : ends_) save(ends, states, {}, ends.chunks * s_.N);

@@ -1,6 +1,5 @@
 #include "recurrence.h"
 
-#include <limits>
 #include <utility>
 
 namespace lathe {
@@ -112,14 +111,11 @@ void Recurrence::load() {
   decays_ = heads_are_rows_ ? decays_of_heads(rows_) : with_rises(decays(items_));
   if (variant().steps()) v_ = weighed(v_, decays_.steps);
   if (variant().keyed()) {
-    Tile gates = of_each_key(LATHE_GATE, rows_);
-    if (plan_.meaning.clamps()) gates = clamped(gates, -std::numeric_limits<float>::infinity(), 0);
-    kept_ = of_heads(exponentials(with_rises(gates)));
+    kept_ = of_heads(exponentials(with_rises(at_most_zero(of_each_key(LATHE_GATE, rows_)))));
   }
   if (variant().rank_one()) a_ = of_heads(of_each_key(LATHE_A, rows_)), b_ = of_heads(of_each_key(LATHE_B, rows_));
   if (variant().corrects()) {
     beta_ = betas(rows_);
-    if (plan_.meaning.clamps()) beta_ = clamped(beta_, 0, plan_.meaning.largest_beta());
     if (heads_are_rows_) beta_ = heads_of_columns(beta_, s_.HK);
   }
   if (variant().reads_before()) heads_are_rows_ ? load_bonus() : load_own();
@@ -134,9 +130,7 @@ void Recurrence::load_bonus() {
 // What a token itself counts for, by its bonus: its keys to a sum of keys, and its values to each query.
 void Recurrence::load_own() {
   const int64_t count = items_.count;
-  const Tensor& x = p_[LATHE_BONUS];
-  const Tile bonus =
-      gather(x, {dimension(x, 1), {1, 0}, {1, 0}, dimension(x, 0)}, once_, s_.K, d_.K, 1, s_.state_heads());
+  const Tile bonus = bonuses();
   own_keys_ = tile(d_.K, kRows, count, s_.state_heads()), own_ = tile(d_.V, kRows, count, s_.out_heads());
   for (int64_t value = 0; value < group_.values(); value++) {
     const Heads heads = heads_of(s_.HV, value);

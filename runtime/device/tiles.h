@@ -479,6 +479,8 @@ class Tiles {
   }
   // What lies outside a range, at its nearer end.
   Tile clamped(const Tile& x, float least, float most);
+  // Log decays as they count: with CLAMP_GATES those above 0 are 0.
+  Tile at_most_zero(const Tile& gates);
   Tile times(float factor, const Tile& x);
   // A row for each token and state, of a number for each key.
   Tile of_each_key(uint32_t role, const Items& items) {
@@ -495,6 +497,8 @@ class Tiles {
   static Shape of_numbers(const Tensor& x) { return {{1, 0}, dimension(x, 1), dimension(x, 0), dimension(x, 2)}; }
   Tile betas(const Items& items) { return betas(of_each_token(LATHE_BETA, items)); }
   Tile betas(const Tile& raw);
+  // A row for each head.
+  Tile bonuses();
   Tile sigmoids(const Tile& x);
   Tile exponentials(const Tile& x);
   // Each row by a number of its own.

@@ -68,9 +68,10 @@ Tile Tiles::numbers(uint32_t role) {
   return gather(x, {{1, 0}, {1, 0}, {1, 0}, dimension(x, 0)}, once_, 1, kRows, 1, x.shape[0]);
 }
 
-Tile Tiles::log_decays_of_heads() {
-  const Tile came = numbers(LATHE_DECAY);
-  return plan_.meaning.clamps() ? clamped(came, -std::numeric_limits<float>::infinity(), 0) : came;
+Tile Tiles::log_decays_of_heads() { return at_most_zero(numbers(LATHE_DECAY)); }
+
+Tile Tiles::at_most_zero(const Tile& gates) {
+  return plan_.meaning.clamps() ? clamped(gates, -std::numeric_limits<float>::infinity(), 0) : gates;
 }
 
 Tile Tiles::weights_to_come(const Items& items) {
@@ -90,7 +91,14 @@ Tile Tiles::times(float factor, const Tile& x) {
 }
 
 Tile Tiles::betas(const Tile& raw) {
-  return plan_.meaning.sigmoid() ? times(plan_.meaning.largest_beta(), sigmoids(raw)) : raw;
+  const float most = plan_.meaning.largest_beta();
+  const Tile made = plan_.meaning.sigmoid() ? times(most, sigmoids(raw)) : raw;
+  return plan_.meaning.clamps() ? clamped(made, 0, most) : made;
+}
+
+Tile Tiles::bonuses() {
+  const Tensor& x = p_[LATHE_BONUS];
+  return gather(x, {dimension(x, 1), {1, 0}, {1, 0}, dimension(x, 0)}, once_, s_.K, d_.K, 1, s_.state_heads());
 }
 
 // As exp(-softplus(-x)), which the kernels at hand make.
